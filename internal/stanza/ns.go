@@ -1,0 +1,35 @@
+package stanza
+
+// Every namespace that meshgate speaks or recognises, grouped by document.
+const (
+	NSClient = "jabber:client"                          // RFC 6120
+	NSStream = "http://etherx.jabber.org/streams"       // RFC 6120 §4.8
+	NSError  = "urn:ietf:params:xml:ns:xmpp-stanzas"    // RFC 6120 §8.3
+	NSStErr  = "urn:ietf:params:xml:ns:xmpp-streams"    // RFC 6120 §4.9
+	NSBind   = "urn:ietf:params:xml:ns:xmpp-bind"       // RFC 6120 §7
+	NSTLS    = "urn:ietf:params:xml:ns:xmpp-tls"        // RFC 6120 §5
+	NSSASL   = "urn:ietf:params:xml:ns:xmpp-sasl"       // RFC 6120 §6
+	NSRoster = "jabber:iq:roster"                       // RFC 6121 §2
+	NSXHTML  = "http://www.w3.org/1999/xhtml"           // XHTML 1.0
+	NSXML    = "http://www.w3.org/XML/1998/namespace"   // XML Namespaces 1.0
+	NSIM     = "http://jabber.org/protocol/xhtml-im"    // XEP-0071
+	NSEvent  = "jabber:x:event"                         // XEP-0022
+	NSDisco  = "http://jabber.org/protocol/disco#info"  // XEP-0030
+	NSItems  = "http://jabber.org/protocol/disco#items" // XEP-0030
+	NSStates = "http://jabber.org/protocol/chatstates"  // XEP-0085
+	NSCaps   = "http://jabber.org/protocol/caps"        // XEP-0115
+	NSNick   = "http://jabber.org/protocol/nick"        // XEP-0172
+	NSRcpt   = "urn:xmpp:receipts"                      // XEP-0184
+	NSSM3    = "urn:xmpp:sm:3"                          // XEP-0198
+	NSSM2    = "urn:xmpp:sm:2"                          // XEP-0198 v1.0
+	NSSM1    = "urn:xmpp:sm:1"                          // XEP-0198 v0.7
+	NSPing   = "urn:xmpp:ping"                          // XEP-0199
+	NSDelay  = "urn:xmpp:delay"                         // XEP-0203
+	NSHints  = "urn:xmpp:hints"                         // XEP-0334
+	NSSID    = "urn:xmpp:sid:0"                         // XEP-0359
+	NSEME    = "urn:xmpp:eme:0"                         // XEP-0380
+	NSReply  = "urn:xmpp:reply:0"                       // XEP-0461
+	NSOMEMO  = "eu.siacs.conversations.axolotl"         // XEP-0384 before 0.4
+	NSOMEMO2 = "urn:xmpp:omemo:2"                       // XEP-0384
+	NSPGP    = "jabber:x:encrypted"                     // XEP-0027
+)

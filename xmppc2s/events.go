@@ -1,0 +1,64 @@
+package xmppc2s
+
+import (
+	"context"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/stanza"
+)
+
+// An Event is something that happened on the XMPP network: one of Online,
+// Offline, Message, ContactPresence, Undelivered.
+type Event interface{ serverEvent() }
+
+type (
+	// Online: the session is up. After a resumption nothing else has changed;
+	// after a fresh bind all contacts are offline until their presence comes.
+	Online struct {
+		JID     jid.JID // our full address
+		Resumed bool
+	}
+	// Offline: the connection is lost or could not be made. What is sent
+	// meanwhile waits.
+	Offline struct {
+		Err   error         // says in words what is wrong
+		Fatal bool          // trying again will not help until a person has mended it
+		Retry time.Duration // until the next attempt
+	}
+	// Message is a message stanza for us, of any type but those that the
+	// client answers itself. Done must be called exactly once, from any
+	// goroutine, when the message has been delivered, stored or refused with
+	// an error to its sender: only then it counts as handled (XEP-0198 §4).
+	Message struct {
+		Stanza *stanza.Element
+		Done   func()
+	}
+	// ContactPresence is the presence of one resource of a contact.
+	ContactPresence struct {
+		JID       jid.JID // full
+		Available bool
+		Show      string // "", away, chat, dnd, xa (RFC 6121 §4.7.2.1)
+		Status    string
+		Priority  int8
+	}
+	// Undelivered: the client gives up a stanza that it had accepted.
+	Undelivered struct {
+		Stanza *stanza.Element
+		Err    error
+	}
+)
+
+func (Online) serverEvent()          {}
+func (Offline) serverEvent()         {}
+func (Message) serverEvent()         {}
+func (ContactPresence) serverEvent() {}
+func (Undelivered) serverEvent()     {}
+
+// A Handler is told what happens on the network, in order.
+type Handler interface {
+	// HandleServer may block: nothing more is read from the server meanwhile.
+	// It returns early when ctx ends.
+	HandleServer(ctx context.Context, ev Event)
+}
