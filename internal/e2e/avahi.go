@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// python is Debian's own: the modules that the lab needs belong to it, not to
+// another python3 that may come first in PATH.
+const python = "/usr/bin/python3"
+
+//go:embed avahi.conf
+var avahiConf string
+
+//go:embed dbus.conf
+var dbusConf string
+
+//go:embed observe.py
+var observePy string
+
+// Avahi starts a private message bus and avahi-daemon on every host at once
+// and waits until each has its host name.
+func (l *Lab) Avahi() {
+	l.tb.Helper()
+	startAvahi(l.hosts...)
+}
+
+// Avahi starts a private message bus and avahi-daemon on the host and returns
+// the daemon. Stop says goodbye, Kill does not.
+func (h *Host) Avahi() *Proc {
+	h.tb.Helper()
+	return startAvahi(h)[0]
+}
+
+func startAvahi(hosts ...*Host) []*Proc {
+	var buses, daemons []*Proc
+	for _, h := range hosts {
+		conf := h.WriteFile("dbus.conf", dbusConf)
+		buses = append(buses, h.Start("dbus-daemon", "--config-file="+conf, "--nofork", "--nopidfile", "--print-address"))
+	}
+	for i, h := range hosts {
+		buses[i].Expect(`^unix:`)
+		ipv6 := "no"
+		if h.lab.opt.IPv6 {
+			ipv6 = "yes"
+		}
+		conf := h.WriteFile("avahi.conf", strings.ReplaceAll(avahiConf, "@IPV6@", ipv6))
+		daemons = append(daemons, h.Start("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", conf))
+	}
+	for _, p := range daemons {
+		p.Expect(`Server startup complete`)
+	}
+	return daemons
+}
+
+// Publish has avahi publish a service with a TXT record until the returned
+// process is stopped, and returns the name it got.
+func (h *Host) Publish(instance, service string, port int, txt ...string) (*Proc, string) {
+	h.tb.Helper()
+	p := h.Start("avahi-publish", append([]string{"-s", instance, service, strconv.Itoa(port)}, txt...)...)
+	return p, p.Expect(`^Established under name '(.*)'$`)[1]
+}
+
+// A Service is what an mDNS observer saw of one service instance.
+type Service struct {
+	Event  string            `json:"event"` // add, update or remove
+	Name   string            `json:"name"`  // the instance, raw UTF-8
+	Host   string            `json:"host"`  // SRV target without the final dot
+	Addrs  []string          `json:"addrs"`
+	Port   int               `json:"port"`
+	TXT    map[string]string `json:"txt"`
+	HasTXT bool              `json:"has_txt"`
+}
+
+// An Observer is python-zeroconf, which watches one service type: a third
+// implementation of mDNS beside avahi and ours, and one that sees updates.
+type Observer struct{ *Proc }
+
+// Observe starts an observer of a service type ("_presence._tcp") on the host.
+// It needs no avahi there.
+func (h *Host) Observe(service string) *Observer {
+	h.tb.Helper()
+	o := &Observer{h.Start(python, h.WriteFile("observe.py", observePy), service+".local.", h.addr.String())}
+	o.Expect(`^ready$`)
+	return o
+}
+
+// Await waits for the first event that fits and was not had.
+func (o *Observer) Await(what string, fits func(Service) bool) Service {
+	o.tb.Helper()
+	var got Service
+	_, err := o.await(Patience, what, func(text string) bool {
+		got = Service{}
+		return json.Unmarshal([]byte(text), &got) == nil && fits(got)
+	})
+	if err != nil {
+		o.tb.Fatalf("e2e: %v", err)
+	}
+	return got
+}
+
+// AwaitEvent waits for add, update or remove of an instance.
+func (o *Observer) AwaitEvent(event, instance string) Service {
+	o.tb.Helper()
+	return o.Await(event+" of "+instance, func(s Service) bool { return s.Event == event && s.Name == instance })
+}
+
+// A Browser is avahi-browse. It sees services come and go, but shows the TXT
+// record of each only once; [Host.Observe] sees updates.
+type Browser struct{ *Proc }
+
+// Browse starts avahi-browse with resolving, on a host with avahi.
+func (h *Host) Browse(service string) *Browser {
+	h.tb.Helper()
+	return &Browser{h.Start("avahi-browse", "-rpk", service)}
+}
+
+// AwaitResolved waits until avahi has resolved an instance.
+func (b *Browser) AwaitResolved(instance string) Service {
+	b.tb.Helper()
+	var got Service
+	_, err := b.await(Patience, "resolved "+instance, func(text string) bool {
+		s, ok := parseBrowse(text)
+		got = s
+		return ok && s.Event == "add" && s.Port != 0 && s.Name == instance
+	})
+	if err != nil {
+		b.tb.Fatalf("e2e: %v", err)
+	}
+	return got
+}
+
+// AwaitRemoved waits until avahi has dropped an instance.
+func (b *Browser) AwaitRemoved(instance string) {
+	b.tb.Helper()
+	_, err := b.await(Patience, "removed "+instance, func(text string) bool {
+		s, ok := parseBrowse(text)
+		return ok && s.Event == "remove" && s.Name == instance
+	})
+	if err != nil {
+		b.tb.Fatalf("e2e: %v", err)
+	}
+}
+
+// parseBrowse reads a line of avahi-browse -rp: "+" and "-" with interface,
+// protocol, name, type and domain; "=" with host, address, port and the
+// strings of the TXT record besides. Names are escaped as in DNS.
+func parseBrowse(text string) (Service, bool) {
+	f := strings.SplitN(text, ";", 10)
+	if len(f) < 6 {
+		return Service{}, false
+	}
+	s := Service{Name: unescapeDecimal(f[3])}
+	switch {
+	case f[0] == "+":
+		s.Event = "add"
+	case f[0] == "-":
+		s.Event = "remove"
+	case f[0] == "=" && len(f) == 10:
+		s.Event = "add"
+		s.Host, s.Addrs = f[6], []string{f[7]}
+		s.Port, _ = strconv.Atoi(f[8]) // 0 does not fit
+		s.TXT = parseTXTStrings(f[9])
+		s.HasTXT = len(s.TXT) > 0
+	default:
+		return Service{}, false
+	}
+	return s, true
+}
+
+// parseTXTStrings reads `"a=b" "c=d"`.
+func parseTXTStrings(text string) map[string]string {
+	txt := make(map[string]string)
+	for _, s := range strings.Split(strings.Trim(text, `"`), `" "`) {
+		if key, value, ok := strings.Cut(s, "="); ok {
+			txt[key] = value
+		}
+	}
+	return txt
+}
+
+// unescapeDecimal undoes \DDD and \X.
+func unescapeDecimal(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 10, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		i++
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// PresenceService is the service type of XEP-0174.
+const PresenceService = "_presence._tcp"
+
+// InstanceOf is the presence name that a client gives a user on the host.
+func (h *Host) InstanceOf(user string) string { return fmt.Sprintf("%s@%s", user, h.Name) }

@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestHostsReachEachOtherAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 2)
+	h1, h2 := lab.Host("h1"), lab.Host("h2")
+	if got := strings.TrimSpace(h1.Output("hostname")); got != "h1" {
+		t.Errorf("host name = %q", got)
+	}
+	ln, err := h2.Listen(":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	port := uint16(ln.Addr().(*net.TCPAddr).Port)
+	c, err := h1.Dial(t.Context(), "tcp", netip.AddrPortFrom(h2.Addr(), port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := c.LocalAddr().(*net.TCPAddr).AddrPort().Addr(); got != h1.Addr() {
+		t.Errorf("connected from %v, want %v", got, h1.Addr())
+	}
+	if _, err := net.DialTimeout("tcp", netip.AddrPortFrom(h2.Addr(), port).String(), 100*time.Millisecond); err == nil {
+		t.Error("the lab is reachable from the machine")
+	}
+}
+
+func TestNothingIsLeftAfterClose(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 1)
+	h := lab.Host("h1")
+	p := h.Start("sh", "-c", "sleep 1000 & echo $!; exec sleep 2000")
+	p.Expect(`^\d+$`)
+	inits := []int{h.init.Process.Pid, lab.janitor.Process.Pid, p.Pid()}
+	dir := lab.Dir()
+	lab.Close()
+	for _, pid := range inits {
+		if _, err := os.Stat("/proc/" + itoa(pid)); err == nil {
+			t.Errorf("process %d is left", pid)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("directory %s is left", dir)
+	}
+}
+
+func TestHostDiesWithItsInit(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 1)
+	h := lab.Host("h1")
+	p := h.Start("sleep", "1000")
+	h.hangUp() // what the kernel does when the process that made the lab ends
+	if code := p.Wait(); code != -1 {
+		t.Errorf("exit status %d, want death by signal", code)
+	}
+}
+
+func TestCableLossAndAddress(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 2)
+	h1, h2 := lab.Host("h1"), lab.Host("h2")
+	ln, err := h2.Listen(":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	port := uint16(ln.Addr().(*net.TCPAddr).Port)
+	reaches := func(addr netip.Addr, within time.Duration) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		c, err := h1.Dial(ctx, "tcp", netip.AddrPortFrom(addr, port).String())
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	answers := func() bool { return reaches(h2.Addr(), Patience) }
+	silent := func() bool { return !reaches(h2.Addr(), 300*time.Millisecond) }
+	if !answers() {
+		t.Fatal("h2 does not answer")
+	}
+	h2.Link(false)
+	if !silent() {
+		t.Error("h2 answers without a cable")
+	}
+	h2.Link(true)
+	if !answers() {
+		t.Error("h2 does not answer with its cable back")
+	}
+	h2.Loss(100)
+	if !silent() {
+		t.Error("h2 answers at a loss of 100 %")
+	}
+	h2.Loss(0)
+	h2.Block(h1.Addr())
+	if !silent() {
+		t.Error("h2 answers through a block")
+	}
+	h2.Block(netip.Addr{})
+	old := h2.Addr()
+	h2.SetAddr(h2.Neighbour(1))
+	if h2.Addr() == old || !answers() {
+		t.Errorf("h2 does not answer at its new address %v", h2.Addr())
+	}
+	h1.AddNIC()
+	if second := h2.AddNIC(); !reaches(second, Patience) {
+		t.Errorf("h2 does not answer at %v on the second LAN", second)
+	}
+}
+
+func TestMulticastReachesTheGroupAndTheTap(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 2)
+	h1, h2 := lab.Host("h1"), lab.Host("h2")
+	file := h1.Path("tap.pcap")
+	tap := h2.Tap(file, "udp", "port", "5353")
+	in, err := h2.ListenMulticast(MDNSGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := h1.ListenMulticast(MDNSGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if _, err := out.WriteTo([]byte("not DNS at all"), net.UDPAddrFromAddrPort(MDNSGroup)); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.SetReadDeadline(time.Now().Add(Patience)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	n, from, err := in.ReadFrom(b)
+	if err != nil || string(b[:n]) != "not DNS at all" || !strings.HasPrefix(from.String(), h1.Addr().String()) {
+		t.Errorf("got %q from %v, %v", b[:n], from, err)
+	}
+	tap.Stop()
+	if pcap, err := os.ReadFile(file); err != nil || !strings.Contains(string(pcap), "not DNS at all") {
+		t.Errorf("the tap has %d bytes without the packet, %v", len(pcap), err)
+	}
+}
+
+func TestExpectTakesEachLineOnce(t *testing.T) {
+	t.Parallel()
+	h := Local(t)
+	p := h.Start("sh", "-c", "echo b; echo a; echo b; cat; exit 3")
+	p.Expect(`^a$`)
+	p.Expect(`^b$`)
+	p.Expect(`^b$`)
+	p.Refute(`^b$`)
+	p.Send("hello %d", 1)
+	if got := p.Expect(`^hello (\d)$`)[1]; got != "1" {
+		t.Errorf("group = %q", got)
+	}
+	p.stdin.Close()
+	if code := p.Wait(); code != 3 {
+		t.Errorf("exit status %d, want 3", code)
+	}
+	if _, err := p.await(Patience, "x", func(s string) bool { return s == "x" }); err == nil || !strings.Contains(err.Error(), "ended (exit status 3)") {
+		t.Errorf("await after the end: %v", err)
+	}
+}
+
+func TestProgramFailureRunsCleanupsAndShowsOutput(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	code := Main("demo", &out, func(tb TB) {
+		p := Local(tb).Start("echo", "the last words")
+		p.Expect("something else")
+		t.Error("still running after a failed Expect")
+	})
+	if code != 1 || !strings.Contains(out.String(), "the last words") || !strings.Contains(out.String(), "something else") {
+		t.Errorf("exit status %d, report:\n%s", code, out.String())
+	}
+}

@@ -1,0 +1,46 @@
+"""observe.py TYPE ADDRESS: watch a DNS-SD service type with python-zeroconf.
+
+Prints "ready", then one JSON object a line for each event. It ends with its
+standard input.
+"""
+import json
+import sys
+
+from zeroconf import IPVersion, ServiceBrowser, Zeroconf
+
+RESOLVE_MS = 3000
+
+
+def show(event, kind, name, info):
+    seen = {"event": event, "name": name[: -len(kind) - 1]}
+    if info is not None:
+        txt = {}
+        for key, value in info.properties.items():
+            text = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else key
+            txt[text] = (value or b"").decode("utf-8", "backslashreplace")
+        seen.update(host=info.server.rstrip("."), port=info.port, addrs=info.parsed_addresses(),
+                    txt=txt, has_txt=bool(txt))
+    print(json.dumps(seen), flush=True)
+
+
+class Listener:
+    def add_service(self, zc, kind, name):
+        show("add", kind, name, zc.get_service_info(kind, name, RESOLVE_MS))
+
+    def update_service(self, zc, kind, name):
+        show("update", kind, name, zc.get_service_info(kind, name, RESOLVE_MS))
+
+    def remove_service(self, zc, kind, name):
+        show("remove", kind, name, None)
+
+
+def main():
+    kind, address = sys.argv[1:3]
+    zc = Zeroconf(interfaces=[address], ip_version=IPVersion.V4Only)
+    ServiceBrowser(zc, kind, Listener())
+    print("ready", flush=True)
+    sys.stdin.read()
+    zc.close()
+
+
+main()
