@@ -19,6 +19,7 @@ const (
 	maxLines    = 500_000 // lines of output kept; later ones are only counted
 	maxLine     = 4 << 20 // bytes of one line; a longer one ends the reading
 	reportLines = 150     // lines shown of it when a test fails
+	reportLine  = 600     // bytes shown of each
 )
 
 // A Proc is a program in a host that is driven by lines: written to its
@@ -304,7 +305,7 @@ func (p *Proc) Report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "--- %s (%s), %d lines, %d not kept\n", p.Name, p.status(), len(lines)+dropped, dropped)
 	for _, l := range lines[max(0, len(lines)-reportLines):] {
-		fmt.Fprintf(&b, "%7.3f %s\n", l.at.Sub(p.begun).Seconds(), l.text)
+		fmt.Fprintf(&b, "%7.3f %s\n", l.at.Sub(p.begun).Seconds(), l.text[:min(len(l.text), reportLine)])
 	}
 	return b.String()
 }

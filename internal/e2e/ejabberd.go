@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed ejabberd.yml
+var ejabberdConf string
+
+// Ejabberd starts an ejabberd server in the host and waits until it serves.
+//
+// It runs the Erlang machine itself, without a node name: no epmd, no cookie
+// and no control program, and as many servers side by side as there are hosts.
+// The accounts are made by the same machine once ejabberd is up.
+func (h *Host) Ejabberd(opt ServerOptions) *Server {
+	h.tb.Helper()
+	s := h.newServer("ejabberd", opt)
+	conf := h.WriteFile("ejabberd/ejabberd.yml", s.ejabberdConfig())
+	h.WriteFile("ejabberd/inetrc", "{lookup, [file, native]}.\n")
+	s.spec = Spec{
+		Name: "ejabberd@" + h.Name,
+		Args: []string{
+			"erl", "-noinput", "+K", "true", "-mnesia", "dir", fmt.Sprintf("%q", h.Path("ejabberd/spool")),
+			"-s", "ejabberd", "-eval", s.ejabberdAccounts(),
+		},
+		Env: []string{
+			"EJABBERD_CONFIG_PATH=" + conf, "EJABBERD_LOG_PATH=" + h.Path("ejabberd/ejabberd.log"),
+			"ERL_INETRC=" + h.Path("ejabberd/inetrc"), "ERL_CRASH_DUMP_BYTES=0", "ERL_LIBS=" + erlangLibraries,
+		},
+	}
+	s.ready = `^accounts are made$`
+	return s.run()
+}
+
+// erlangLibraries is where Debian's ejabberd and its dependencies are, beside
+// Erlang's own.
+const erlangLibraries = "/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu"
+
+func (s *Server) ejabberdConfig() string {
+	var listen strings.Builder
+	shaper := "none"
+	if s.opt.Rate != "" {
+		shaper = "lab"
+	}
+	for _, addr := range s.listenAddrs() {
+		for port, tls := range map[uint16]string{s.plain: "starttls_required", s.tls: "tls"} {
+			fmt.Fprintf(&listen, "  - {port: %d, ip: \"%s\", module: ejabberd_c2s, max_stanza_size: 1000000, access: c2s, shaper: %s, %s: true}\n",
+				port, addr, shaper, tls)
+		}
+	}
+	level := "info"
+	if s.opt.Debug {
+		level = "debug"
+	}
+	return replaceAll(ejabberdConf,
+		"@DIR@", s.host.Path(s.dir), "@DOMAIN@", Domain, "@ROOMS@", RoomService, "@LEVEL@", level,
+		"@LISTEN@", strings.TrimRight(listen.String(), "\n"), "@SM@", s.ejabberdSM(), "@SHAPER@", s.ejabberdShaper(),
+		"@EXTRA@", s.opt.Extra)
+}
+
+func (s *Server) ejabberdShaper() string {
+	if s.opt.Rate == "" {
+		return "shaper: {}"
+	}
+	digits := strings.TrimRight(s.opt.Rate, "kmbit/s")
+	zeros := map[bool]string{true: "000"}[strings.Contains(s.opt.Rate, "k")] + map[bool]string{true: "000000"}[strings.Contains(s.opt.Rate, "mb")]
+	return fmt.Sprintf("shaper: {lab: %s%s}", digits, zeros)
+}
+
+func (s *Server) ejabberdSM() string {
+	if s.opt.NoSM {
+		return ""
+	}
+	var settings []string
+	if s.opt.Hibernation > 0 {
+		settings = append(settings, fmt.Sprintf("resume_timeout: %d", s.opt.Hibernation))
+	}
+	if s.opt.MaxQueue > 0 {
+		settings = append(settings, fmt.Sprintf("max_ack_queue: %d", s.opt.MaxQueue))
+	}
+	settings = append(settings, "resend_on_timeout: if_offline")
+	return "  mod_stream_mgmt: {" + strings.Join(settings, ", ") + "}"
+}
+
+// ejabberdAccounts is an Erlang expression that makes the accounts and
+// rosters, says so, or stops the machine. It may run again after a restart.
+func (s *Server) ejabberdAccounts() string {
+	var b strings.Builder
+	for _, user := range s.opt.users() {
+		fmt.Fprintf(&b, "case ejabberd_auth:try_register(<<%s>>, <<%s>>, <<%s>>) of ok -> ok; {error, exists} -> ok end, ",
+			erlangString(user), erlangString(Domain), erlangString(s.opt.Users[user]))
+	}
+	for _, user := range s.opt.users() {
+		for _, friend := range s.opt.friendsOf(user) {
+			fmt.Fprintf(&b, "ok = mod_admin_extra:add_rosteritem(<<%s>>, <<%s>>, <<%s>>, <<%[2]s>>, <<>>, <<>>, <<\"both\">>), ",
+				erlangString(user), erlangString(Domain), erlangString(friend))
+		}
+	}
+	return b.String() + `io:format("accounts are made~n").`
+}
+
+func erlangString(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}

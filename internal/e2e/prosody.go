@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed prosody.cfg.lua
+var prosodyConf string
+
+// prosodyResumeFix hands the new connection's parser to a resumed session:
+// Prosody 0.12 keeps the old connection's, which may be inside half a stanza.
+const prosodyResumeFix = `module:hook("smacks-hibernation-end", function(e) e.resumed.data = e.origin.data; end);
+`
+
+// prosodyReady says when every host and component is loaded.
+const prosodyReady = `module:set_global();
+module:hook("server-started", function() module:log("info", "everything is started"); end);
+`
+
+// Prosody starts a Prosody server in the host and waits until it serves.
+func (h *Host) Prosody(opt ServerOptions) *Server {
+	h.tb.Helper()
+	s := h.newServer("prosody", opt)
+	h.WriteFile("prosody/plugins/mod_lab_resume_fix.lua", prosodyResumeFix)
+	h.WriteFile("prosody/plugins/mod_lab_ready.lua", prosodyReady)
+	conf := h.WriteFile("prosody/prosody.cfg.lua", s.prosodyConfig())
+	s.writeProsodyAccounts()
+	s.spec = Spec{Name: "prosody@" + h.Name, Args: []string{"prosody", "-F", "--config", conf}}
+	s.ready = `everything is started`
+	return s.run()
+}
+
+func (s *Server) prosodyConfig() string {
+	modules := []string{
+		"lab_ready", "posix", "roster", "saslauth", "tls", "disco", "ping", "presence", "message", "iq",
+		"mam", "carbons", "offline", "pep", "blocklist", "version", "time", "uptime",
+	}
+	var extra strings.Builder
+	if !s.opt.NoSM {
+		modules = append(modules, "smacks")
+	}
+	if s.opt.ResumeFix {
+		modules = append(modules, "lab_resume_fix")
+	}
+	if s.opt.Rate != "" {
+		modules = append(modules, "limits")
+		fmt.Fprintf(&extra, "limits = { c2s = { rate = %q } }\n", s.opt.Rate)
+	}
+	if s.opt.Hibernation > 0 {
+		fmt.Fprintf(&extra, "smacks_hibernation_time = %d\n", s.opt.Hibernation)
+	}
+	if s.opt.MaxQueue > 0 {
+		fmt.Fprintf(&extra, "smacks_max_queue_size = %d\n", s.opt.MaxQueue)
+	}
+	if s.opt.NoDelay {
+		extra.WriteString("network_settings = { nagle = false }\n")
+	}
+	extra.WriteString(s.opt.Extra)
+	level := "info"
+	if s.opt.Debug {
+		level = "debug"
+	}
+	return replaceAll(prosodyConf,
+		"@DIR@", s.host.Path(s.dir), "@DOMAIN@", Domain, "@ROOMS@", RoomService, "@PROXY@", ProxyService,
+		"@PLAIN@", fmt.Sprint(s.plain), "@TLS@", fmt.Sprint(s.tls), "@LEVEL@", level,
+		"@ADDRS@", quoteList(s.listenAddrs()), "@MODULES@", quoteList(modules), "@EXTRA@", extra.String(),
+		"@LAN@", s.host.addr.String(), "@PROXYPORT@", fmt.Sprint(s.proxyPort()))
+}
+
+// proxyPort is where the SOCKS5 proxy listens.
+func (s *Server) proxyPort() uint16 {
+	if s.host.local {
+		return s.host.freePorts(1)[0]
+	}
+	return 5000
+}
+
+// quoteList writes strings as the inside of a Lua or Erlang list.
+func quoteList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// writeProsodyAccounts writes accounts and rosters as Prosody's storage
+// "internal" keeps them: faster than any command, and before the start.
+func (s *Server) writeProsodyAccounts() {
+	data := "prosody/data/" + strings.ReplaceAll(Domain, ".", "%2e") + "/"
+	for _, user := range s.opt.users() {
+		s.host.WriteFile(data+"accounts/"+user+".dat", fmt.Sprintf("return { [\"password\"] = %q; };\n", s.opt.Users[user]))
+		friends := s.opt.friendsOf(user)
+		if len(friends) == 0 {
+			continue
+		}
+		var roster strings.Builder
+		roster.WriteString("return {\n  [false] = { version = 1; pending = {}; };\n")
+		for _, friend := range friends {
+			fmt.Fprintf(&roster, "  [%q] = { subscription = \"both\"; groups = {}; };\n", s.JID(friend))
+		}
+		roster.WriteString("};\n")
+		s.host.WriteFile(data+"roster/"+user+".dat", roster.String())
+	}
+}

@@ -1,0 +1,157 @@
+"""remote.py: a person on an XMPP server, driven by JSON lines.
+
+The client is slixmpp, untouched; this file is only its user. The first line of
+standard input says who and where, each later one is a command; each line of
+standard output is an event. See remote.go for the keys.
+"""
+import asyncio
+import json
+import sys
+
+import slixmpp
+from slixmpp.xmlstream import ET
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+BODY = "{jabber:client}body"
+PLUGINS = ("xep_0030", "xep_0045", "xep_0085", "xep_0199", "xep_0115")
+
+
+def emit(ev, **fields):
+    print(json.dumps(dict(ev=ev, **fields)), flush=True)
+
+
+class Remote(slixmpp.ClientXMPP):
+    def __init__(self, conf):
+        super().__init__(conf["jid"], conf["password"])
+        self.conf = conf
+        self.leaving = False
+        self.ca_certs = conf["ca"]
+        self.auto_authorize = True if conf["approve"] else None
+        self.auto_subscribe = bool(conf["approve"])
+        self.answer_receipts = conf["receipts"]
+        for plugin in PLUGINS:
+            self.register_plugin(plugin)
+        if conf["sm"]:
+            self.register_plugin("xep_0198")
+        if conf["carbons"]:
+            self.register_plugin("xep_0280")
+        for name in ("session_start", "session_end", "disconnected"):
+            self.add_event_handler(name, getattr(self, "on_" + name))
+        self.add_event_handler("failed_auth", lambda _: emit("auth-failed"))
+        self.add_event_handler("connection_failed", lambda why: emit("connection-failed", text=str(why)))
+        for kind in ("message", "presence"):
+            match = MatchXPath("{jabber:client}" + kind)
+            self.register_handler(Callback("seen " + kind, match, getattr(self, "seen_" + kind)))
+        self.register_handler(Callback("seen roster", MatchXPath("{jabber:client}iq/{jabber:iq:roster}query"), self.seen_roster))
+
+    async def on_session_start(self, _):
+        if self.conf["carbons"]:
+            await self["xep_0280"].enable()
+        await self.get_roster()
+        self.send_presence()
+        emit("session", jid=str(self.boundjid))
+
+    def on_session_end(self, _):
+        emit("session-end")
+
+    def on_disconnected(self, _):
+        emit("disconnected")
+        if self.leaving:
+            asyncio.get_event_loop().stop()
+        elif self.conf["reconnect"]:
+            self.go()
+
+    def go(self):
+        tls = self.conf["direct_tls"]
+        self.connect((self.conf["host"], self.conf["port"]), use_ssl=tls, force_starttls=not tls, disable_starttls=tls)
+
+    def common(self, stanza):
+        xml = stanza.xml
+        error = xml.find("{jabber:client}error")
+        fields = {
+            "from": xml.get("from", ""), "to": xml.get("to", ""), "type": xml.get("type", ""),
+            "id": xml.get("id", ""), "xml": str(stanza),
+        }
+        if error is not None:
+            kinds = [child.tag.split("}")[1] for child in error if not child.tag.endswith("}text")]
+            fields.update(error=kinds[0] if kinds else "", error_type=error.get("type", ""))
+        return fields
+
+    def seen_message(self, stanza):
+        xml = stanza.xml
+        text = lambda tag: xml.findtext("{jabber:client}" + tag) or ""
+        received = xml.find("{urn:xmpp:receipts}received")
+        fields = self.common(stanza)
+        fields.update(body=text("body"), thread=text("thread"), subject=text("subject"),
+                      has_subject=xml.find("{jabber:client}subject") is not None,
+                      delayed=xml.find("{urn:xmpp:delay}delay") is not None)
+        if received is not None:
+            fields["receipt"] = received.get("id", "")
+        emit("message", **fields)
+        asked = xml.find("{urn:xmpp:receipts}request") is not None
+        if asked and self.answer_receipts and xml.get("type") not in ("groupchat", "error"):
+            self.send_raw("<message to=%s id=%s><received xmlns='urn:xmpp:receipts' id=%s/></message>"
+                          % tuple(quote(v) for v in (xml.get("from", ""), "receipt-" + xml.get("id", ""), xml.get("id", ""))))
+
+    def seen_presence(self, stanza):
+        xml = stanza.xml
+        fields = self.common(stanza)
+        fields.update(show=xml.findtext("{jabber:client}show") or "", status=xml.findtext("{jabber:client}status") or "")
+        item = xml.find("{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}item")
+        if item is not None:
+            fields.update(role=item.get("role", ""), affiliation=item.get("affiliation", ""))
+        fields["codes"] = [s.get("code") for s in xml.findall("{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}status")]
+        emit("presence", **fields)
+
+    def seen_roster(self, stanza):
+        for item in stanza.xml.iter("{jabber:iq:roster}item"):
+            emit("roster", **{"from": item.get("jid", ""), "type": item.get("subscription", ""), "id": stanza.xml.get("id", "")})
+
+    def command(self, c):
+        do = c["do"]
+        if do == "raw":
+            self.send_raw(c["xml"])
+        elif do == "presence":
+            self.send_presence(pshow=c.get("show") or None, pstatus=c.get("status") or None,
+                               pto=c.get("to") or None, ptype=c.get("type") or None)
+        elif do == "drop":
+            self.transport.abort()
+        elif do == "quit":
+            self.leaving = True
+            self.disconnect(wait=2.0)
+        else:
+            emit("error", text="unknown command " + do)
+
+
+def quote(value):
+    return "'" + value.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;") + "'"
+
+
+async def read_commands(client, reader):
+    while line := await reader.readline():
+        client.command(json.loads(line))
+
+
+async def main_input():
+    reader = asyncio.StreamReader(limit=4 << 20)
+    await asyncio.get_event_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+def main():
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    reader = loop.run_until_complete(main_input())
+    conf = json.loads(loop.run_until_complete(reader.readline()))
+    if conf["debug"]:
+        import logging
+        logging.basicConfig(level=logging.DEBUG)
+    client = Remote(conf)
+    client.go()
+    commands = loop.create_task(read_commands(client, reader))
+    loop.run_forever()
+    commands.cancel()
+
+
+main()

@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+)
+
+// twoUsers are friends from the start; mallory knows nobody.
+func twoUsers() ServerOptions {
+	return ServerOptions{
+		Users:   map[string]string{"alice": "a secret", "bob": "b's \"secret\"", "mallory": "m"},
+		Friends: [][2]string{{"alice", "bob"}},
+	}
+}
+
+func TestForeignClientsTalkThroughProsody(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 3)
+	talk(t, lab, lab.Host("h1").Prosody(twoUsers()))
+}
+
+// talk has two slixmpp clients on other hosts than the server's use all of
+// what the lab promises of a server.
+func talk(t *testing.T, lab *Lab, s *Server) {
+	h1, h2, h3 := lab.Host("h1"), lab.Host("h2"), lab.Host("h3")
+	alice := h2.StartRemote(s, "alice", RemoteOptions{Resource: "desk", SM: true})
+	bob := h3.StartRemote(s, "bob", RemoteOptions{DirectTLS: true, Carbons: true})
+	mallory := h1.StartRemote(s, "mallory", RemoteOptions{Addr: s.LoopbackAddr(), NoApprove: true})
+	alice.AwaitSession()
+	bob.AwaitSession()
+	mallory.AwaitSession()
+	if alice.FullJID != "alice@example.org/desk" {
+		t.Errorf("bound %s", alice.FullJID)
+	}
+
+	alice.AwaitPresence(bob.JID, "") // the subscription was there from the start
+	bob.AwaitPresence(alice.JID, "")
+	alice.Status("dnd", "busy & <away>")
+	bob.AwaitStatus(alice.JID, "dnd", "busy & <away>")
+
+	alice.SendMessage(Message{To: bob.JID, Body: "1 < 2 & 'so' on\nünïcödé", ID: "m1", Thread: "t1", RequestReceipt: true})
+	if e := bob.AwaitMessage(alice.JID, "ünïcödé"); e.Body != "1 < 2 & 'so' on\nünïcödé" || e.ID != "m1" || e.Thread != "t1" {
+		t.Errorf("bob got %+v", e)
+	}
+	alice.AwaitReceipt("m1")
+
+	alice.SendMessage(Message{To: "nobody@" + Domain, Body: "anybody?", ID: "m2"})
+	if e := alice.AwaitError("m2"); e.Error != "service-unavailable" {
+		t.Errorf("error %q", e.Error)
+	}
+
+	mallory.Subscribe(bob.JID)
+	mallory.AwaitPresence(bob.JID, "subscribed")
+	mallory.AwaitPresence(bob.FullJID, "")
+
+	room := s.Room("lounge")
+	alice.Join(room, "Alice")
+	bob.Join(room, "Bob")
+	alice.AwaitPresence(room+"/Bob", "")
+	bob.Say(room, "hello, room")
+	alice.AwaitMessage(room+"/Bob", "hello, room")
+	bob.Leave(room, "Bob")
+	alice.AwaitPresence(room+"/Bob", "unavailable")
+
+	bob.Quit()
+	alice.AwaitPresence(bob.JID, "unavailable")
+	alice.Msg(bob.JID, "for later")
+	alice.Msg(alice.FullJID, "the server has read this far")
+	alice.AwaitMessage(alice.JID, "this far")
+	s.Restart()
+	bob = h3.Remote(s, "bob", RemoteOptions{})
+	if e := bob.AwaitMessage(alice.JID, "for later"); !e.Delayed {
+		t.Error("a stored message does not say that it is late")
+	}
+	if n := len(bob.Messages()); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	s.Kill()
+	bob.Await("the end of the connection", func(e Event) bool { return e.Ev == "disconnected" })
+}
+
+func TestServersOnThisMachineLiveSideBySide(t *testing.T) {
+	t.Parallel()
+	opt := ServerOptions{Users: map[string]string{"alice": "a"}, ResumeFix: true, NoDelay: true, Hibernation: 60, MaxQueue: 50, Rate: "1mb/s"}
+	one, two := Local(t), Local(t)
+	s1, s2 := one.Prosody(opt), two.Prosody(opt)
+	if s1.Addr() == s2.Addr() {
+		t.Error("both listen on ", s1.Addr())
+	}
+	for _, s := range []*Server{s1, s2} {
+		alice := s.Host().Remote(s, "alice", RemoteOptions{SM: true})
+		alice.Msg(alice.FullJID, "to myself")
+		alice.AwaitMessage(alice.JID, "to myself")
+		alice.Quit()
+		if code := s.Stop(); code != 0 {
+			t.Errorf("exit status %d", code)
+		}
+	}
+}
+
+func TestFriendsAreMutual(t *testing.T) {
+	opt := ServerOptions{Friends: [][2]string{{"a", "b"}, {"c", "a"}, {"b", "a"}}}
+	if got := opt.friendsOf("a"); !slices.Equal(got, []string{"b", "c"}) {
+		t.Errorf("friends of a: %v", got)
+	}
+}
+
+func TestForeignClientsTalkThroughEjabberd(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 3)
+	talk(t, lab, lab.Host("h1").Ejabberd(twoUsers()))
+}
