@@ -1,0 +1,186 @@
+package mdns
+
+import "time"
+
+const (
+	// "MUST send at least two … one second apart … may send up to eight …
+	// provided that the interval … increases by at least a factor of two",
+	// RFC 6762 §8.3. Three at 0, 1 and 3 s survive a lossy link.
+	announceCount = 3
+	announceGap   = time.Second
+
+	textInterval = time.Second // a service's TXT changes are announced no faster
+	pushNullMax  = 1200        // bytes; larger NULL records are sent only on request
+	goodbyeCount = 3
+	goodbyeGap   = 120 * time.Millisecond // then twice that; caches keep a record one second after the last
+)
+
+// announce starts the announcements of record sets.
+func (e *Engine) announce(at time.Time, refs ...ref) {
+	for _, r := range refs {
+		s := r.sched()
+		s.announce, s.left, s.gap = at, announceCount, announceGap
+		s.sent = time.Time{} // new data: the limit of one per second starts afresh
+		e.local.at(at)
+	}
+}
+
+// runAnnouncements sends those that are due, a claim's records together.
+func (e *Engine) runAnnouncements(now time.Time) {
+	out := newSplitter(message{response: true})
+	for _, t := range e.typeOrder {
+		out.addNonEmpty(group{answers: e.takeAnnouncement(now, ref{t: t, k: kindType})})
+	}
+	for _, c := range e.order {
+		if c.state != established {
+			continue
+		}
+		var g group
+		for k := range kindType {
+			g.answers = append(g.answers, e.takeAnnouncement(now, ref{c: c, k: k})...)
+		}
+		out.addNonEmpty(g)
+	}
+	e.multicast(now, out.out)
+}
+
+func (s *splitter) addNonEmpty(g group) {
+	if len(g.answers) > 0 {
+		s.add(g)
+	}
+}
+
+// takeAnnouncement returns the records to announce now, if any, and plans the
+// next announcement.
+func (e *Engine) takeAnnouncement(now time.Time, r ref) []record {
+	s := r.sched()
+	if !due(s.announce, now) {
+		e.local.at(s.announce)
+		return nil
+	}
+	s.left--
+	s.announce = time.Time{}
+	if s.left > 0 {
+		s.announce = now.Add(s.gap)
+		s.gap *= 2
+		e.local.at(s.announce)
+	}
+	s.sent, s.respond = now, time.Time{}
+	return e.records(r)
+}
+
+// SetText changes the TXT record of a service. The change is announced at
+// once, but at most one change a second for each service: a later one replaces
+// an earlier one that waits. It takes effect with the next HandleTimeout.
+func (e *Engine) SetText(now time.Time, id ServiceID, text []string) {
+	c := e.byID[id]
+	if c == nil {
+		return
+	}
+	if err := checkText(text, &e.lim); err != nil {
+		e.log.Warn("text refused", "id", string(id), "err", err)
+		return
+	}
+	blob := textBlob(text)
+	if blob == c.text {
+		return
+	}
+	c.text = blob
+	if c.state == established {
+		c.textAt = later(now, c.textAt.Add(textInterval))
+		e.announce(c.textAt, ref{c: c, k: kindTXT})
+	}
+}
+
+// SetNull changes the NULL record of a service; nil removes it. A small one is
+// multicast once, so that caches drop the old one.
+func (e *Engine) SetNull(now time.Time, id ServiceID, data []byte) {
+	c := e.byID[id]
+	if c == nil || len(data) > e.lim.NullSize || string(data) == c.null {
+		return
+	}
+	c.null = string(data)
+	if c.state == established && 0 < len(data) && len(data) <= pushNullMax {
+		e.announce(now, ref{c: c, k: kindNULL})
+		c.sched[kindNULL].left = 1
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// A goodbye is the records of one gone name, to be sent with a TTL of zero.
+type goodbye struct {
+	key  name
+	rr   []record
+	at   time.Time
+	gap  time.Duration
+	left int
+}
+
+// sayGoodbye takes back what was announced about a service: PTR, SRV, TXT and
+// what else is at its own name, but never the host's addresses, which other
+// services still use.
+func (e *Engine) sayGoodbye(now time.Time, c *claim) {
+	rr := e.records(ref{c: c, k: kindPTR})
+	rr = append(rr, e.uniqueRecords(c)...)
+	if !c.sched[kindNULL].sent.IsZero() {
+		rr = append(rr, e.records(ref{c: c, k: kindNULL})...)
+	}
+	if len(c.typ.claims) == 1 {
+		rr = append(rr, e.records(ref{t: c.typ, k: kindType})...)
+	}
+	e.addGoodbye(now, c.key, rr)
+}
+
+func (e *Engine) addGoodbye(now time.Time, key name, rr []record) {
+	for i := range rr {
+		rr[i] = rr[i].withTTL(0)
+	}
+	e.goodbyes = append(e.goodbyes, goodbye{key: key, rr: rr, at: now, gap: goodbyeGap, left: goodbyeCount})
+	e.local.at(now)
+}
+
+// cancelGoodbye forgets the repeats of a goodbye to a name that is back.
+func (e *Engine) cancelGoodbye(key name) {
+	kept := e.goodbyes[:0]
+	for _, g := range e.goodbyes {
+		if g.key != key {
+			kept = append(kept, g)
+		}
+	}
+	e.goodbyes = kept
+}
+
+func (e *Engine) runGoodbyes(now time.Time) {
+	out := newSplitter(message{response: true})
+	kept := e.goodbyes[:0]
+	for _, g := range e.goodbyes {
+		if due(g.at, now) {
+			out.add(group{answers: e.stillGone(g.rr)})
+			g.left--
+			g.at = now.Add(g.gap)
+			g.gap *= 2
+		}
+		if g.left > 0 {
+			kept = append(kept, g)
+			e.local.at(g.at)
+		}
+	}
+	clear(e.goodbyes[len(kept):])
+	e.goodbyes = kept
+	e.multicast(now, out.out)
+}
+
+// stillGone leaves out the goodbye to a service type that is published again.
+func (e *Engine) stillGone(rr []record) []record {
+	last := rr[len(rr)-1]
+	if last.key == enumName && e.types[last.ident.target] != nil {
+		return rr[:len(rr)-1]
+	}
+	return rr
+}

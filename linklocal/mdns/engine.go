@@ -1,0 +1,272 @@
+package mdns
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const maxOwnAddrs = 32
+
+// An Engine is the pure state machine of one mDNS stack on one interface.
+//
+// It does no I/O, starts no goroutine and never reads the clock: every input
+// carries the time, and every effect is in TakeOutput. It belongs to one
+// goroutine. Inputs that only change our own records take effect with the next
+// HandleTimeout, which NextTimeout then asks for at once: so that many changes
+// share packets.
+type Engine struct {
+	lim  Limits
+	rand *rand.Rand
+	log  *slog.Logger
+	out  Output
+
+	// What we publish.
+	host      *claim
+	order     []*claim // the host, then services in order of registration
+	claims    map[name]*claim
+	byID      map[ServiceID]*claim
+	types     map[name]*svcType
+	typeOrder []*svcType
+	addrs     []netip.Addr // of our interface; none: no link
+	batch     time.Time    // start of probing shared by new names
+	conflicts []time.Time  // the last few
+	goodbyes  []goodbye
+	held      []*query
+	closing   bool
+
+	multicastRate, unicastRate bucket
+
+	echoes  echoes
+	local   deadline // of the above
+	monitor *monitor
+	stats   Stats
+}
+
+// NewEngine returns an engine without a link: SetAddrs starts it.
+func NewEngine(now time.Time, cfg Config) *Engine {
+	e := &Engine{
+		lim: cfg.Limits.withDefaults(), rand: cfg.Rand, log: cfg.Log,
+		claims: map[name]*claim{}, byID: map[ServiceID]*claim{}, types: map[name]*svcType{},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.rand == nil {
+		e.rand = rand.New(rand.NewPCG(uint64(now.UnixNano()), 0))
+	}
+	e.multicastRate = newBucket(now, e.lim.ResponseRate, e.lim.ResponseBurst)
+	e.unicastRate = newBucket(now, e.lim.ResponseRate, e.lim.ResponseBurst)
+	label := hostLabel(cfg.Host)
+	e.host = &claim{preferred: label, label: label}
+	e.enter(e.host)
+	e.order = []*claim{e.host}
+	e.monitor = newMonitor(now, e, cfg)
+	return e
+}
+
+// SetZone changes the zone given to link-local IPv6 addresses of others.
+func (e *Engine) SetZone(zone string) { e.monitor.zone = zone }
+
+// SetAddrs tells the addresses of our interface. With the first ones all names
+// are probed for; with none left nothing is sent any more; other changes are
+// announced.
+func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
+	addrs = cleanAddrs(addrs)
+	old := e.addrs
+	if slices.Equal(addrs, old) {
+		return
+	}
+	gone := e.goneAddrs(old, addrs)
+	e.addrs, e.host.addrs = addrs, addrs
+	switch {
+	case len(addrs) == 0:
+		for _, c := range e.order {
+			e.becomeIdle(c)
+		}
+		e.goodbyes, e.held = nil, nil
+	case len(old) == 0:
+		for _, c := range e.order {
+			e.becomeProbing(c, e.startAt(now))
+		}
+		e.monitor.restart(now)
+	case e.host.state == established:
+		e.announce(now, ref{c: e.host, k: kindA}, ref{c: e.host, k: kindAAAA})
+		if len(gone) > 0 {
+			e.addGoodbye(now, "", gone)
+		}
+		e.monitor.restart(now)
+	}
+}
+
+// goneAddrs are the address records of a family we have no more of: where one
+// is left, its cache-flush bit does away with the others.
+func (e *Engine) goneAddrs(old, addrs []netip.Addr) (rr []record) {
+	for _, a := range old {
+		same := func(b netip.Addr) bool { return a.Is4() == b.Is4() }
+		if len(addrs) > 0 && !slices.ContainsFunc(addrs, same) {
+			rr = append(rr, addrRecord(e.host.name, a))
+		}
+	}
+	return rr
+}
+
+func cleanAddrs(addrs []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range addrs {
+		if a = a.Unmap().WithZone(""); a.IsValid() && !a.IsUnspecified() {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	out = slices.Compact(out)
+	return out[:min(len(out), maxOwnAddrs)]
+}
+
+// Register publishes a service: probed for, renamed if taken, announced.
+func (e *Engine) Register(now time.Time, s Service) error {
+	switch {
+	case e.closing:
+		return ErrClosed
+	case e.byID[s.ID] != nil:
+		return fmt.Errorf("%w: %q", ErrDuplicateID, s.ID)
+	case len(e.byID) >= e.lim.Services:
+		return ErrTooMany
+	}
+	if err := s.check(&e.lim); err != nil {
+		return err
+	}
+	typ, _ := typeName(s.Type)
+	label := cutBytes(s.Instance, maxLabel)
+	c := &claim{
+		svc: &s, typ: e.typeOf(typ), preferred: label, label: label,
+		text: textBlob(s.Text), null: string(s.Null), addrs: cleanAddrs(s.Addrs),
+	}
+	e.enter(c)
+	e.byID[s.ID] = c
+	e.order = append(e.order, c)
+	c.typ.claims = append(c.typ.claims, c)
+	if c.label != label {
+		e.event(Renaming{ID: s.ID, Old: label, New: c.label})
+	}
+	if len(e.addrs) > 0 {
+		e.becomeProbing(c, e.startAt(now))
+	}
+	return nil
+}
+
+// Unregister takes a service back, with a goodbye if it was announced.
+func (e *Engine) Unregister(now time.Time, id ServiceID) {
+	c := e.byID[id]
+	if c == nil {
+		return
+	}
+	if c.state == established {
+		e.sayGoodbye(now, c)
+	}
+	e.drop(c)
+}
+
+// Shutdown says goodbye for everything. The engine is done when Done says so.
+func (e *Engine) Shutdown(now time.Time) {
+	e.closing = true
+	for _, c := range slices.Clone(e.order[1:]) {
+		e.Unregister(now, c.svc.ID)
+	}
+	e.monitor.stop()
+}
+
+// Done reports whether a shutdown is over: all goodbyes are said.
+func (e *Engine) Done() bool { return e.closing && len(e.goodbyes) == 0 }
+
+// HandlePacket takes one received datagram. Malformed ones are counted.
+func (e *Engine) HandlePacket(now time.Time, p Packet) {
+	e.stats.PacketsIn++
+	src := p.Src.Addr().Unmap()
+	p.Src = netip.AddrPortFrom(src, p.Src.Port())
+	if slices.Contains(e.addrs, src) && e.echoes.take(p.Data) {
+		e.stats.OwnEchoes++
+		return
+	}
+	m, err := parseMessage(p.Data, &e.lim)
+	if err != nil {
+		e.stats.Malformed++
+		e.log.Debug("packet dropped", "from", p.Src, "err", err)
+		return
+	}
+	e.stats.Malformed += uint64(m.skipped)
+	switch {
+	case !m.response:
+		e.handleQuery(now, p, m)
+	case p.Src.Port() == mdnsPort: // RFC 6762 §6: others MUST be silently ignored
+		e.handleResponse(now, src, m)
+	}
+	e.HandleTimeout(now)
+}
+
+func (e *Engine) handleResponse(now time.Time, src netip.Addr, m *message) {
+	rr := append(m.answers, m.extras...)
+	e.checkConflicts(now, rr)
+	e.monitor.handleRecords(now, src, rr)
+}
+
+// HandleTimeout lets time pass. Calling it early or late is harmless.
+func (e *Engine) HandleTimeout(now time.Time) {
+	if e.local.take(now) && len(e.addrs) > 0 {
+		e.runProbes(now)
+		e.runAnnouncements(now)
+		e.runGoodbyes(now)
+		e.runHeld(now)
+		e.runResponses(now)
+	}
+	e.monitor.handleTimeout(now)
+}
+
+// NextTimeout is when to call HandleTimeout; it may be past; zero: never.
+func (e *Engine) NextTimeout() time.Time { return earliest(e.local.t, e.monitor.wake.t) }
+
+// TakeOutput returns what is to be done, and forgets it.
+func (e *Engine) TakeOutput() Output {
+	out := e.out
+	e.out = Output{}
+	return out
+}
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	s.Services, s.Pending = len(e.byID), len(e.held)+len(e.monitor.resolves)
+	s.Records, s.Instances = e.monitor.cache.size(), len(e.monitor.instances)
+	return s
+}
+
+func (e *Engine) event(ev Event) { e.out.Events = append(e.out.Events, ev) }
+
+func (e *Engine) multicast(now time.Time, packets []message) {
+	for i := range packets {
+		if b := e.send(&packets[i], netip.AddrPort{}, false); b != nil {
+			e.echoes.add(now, b)
+		}
+	}
+}
+
+// send queues one packet and returns its bytes, or nil if it cannot be sent.
+func (e *Engine) send(m *message, to netip.AddrPort, legacy bool) []byte {
+	b, ok := m.pack(legacy)
+	if !ok {
+		e.stats.SendErrors++
+		e.log.Debug("packet does not fit a datagram", "bytes", len(b))
+		return nil
+	}
+	e.stats.PacketsOut++
+	e.out.Datagrams = append(e.out.Datagrams, Datagram{Data: b, To: to})
+	return b
+}
+
+// jitter returns a random duration in [lo, hi).
+func (e *Engine) jitter(lo, hi time.Duration) time.Duration {
+	return lo + time.Duration(e.rand.Int64N(int64(hi-lo)))
+}

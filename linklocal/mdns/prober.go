@@ -1,0 +1,265 @@
+package mdns
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// RFC 6762 §8.1, §8.2.
+const (
+	probeCount    = 3
+	probeInterval = 250 * time.Millisecond
+	probeDelayMax = 250 * time.Millisecond // before the first one, random
+	tieWait       = time.Second            // "defers to the winning host by waiting one second"
+
+	conflictWindow = 10 * time.Second // "If fifteen conflicts occur within any ten-second period …
+	conflictCount  = 15
+	conflictWait   = 5 * time.Second // … the host MUST wait at least five seconds before each … additional probe attempt"
+)
+
+// becomeIdle stops everything about a name: there is no link.
+func (e *Engine) becomeIdle(c *claim) {
+	c.state, c.probes, c.next, c.retreat = idle, 0, time.Time{}, false
+	c.sched = [numKinds]schedule{}
+}
+
+// becomeProbing starts a round of probes at the given time.
+func (e *Engine) becomeProbing(c *claim, at time.Time) {
+	c.retreat = c.state == established
+	c.state, c.probes, c.next = probing, 0, at
+	c.sched = [numKinds]schedule{}
+	e.local.at(at)
+}
+
+// becomeEstablished makes a name ours and announces it.
+func (e *Engine) becomeEstablished(now time.Time, c *claim) {
+	c.state, c.next, c.retreat = established, time.Time{}, false
+	e.cancelGoodbye(c.key)
+	if c.svc == nil {
+		e.announce(now, ref{c: c, k: kindA}, ref{c: c, k: kindAAAA})
+		e.hostEstablished(now)
+		return
+	}
+	e.announce(now, ref{c: c, k: kindPTR}, ref{t: c.typ, k: kindType})
+	for _, k := range c.kinds() {
+		e.announce(now, ref{c: c, k: k})
+	}
+	c.textAt = now
+	e.monitor.disown(now, c.key)
+	e.event(Established{ID: c.svc.ID, Instance: c.label})
+}
+
+// hostEstablished lets services in that waited for the host's name, and
+// announces the SRV records of the others, which may point elsewhere now.
+func (e *Engine) hostEstablished(now time.Time) {
+	for _, c := range e.order {
+		switch {
+		case c.svc == nil:
+		case c.state == probing && c.held():
+			e.becomeEstablished(now, c)
+		case c.state == established:
+			e.announce(now, ref{c: c, k: kindSRV})
+		}
+	}
+}
+
+// held reports whether the round of probes is over but the host's is not.
+func (c *claim) held() bool { return c.probes == probeCount && c.next.IsZero() }
+
+// startAt is when the probes of new names begin. Names that come while others
+// wait join them, so that their probes share packets.
+func (e *Engine) startAt(now time.Time) time.Time {
+	if !e.batch.After(now) {
+		e.batch = now.Add(e.jitter(0, probeDelayMax))
+	}
+	return e.batch
+}
+
+// runProbes sends the probes that are due, all together.
+//
+// QU questions would be answered by unicast, which reaches only one of the
+// sockets on this host's port 5353; so they are QM.
+func (e *Engine) runProbes(now time.Time) {
+	out := newSplitter(message{})
+	for _, c := range e.order {
+		switch {
+		case c.state != probing || !due(c.next, now):
+		case c.probes == probeCount:
+			e.finishProbing(now, c)
+		default:
+			c.probes++
+			c.next = now.Add(probeInterval)
+			q := question{name: c.name, key: c.key, typ: dns.TypeANY}
+			out.add(group{questions: []question{q}, authority: e.uniqueRecords(c)})
+		}
+		if c.state == probing {
+			e.local.at(c.next)
+		}
+	}
+	e.multicast(now, out.out)
+}
+
+func (e *Engine) finishProbing(now time.Time, c *claim) {
+	if c.svc != nil && e.host.state != established {
+		c.next = time.Time{}
+		return
+	}
+	e.becomeEstablished(now, c)
+}
+
+// checkConflicts looks for other data at our names in a response.
+//
+// "a conflict occurs when a Multicast DNS responder has a unique record for
+// which it is currently authoritative, and it receives a Multicast DNS
+// response message containing a record with the same name, rrtype and
+// rrclass, but inconsistent rdata", RFC 6762 §9.
+func (e *Engine) checkConflicts(now time.Time, rr []record) {
+	for i := range rr {
+		r := &rr[i]
+		c := e.claims[r.key]
+		if c == nil || c.state == idle {
+			continue
+		}
+		k, ok := kindOf(r.typ)
+		if !ok || !slices.Contains(c.kinds(), k) {
+			continue
+		}
+		switch e.compareOwn(c, k, r) {
+		case sameData:
+			e.rescue(now, c, k, r)
+		case otherData:
+			if r.ttl > 0 {
+				e.conflict(now, c)
+			}
+		}
+	}
+}
+
+type comparison uint8
+
+const (
+	sameData comparison = iota
+	otherData
+	noData // we have no such records
+)
+
+func (e *Engine) compareOwn(c *claim, k kind, r *record) comparison {
+	own := e.records(ref{c: c, k: k})
+	for i := range own {
+		if own[i].ident == r.ident {
+			return sameData
+		}
+	}
+	if len(own) == 0 && c.state == established {
+		return noData
+	}
+	return otherData
+}
+
+// rescue announces a record of ours that somebody else lets expire.
+//
+// "If the TTL … is less than half the true TTL … the responder MUST mark its
+// record to be announced via Multicast DNS", RFC 6762 §6.6.
+func (e *Engine) rescue(now time.Time, c *claim, k kind, r *record) {
+	true_ := e.records(ref{c: c, k: k})[0].ttl
+	if c.state == established && r.ttl < true_/2 {
+		e.respondAt(now, ref{c: c, k: k}, 0, time.Second)
+	}
+}
+
+// conflict: somebody else holds one of our names.
+//
+// When established we say so once, that the other may learn of it too, and go
+// back to probing (RFC 6762 §9); when probing we take another name (§8.1).
+func (e *Engine) conflict(now time.Time, c *claim) {
+	if c.state == probing && c.retreat && c.probes == 0 {
+		return // a copy of what sent us back to probing
+	}
+	e.stats.Conflicts++
+	wait := e.conflictDelay(now)
+	if c.state == established {
+		out := newSplitter(message{response: true})
+		out.add(group{answers: e.uniqueRecords(c)})
+		e.multicast(now, out.out)
+		e.becomeProbing(c, now.Add(wait+e.jitter(0, probeDelayMax)))
+		return
+	}
+	e.rename(now, c)
+	e.becomeProbing(c, now.Add(wait))
+}
+
+func (e *Engine) rename(now time.Time, c *claim) {
+	old := c.label
+	delete(e.claims, c.key)
+	c.label = c.alternative()
+	e.enter(c)
+	e.log.Info("name taken", "old", old, "new", c.label)
+	if c.svc != nil {
+		e.event(Renaming{ID: c.svc.ID, Old: old, New: c.label})
+		e.monitor.learn(now, instanceName(old, c.typ.name)) // whoever has it is not us
+	}
+}
+
+// conflictDelay notes a conflict and returns how long to wait before probing.
+func (e *Engine) conflictDelay(now time.Time) time.Duration {
+	e.conflicts = append(e.conflicts, now)
+	if len(e.conflicts) > conflictCount {
+		e.conflicts = e.conflicts[1:]
+	}
+	if len(e.conflicts) == conflictCount && now.Sub(e.conflicts[0]) < conflictWindow {
+		return conflictWait
+	}
+	return 0
+}
+
+// breakTies compares the probes of others with ours, RFC 6762 §8.2.
+func (e *Engine) breakTies(now time.Time, m *message) {
+	seen := map[name]bool{}
+	for i := range m.authority {
+		key := m.authority[i].key
+		c := e.claims[key]
+		if c == nil || c.state != probing || seen[key] || !asks(m, key) {
+			continue
+		}
+		seen[key] = true
+		theirs := slices.Clone(m.authority[i:])
+		theirs = slices.DeleteFunc(theirs, func(r record) bool { return r.key != key })
+		if compareRecords(theirs, e.uniqueRecords(c)) > 0 {
+			e.becomeProbing(c, now.Add(tieWait))
+		}
+	}
+}
+
+func asks(m *message, key name) bool {
+	return slices.ContainsFunc(m.questions, func(q question) bool { return q.key == key })
+}
+
+// compareRecords orders two sets of records as RFC 6762 §8.2.1 says: sorted by
+// class, type and data; the first difference decides; the longer set is later.
+func compareRecords(a, b []record) int {
+	order := func(x, y record) int {
+		return cmp.Or(cmp.Compare(x.typ, y.typ), bytes.Compare(x.rdata(), y.rdata()))
+	}
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortFunc(a, order)
+	slices.SortFunc(b, order)
+	return slices.CompareFunc(a, b, order)
+}
+
+func kindOf(typ uint16) (kind, bool) {
+	switch typ {
+	case dns.TypeSRV:
+		return kindSRV, true
+	case dns.TypeTXT:
+		return kindTXT, true
+	case dns.TypeA:
+		return kindA, true
+	case dns.TypeAAAA:
+		return kindAAAA, true
+	}
+	return 0, false
+}

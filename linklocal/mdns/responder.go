@@ -1,0 +1,347 @@
+package mdns
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// RFC 6762 §6, §7.2.
+const (
+	sharedDelayMin = 20 * time.Millisecond // "uniform random in the range 20-120 ms"
+	sharedDelayMax = 120 * time.Millisecond
+	moreKnownMin   = 400 * time.Millisecond // "wait … in the range 400-500 ms" for further known answers
+	moreKnownMax   = 500 * time.Millisecond
+	recordInterval = time.Second            // a record is multicast at most once a second …
+	probeSpacing   = 250 * time.Millisecond // … but to answer a probe
+	overloadWait   = 100 * time.Millisecond // how long responses are put off beyond ResponseRate
+
+	mdnsPort     = 5353
+	legacyMaxTTL = 10 // RFC 6762 §6.7
+	maxKnown     = 4096
+)
+
+// A query is what was asked, perhaps in several packets.
+type query struct {
+	id        uint16
+	src       netip.AddrPort
+	unicast   bool // arrived by unicast
+	probe     bool
+	questions []question
+	known     map[ident]uint32 // known answers and their TTL
+	at        time.Time        // held until
+}
+
+func (e *Engine) handleQuery(now time.Time, p Packet, m *message) {
+	e.breakTies(now, m)
+	if h := e.heldFrom(p.Src); h != nil {
+		h.addKnown(m.answers)
+		if m.truncated {
+			h.at = now.Add(e.jitter(moreKnownMin, moreKnownMax))
+		}
+		if len(m.questions) == 0 {
+			return
+		}
+	}
+	q := query{id: m.id, src: p.Src, unicast: p.Unicast, probe: len(m.authority) > 0, questions: m.questions}
+	if !e.concerns(&q) {
+		return
+	}
+	q.addKnown(m.answers)
+	if m.truncated && p.Src.Port() == mdnsPort && len(e.held) < e.lim.HeldQueries {
+		q.at = now.Add(e.jitter(moreKnownMin, moreKnownMax))
+		e.held = append(e.held, &q)
+		e.local.at(q.at)
+		return
+	}
+	e.answer(now, &q)
+}
+
+// concerns reports whether anything asked is ours to answer.
+func (e *Engine) concerns(q *query) bool {
+	for i := range q.questions {
+		key := q.questions[i].key
+		if e.owner(key) != nil || e.types[key] != nil || (key == enumName && len(e.typeOrder) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *query) addKnown(rr []record) {
+	if q.known == nil {
+		q.known = make(map[ident]uint32, len(rr))
+	}
+	for i := range rr {
+		if len(q.known) < maxKnown {
+			q.known[rr[i].ident] = rr[i].ttl
+		}
+	}
+}
+
+func (e *Engine) heldFrom(src netip.AddrPort) *query {
+	for _, q := range e.held {
+		if q.src == src {
+			return q
+		}
+	}
+	return nil
+}
+
+// runHeld answers truncated queries whose time has come.
+func (e *Engine) runHeld(now time.Time) {
+	kept := e.held[:0]
+	for _, q := range e.held {
+		if due(q.at, now) {
+			e.answer(now, q)
+			continue
+		}
+		kept = append(kept, q)
+		e.local.at(q.at)
+	}
+	clear(e.held[len(kept):])
+	e.held = kept
+}
+
+// answer plans the multicast answers to a query and sends the unicast ones.
+func (e *Engine) answer(now time.Time, q *query) {
+	legacy := q.src.Port() != mdnsPort
+	var unicast []ref
+	asked := map[ref]bool{}
+	delay := e.jitter(sharedDelayMin, sharedDelayMax)
+	for i := range q.questions {
+		qu := &q.questions[i]
+		for _, r := range e.lookup(qu) {
+			switch {
+			case asked[r] || e.isKnown(q, r):
+			case legacy, (qu.unicast || q.unicast) && !q.probe && e.recent(now, r):
+				unicast = append(unicast, r)
+			default:
+				e.plan(now, q, r, delay)
+			}
+			asked[r] = true
+		}
+	}
+	if len(unicast) > 0 {
+		e.sendUnicast(now, q, unicast, legacy)
+	}
+}
+
+// lookup finds the record sets that answer a question: O(answers).
+func (e *Engine) lookup(q *question) (rr []ref) {
+	any := q.typ == dns.TypeANY
+	if c := e.owner(q.key); c != nil {
+		for _, k := range c.kinds() {
+			if t := k.dnsType(); any || t == q.typ {
+				rr = append(rr, ref{c: c, k: k})
+			}
+		}
+		if q.typ == dns.TypeNULL && c.null != "" {
+			rr = append(rr, ref{c: c, k: kindNULL})
+		}
+	}
+	if q.typ != dns.TypePTR && !any {
+		return rr
+	}
+	if t := e.types[q.key]; t != nil {
+		for _, c := range t.claims {
+			if c.state == established {
+				rr = append(rr, ref{c: c, k: kindPTR})
+			}
+		}
+	}
+	if q.key == enumName {
+		for _, t := range e.typeOrder {
+			if t.published() {
+				rr = append(rr, ref{t: t, k: kindType})
+			}
+		}
+	}
+	return rr
+}
+
+func (t *svcType) published() bool {
+	for _, c := range t.claims {
+		if c.state == established {
+			return true
+		}
+	}
+	return false
+}
+
+func (k kind) dnsType() uint16 {
+	return [...]uint16{dns.TypePTR, dns.TypeSRV, dns.TypeTXT, dns.TypeNULL, dns.TypeA, dns.TypeAAAA, dns.TypePTR}[k]
+}
+
+// isKnown: the asker has these records already and will for a while.
+//
+// "A Multicast DNS responder MUST NOT answer … if the answer it would give is
+// already included in the Answer Section with an RR TTL at least half the
+// correct value", RFC 6762 §7.1.
+func (e *Engine) isKnown(q *query, r ref) bool {
+	if len(q.known) == 0 {
+		return false
+	}
+	for _, rec := range e.records(r) {
+		if ttl, ok := q.known[rec.ident]; !ok || ttl < rec.ttl/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// recent: the record was multicast within a quarter of its TTL, so a unicast
+// answer leaves nobody's cache stale (RFC 6762 §5.4). Large NULL records go to
+// who asked for them alone.
+func (e *Engine) recent(now time.Time, r ref) bool {
+	if r.k == kindNULL {
+		return true
+	}
+	ttl := time.Duration(ttlHost)
+	if r.k == kindPTR || r.k == kindTXT || r.k == kindType {
+		ttl = ttlOther
+	}
+	sent := r.sched().sent
+	return !sent.IsZero() && now.Sub(sent) < ttl*time.Second/4
+}
+
+func (e *Engine) plan(now time.Time, q *query, r ref, delay time.Duration) {
+	spacing := recordInterval
+	if q.probe {
+		spacing = probeSpacing
+	}
+	if r.unique() {
+		delay = 0
+	}
+	e.respondAt(now, r, delay, spacing)
+}
+
+// respondAt plans one multicast of a record set, unless an earlier one is planned.
+func (e *Engine) respondAt(now time.Time, r ref, delay, spacing time.Duration) {
+	s := r.sched()
+	at := now.Add(delay)
+	if !s.sent.IsZero() {
+		at = later(at, s.sent.Add(spacing))
+	}
+	if s.respond.IsZero() || at.Before(s.respond) {
+		s.respond = at
+		e.local.at(at)
+	}
+}
+
+// runResponses multicasts the answers that are due.
+func (e *Engine) runResponses(now time.Time) {
+	refs := e.dueResponses(now)
+	if len(refs) == 0 {
+		return
+	}
+	if !e.multicastRate.open(now) {
+		e.stats.RateLimited += uint64(len(refs))
+		for _, r := range refs {
+			r.sched().respond = now.Add(overloadWait)
+		}
+		e.local.at(now.Add(overloadWait))
+		return
+	}
+	for _, r := range refs {
+		r.sched().sent, r.sched().respond = now, time.Time{}
+	}
+	out := newSplitter(message{response: true})
+	for _, r := range refs {
+		g := group{answers: e.records(r)}
+		for _, x := range additional(e.host, r) {
+			if s := x.sched(); s.sent.IsZero() || now.Sub(s.sent) >= recordInterval {
+				g.extras = append(g.extras, e.records(x)...)
+				s.sent = now
+			}
+		}
+		out.addNonEmpty(g)
+	}
+	e.multicastRate.withdraw(len(out.out))
+	e.multicast(now, out.out)
+}
+
+func (e *Engine) dueResponses(now time.Time) (refs []ref) {
+	take := func(r ref) {
+		if s := r.sched(); due(s.respond, now) {
+			refs = append(refs, r)
+		} else {
+			e.local.at(s.respond)
+		}
+	}
+	for _, t := range e.typeOrder {
+		take(ref{t: t, k: kindType})
+	}
+	for _, c := range e.order {
+		if c.state != established {
+			continue
+		}
+		for k := range kindType {
+			take(ref{c: c, k: k})
+		}
+	}
+	return refs
+}
+
+// additional lists what is good to know with an answer, RFC 6763 §12.
+func additional(host *claim, r ref) []ref {
+	at := host
+	if r.c != nil && len(r.c.addrs) > 0 {
+		at = r.c
+	}
+	addrs := []ref{{c: at, k: kindA}, {c: at, k: kindAAAA}}
+	switch r.k {
+	case kindPTR:
+		return append([]ref{{c: r.c, k: kindSRV}, {c: r.c, k: kindTXT}}, addrs...)
+	case kindSRV:
+		return addrs
+	case kindA:
+		return addrs[1:]
+	case kindAAAA:
+		return addrs[:1]
+	}
+	return nil
+}
+
+// sendUnicast answers one asker at once, within ResponseRate.
+func (e *Engine) sendUnicast(now time.Time, q *query, refs []ref, legacy bool) {
+	if !e.unicastRate.open(now) {
+		e.stats.RateLimited++
+		return
+	}
+	base := message{response: true}
+	if legacy {
+		base.id, base.questions = q.id, q.questions
+	}
+	out := newSplitter(base)
+	for _, r := range refs {
+		g := group{answers: e.records(r)}
+		for _, x := range additional(e.host, r) {
+			g.extras = append(g.extras, e.records(x)...)
+		}
+		out.addNonEmpty(g)
+	}
+	if legacy && len(out.out) > 0 {
+		e.sendLegacy(q.src, out.out)
+		e.unicastRate.withdraw(1)
+		return
+	}
+	e.unicastRate.withdraw(len(out.out))
+	for i := range out.out {
+		e.send(&out.out[i], q.src, false)
+	}
+}
+
+// sendLegacy answers a one-shot resolver, which takes one packet: "the
+// response MUST … repeat the query ID and the question", RFC 6762 §6.7.
+func (e *Engine) sendLegacy(to netip.AddrPort, packets []message) {
+	m := &packets[0]
+	m.truncated = len(packets) > 1
+	for _, section := range [][]record{m.answers, m.extras} {
+		for i := range section {
+			section[i].ttl = min(section[i].ttl, legacyMaxTTL)
+		}
+	}
+	e.send(m, to, true)
+}
