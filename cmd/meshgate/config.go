@@ -1,0 +1,99 @@
+package main
+
+import "time"
+
+// A fileConfig is the shape of the configuration file. A field's tags are its
+// rules (see decoder); what they mean to a person stands in
+// config.example.yaml, which a test compares with the tags and with defaults.
+type fileConfig struct {
+	Account   accountConfig   `yaml:"account"`
+	LAN       lanConfig       `yaml:"lan"`
+	Concierge conciergeConfig `yaml:"concierge"`
+	Contacts  []contactConfig `yaml:"contacts"`
+	Peers     []string        `yaml:"peers"`
+	PeerRules []peerRule      `yaml:"peer_contacts"`
+	Limits    limitsConfig    `yaml:"limits"`
+	Log       logConfig       `yaml:"log"`
+	Grace     time.Duration   `yaml:"grace" range:"1s 5m"`
+}
+
+type accountConfig struct {
+	JID        string   `yaml:"jid"`
+	Password   string   `yaml:"password"`
+	File       string   `yaml:"password_file"`
+	Env        string   `yaml:"password_env"`
+	Credential string   `yaml:"password_credential"`
+	Server     string   `yaml:"server"`
+	TLS        string   `yaml:"tls" choice:"starttls direct none"`
+	CAFile     string   `yaml:"ca_file"`
+	Pins       []string `yaml:"pins"`
+	AllowPlain bool     `yaml:"allow_plain"`
+	OnStop     string   `yaml:"on_stop" choice:"resumable logout"`
+}
+
+type lanConfig struct {
+	Interface string        `yaml:"interface"`
+	Machine   string        `yaml:"machine"`
+	Discover  bool          `yaml:"discover"`
+	Idle      time.Duration `yaml:"idle" range:"5s 24h"`
+	Publish   publishConfig `yaml:"publish"`
+}
+
+type publishConfig struct {
+	Nick  bool `yaml:"nick"`
+	First bool `yaml:"first"`
+	Last  bool `yaml:"last"`
+	Email bool `yaml:"email"`
+	JID   bool `yaml:"jid"`
+}
+
+type conciergeConfig struct {
+	Name string `yaml:"name"`
+}
+
+type contactConfig struct {
+	JID     string `yaml:"jid"`
+	Name    string `yaml:"name"`
+	Nick    string `yaml:"nick"`
+	First   string `yaml:"first"`
+	Last    string `yaml:"last"`
+	Offline string `yaml:"offline" choice:"withdraw show"`
+}
+
+type peerRule struct {
+	Peer     string   `yaml:"peer"`
+	Contacts []string `yaml:"contacts"`
+}
+
+type limitsConfig struct {
+	PeerPerMinute    int `yaml:"peer_messages_per_minute" range:"1 6000"`
+	PeerBurst        int `yaml:"peer_burst" range:"1 1000"`
+	ContactPerMinute int `yaml:"contact_messages_per_minute" range:"1 6000"`
+	ContactBurst     int `yaml:"contact_burst" range:"1 1000"`
+	Body             int `yaml:"body" range:"256 65536"`
+	Peers            int `yaml:"peers" range:"1 10000"`
+}
+
+type logConfig struct {
+	Level  string `yaml:"level" choice:"debug info warn error"`
+	Format string `yaml:"format" choice:"auto text json"`
+}
+
+// defaults is what holds where the file says nothing.
+func defaults() fileConfig {
+	return fileConfig{
+		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
+		LAN:       lanConfig{Discover: true, Idle: 5 * time.Minute, Publish: publishConfig{Nick: true}},
+		Concierge: conciergeConfig{Name: "meshgate"},
+		Limits:    limitsConfig{
+			PeerPerMinute: 60, PeerBurst: 20,
+			ContactPerMinute: 60, ContactBurst: 20,
+			Body: 8192, Peers: 1000,
+		},
+		Log:       logConfig{Level: "info", Format: "auto"},
+		Grace:     10 * time.Second,
+	}
+}
+
+// setDefaults does the same for one entry of the list.
+func (c *contactConfig) setDefaults() { c.Offline = "withdraw" }

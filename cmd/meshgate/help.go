@@ -1,0 +1,85 @@
+package main
+
+import "fmt"
+
+// commands are those that meshgate help explains.
+var commands = []string{"run", "check", "version", "help"}
+
+// suggestCommand says what a mistyped command may have been meant for.
+func suggestCommand(name string) string {
+	for _, c := range commands {
+		if distance(name, c) <= 2 {
+			return "; did you mean " + c + "?"
+		}
+	}
+	return ""
+}
+
+func helpCommand(args []string, p process) int {
+	topic := ""
+	if len(args) > 0 {
+		topic = args[0]
+	}
+	text, ok := helpText[topic]
+	if !ok || len(args) > 1 {
+		fmt.Fprintf(p.stderr, "meshgate help: there is no help about %q%s\nRun meshgate help for the commands.\n", topic, suggestCommand(topic))
+		return exitUsage
+	}
+	fmt.Fprint(p.stdout, text)
+	return exitOK
+}
+
+// helpText is what each command prints for -h.
+var helpText = map[string]string{
+	"": `meshgate lets people on a LAN's serverless chat (XEP-0174, "Bonjour") and
+people on an XMPP server talk to each other.
+
+usage: meshgate COMMAND [flags]
+
+  run      run the gateway until SIGTERM or Ctrl-C
+  check    read a configuration file and say what is wrong with it
+  version  print the version
+  help     explain a command: meshgate help run
+
+exit codes: 0 it worked, 1 it failed, 2 the command line is wrong,
+78 the configuration is wrong
+`,
+	"run": `usage: meshgate run [-config FILE] [-v]
+
+Runs the gateway until SIGTERM, SIGINT (Ctrl-C) or a failure. The LAN is told
+goodbye first, then what is under way is delivered or handed back, and the
+server comes last; a second signal ends it at once.
+
+  -config FILE  the configuration (default /etc/meshgate/meshgate.yaml)
+  -v            log at level debug, whatever the configuration says
+
+SIGHUP reads the configuration again and logs whether it is good; what has
+changed in it comes into force with the next start.
+
+Log lines go to standard error: as text on a terminal, else as JSON.
+
+exit codes: 0 stopped by a signal, 1 failed, 2 the command line is wrong,
+78 the configuration is wrong
+`,
+	"check": `usage: meshgate check [-q] [FILE]
+       meshgate check [-q] -config FILE
+
+Reads a configuration (default /etc/meshgate/meshgate.yaml; - is standard
+input) and says, line by line, what is wrong with it and what to do. It
+connects to nothing. Warnings are about what works but is hardly meant, or
+cannot be known before the gateway runs.
+
+  -q  print nothing if the configuration is good
+
+exit codes: 0 good, perhaps with warnings, 2 the command line is wrong,
+78 the configuration is wrong
+`,
+	"version": `usage: meshgate version
+
+Prints the version, the Go release that built it, and the platform.
+`,
+	"help": `usage: meshgate help [COMMAND]
+
+Explains a command, or lists them.
+`,
+}

@@ -1,0 +1,162 @@
+// Command meshgate is a gateway between a LAN's serverless XMPP mesh
+// (XEP-0174) and an XMPP server. See meshgate help.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+)
+
+// Exit codes, as meshgate help says.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitConfig = 78 // EX_CONFIG of sysexits(3): trying again is useless
+)
+
+const defaultConfig = "/etc/meshgate/meshgate.yaml"
+
+// version is set by the linker: -X main.version=v1.2.3.
+var version string
+
+// A process is what a command sees of the operating system.
+type process struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	signals        <-chan os.Signal // SIGINT, SIGTERM: stop, then kill; SIGHUP: check again
+}
+
+func main() {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	os.Exit(realMain(os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Getenv, signals}))
+}
+
+// realMain runs the command line and returns the exit code.
+func realMain(args []string, p process) int {
+	if len(args) == 0 {
+		fmt.Fprint(p.stderr, helpText[""])
+		return exitUsage
+	}
+	switch name, rest := args[0], args[1:]; name {
+	case "run":
+		return runCommand(rest, p)
+	case "check":
+		return checkCommand(rest, p)
+	case "version", "-version", "--version":
+		return versionCommand(rest, p)
+	case "help", "-h", "-help", "--help":
+		return helpCommand(rest, p)
+	default:
+		fmt.Fprintf(p.stderr, "meshgate: there is no command %q%s\nRun meshgate help for the commands.\n", name, suggestCommand(name))
+		return exitUsage
+	}
+}
+
+// options are the flags of run and check.
+type options struct {
+	config  string
+	verbose bool
+	quiet   bool
+}
+
+// parse reads the flags of a command. If done, the command ends with the code.
+func parse(name string, args []string, p process) (o options, code int, done bool) {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.config, "config", "", "")
+	switch name {
+	case "run":
+		fs.BoolVar(&o.verbose, "v", false, "")
+	case "check":
+		fs.BoolVar(&o.quiet, "q", false, "")
+	}
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(p.stdout, helpText[name])
+		return o, exitOK, true
+	case err != nil:
+		return o, usage(p, name, err.Error()), true
+	}
+	rest := fs.Args()
+	if name == "check" && len(rest) > 0 && o.config == "" {
+		o.config, rest = rest[0], rest[1:]
+	}
+	if len(rest) > 0 {
+		return o, usage(p, name, fmt.Sprintf("what is %q for?", rest[0])), true
+	}
+	if o.config == "" {
+		o.config = defaultConfig
+	}
+	return o, 0, false
+}
+
+// usage says what is wrong with a command line.
+func usage(p process, name, text string) int {
+	fmt.Fprintf(p.stderr, "meshgate %s: %s\nRun meshgate help %s for how it is used.\n", name, text, name)
+	return exitUsage
+}
+
+func (p process) host() host { return host{stdin: p.stdin, getenv: p.getenv, name: os.Hostname} }
+
+func checkCommand(args []string, p process) int {
+	o, code, done := parse("check", args, p)
+	if done {
+		return code
+	}
+	c := load(o.config, p.host())
+	c.write(p.stderr)
+	if n := c.errors(); n > 0 {
+		fmt.Fprintf(p.stderr, "%s: %s\n", c.file, count(n, "error"))
+		return exitConfig
+	}
+	if !o.quiet {
+		fmt.Fprintf(p.stdout, "%s: ok%s\n", c.file, c.summary())
+	}
+	return exitOK
+}
+
+// summary says in a few words what the configuration does.
+func (c *config) summary() string {
+	s := fmt.Sprintf(": %s is the gateway, %s", c.Account.JID, count(len(c.Contacts), "contact"))
+	if n := len(c.list); n > 0 {
+		s += ", " + count(n, "warning")
+	}
+	return s
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func versionCommand(args []string, p process) int {
+	if len(args) > 0 {
+		return usage(p, "version", fmt.Sprintf("what is %q for?", args[0]))
+	}
+	fmt.Fprintf(p.stdout, "meshgate %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return exitOK
+}
+
+// buildVersion is what the linker or, without it, the module system knows.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" {
+		return bi.Main.Version
+	}
+	return "(devel)"
+}
