@@ -25,7 +25,7 @@ var buildPurplePeer = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, fmt.Sprintf("purplepeer-%x", sha256.Sum256(purplePeerSource))[:32])
+	path := filepath.Join(dir, "purplepeer-"+shortHash(purplePeerSource))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -48,6 +48,9 @@ var buildPurplePeer = sync.OnceValues(func() (string, error) {
 	}
 	return path, os.Rename(built, path)
 })
+
+// shortHash tells versions of something apart in a file name.
+func shortHash(b []byte) string { return fmt.Sprintf("%.8x", sha256.Sum256(b)) }
 
 // cacheDir is where builds of the lab are kept between runs.
 func cacheDir() (string, error) {
