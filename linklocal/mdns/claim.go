@@ -52,10 +52,11 @@ type claim struct {
 	renames   int    // alternatives tried
 	name, key name
 
-	state   claimState
-	probes  int       // sent in this round
-	next    time.Time // next probe or end of the round; zero: held until the host's name is ours
-	retreat bool      // in this round: conflicts count only after the first probe
+	state    claimState
+	probes   int       // sent in this round
+	next     time.Time // next probe or end of the round; zero: held until the host's name is ours
+	proposal []record  // of this round, once it has begun
+	retreat  bool      // in this round: conflicts count only after the first probe
 
 	text   string // TXT data
 	null   string

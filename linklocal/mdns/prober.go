@@ -23,21 +23,21 @@ const (
 
 // becomeIdle stops everything about a name: there is no link.
 func (e *Engine) becomeIdle(c *claim) {
-	c.state, c.probes, c.next, c.retreat = idle, 0, time.Time{}, false
+	c.state, c.probes, c.next, c.retreat, c.proposal = idle, 0, time.Time{}, false, nil
 	c.sched = [numKinds]schedule{}
 }
 
 // becomeProbing starts a round of probes at the given time.
 func (e *Engine) becomeProbing(c *claim, at time.Time) {
 	c.retreat = c.state == established
-	c.state, c.probes, c.next = probing, 0, at
+	c.state, c.probes, c.next, c.proposal = probing, 0, at, nil
 	c.sched = [numKinds]schedule{}
 	e.local.at(at)
 }
 
 // becomeEstablished makes a name ours and announces it.
 func (e *Engine) becomeEstablished(now time.Time, c *claim) {
-	c.state, c.next, c.retreat = established, time.Time{}, false
+	c.state, c.next, c.retreat, c.proposal = established, time.Time{}, false, nil
 	e.cancelGoodbye(c.key)
 	if c.svc == nil {
 		e.announce(now, ref{c: c, k: kindA}, ref{c: c, k: kindAAAA})
@@ -94,13 +94,22 @@ func (e *Engine) runProbes(now time.Time) {
 			c.probes++
 			c.next = now.Add(probeInterval)
 			q := question{name: c.name, key: c.key, typ: dns.TypeANY}
-			out.add(group{questions: []question{q}, authority: e.uniqueRecords(c)})
+			out.add(group{questions: []question{q}, authority: e.propose(c)})
 		}
 		if c.state == probing {
 			e.local.at(c.next)
 		}
 	}
 	e.multicast(now, out.out)
+}
+
+// propose returns what a round of probes says of the name. It stays the same
+// for the round: both sides must compare the same data to agree who wins.
+func (e *Engine) propose(c *claim) []record {
+	if c.proposal == nil {
+		c.proposal = e.uniqueRecords(c)
+	}
+	return c.proposal
 }
 
 func (e *Engine) finishProbing(now time.Time, c *claim) {
@@ -198,9 +207,20 @@ func (e *Engine) rename(now time.Time, c *claim) {
 	c.label = c.alternative()
 	e.enter(c)
 	e.log.Info("name taken", "old", old, "new", c.label)
-	if c.svc != nil {
+	if c.svc == nil {
+		e.hostRenamed(now)
+	} else {
 		e.event(Renaming{ID: c.svc.ID, Old: old, New: c.label})
 		e.monitor.learn(now, instanceName(old, c.typ.name)) // whoever has it is not us
+	}
+}
+
+// hostRenamed starts the rounds of services afresh: their SRV data are others.
+func (e *Engine) hostRenamed(now time.Time) {
+	for _, c := range e.order[1:] {
+		if c.state == probing && c.proposal != nil {
+			e.becomeProbing(c, later(now, c.next))
+		}
 	}
 }
 
@@ -228,7 +248,7 @@ func (e *Engine) breakTies(now time.Time, m *message) {
 		seen[key] = true
 		theirs := slices.Clone(m.authority[i:])
 		theirs = slices.DeleteFunc(theirs, func(r record) bool { return r.key != key })
-		if compareRecords(theirs, e.uniqueRecords(c)) > 0 {
+		if compareRecords(theirs, e.propose(c)) > 0 {
 			e.becomeProbing(c, now.Add(tieWait))
 		}
 	}

@@ -89,6 +89,9 @@ func (m *monitor) runCache(now time.Time) {
 	for _, r := range refresh {
 		if m.mayAsk(now, r.key, r.typ) {
 			m.ask(r.name, r.typ, false)
+			if r.typ == dns.TypeSRV { // finds a change of TXT that was lost, long before its own refresh
+				m.ask(r.name, dns.TypeTXT, false)
+			}
 			r.asked++
 			r.planRefresh()
 		} else {

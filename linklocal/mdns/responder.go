@@ -294,8 +294,8 @@ func additional(host *claim, r ref) []ref {
 	switch r.k {
 	case kindPTR:
 		return append([]ref{{c: r.c, k: kindSRV}, {c: r.c, k: kindTXT}}, addrs...)
-	case kindSRV:
-		return addrs
+	case kindSRV: // with TXT: who missed a change of it learns it here
+		return append(addrs, ref{c: r.c, k: kindTXT})
 	case kindA:
 		return addrs[1:]
 	case kindAAAA:
