@@ -69,7 +69,8 @@ type GatewayOptions struct {
 	Config  string   // text of the configuration file
 	Race    bool     // with the race detector; a report of it fails the test
 	Program string   // path of a built gateway; empty: build it
-	Args    []string // arguments; empty: -config FILE
+	Verbose bool     // with debug records in its log
+	Args    []string // arguments; empty: run -config FILE
 	Env     []string
 	Ready   string // what its log says when it serves; empty: do not wait
 }
@@ -107,7 +108,10 @@ func (h *Host) Gateway(opt GatewayOptions) *Gateway {
 	g.SetConfig(opt.Config)
 	args := opt.Args
 	if len(args) == 0 {
-		args = []string{"-config", g.ConfigFile}
+		args = []string{"run", "-config", g.ConfigFile}
+		if opt.Verbose {
+			args = append(args, "-v")
+		}
 	}
 	// GORACE: the exit status of a run in which a race was found, and a run
 	// goes on after it, so that the log shows what it led to.
@@ -131,8 +135,7 @@ func (g *Gateway) Start() {
 	proc, tb := g.Proc, g.host.tb
 	tb.Cleanup(func() {
 		if n := proc.Count(`^WARNING: DATA RACE`); n > 0 && !tb.Failed() {
-			tb.Logf("%s", proc.Report())
-			tb.Fatalf("e2e: %s: %d data races", proc.Name, n)
+			tb.Errorf("e2e: %s: %d data races\n%s", proc.Name, n, proc.Report())
 		}
 	})
 	if g.opt.Ready != "" {

@@ -12,7 +12,7 @@ import (
 // also while the gateway itself is not fit to be.
 const standIn = `#!/bin/bash
 trap 'echo "{\"msg\":\"stopping\"}" >&2; exit 5' TERM
-echo "{\"level\":\"INFO\",\"msg\":\"started\",\"config\":\"$(head -1 "$2")\",\"n\":7}" >&2
+echo "{\"level\":\"INFO\",\"msg\":\"started\",\"config\":\"$(head -1 "$3")\",\"n\":7}" >&2
 while :; do read -r -t 0.05 _ || (( $? > 128 )) || exit 0; done
 `
 

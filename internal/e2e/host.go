@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -31,7 +32,8 @@ type Host struct {
 	tb     TB
 	number int
 	addr   netip.Addr
-	local  bool // the machine itself: its network, its names
+	names  string // more lines of /etc/hosts
+	local  bool   // the machine itself: its network, its names
 
 	init    *exec.Cmd
 	stdin   io.Closer
@@ -49,17 +51,22 @@ func newHost(l *Lab, name string, number int) *Host {
 	return h
 }
 
-// Local makes a host that is this machine itself: its address is 127.0.0.1,
-// and only its processes are apart, so that they end with the test.
+// Local makes a host that is this machine itself: its address is one of
+// 127.0.0.0/8 that nobody else uses, so that every port of it is free, and only
+// its processes are apart, so that they end with the test.
 func Local(tb TB) *Host {
 	tb.Helper()
 	l := NewLab(tb, Options{})
-	h := &Host{Name: "local", lab: l, tb: tb, addr: netip.MustParseAddr("127.0.0.1"), local: true}
+	h := &Host{Name: "local", lab: l, tb: tb, addr: loopbackAddr(), local: true}
 	h.writeEtc()
 	h.startInit("local", hostNamespaces&^syscall.CLONE_NEWNET)
 	l.hosts = append(l.hosts, h)
 	h.awaitInit()
 	return h
+}
+
+func loopbackAddr() netip.Addr {
+	return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(255)), byte(1 + rand.IntN(254))})
 }
 
 func (h *Host) startInit(kind string, namespaces uintptr) {
@@ -111,7 +118,14 @@ func (h *Host) writeEtc() {
 }
 
 func (h *Host) writeHosts() {
-	h.WriteFile("etc/hosts", fmt.Sprintf("127.0.0.1 localhost\n%s %s %s.local\n", h.addr, h.Name, h.Name))
+	h.WriteFile("etc/hosts", fmt.Sprintf("127.0.0.1 localhost\n%s %s %s.local\n%s", h.addr, h.Name, h.Name, h.names))
+}
+
+// AddName makes programs in the host find a name at an address, as DNS would.
+func (h *Host) AddName(name string, addr netip.Addr) {
+	h.tb.Helper()
+	h.names += fmt.Sprintf("%s %s\n", addr, name)
+	h.writeHosts()
 }
 
 // Addr is the host's IPv4 address on the LAN.

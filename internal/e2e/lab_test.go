@@ -1,15 +1,20 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -188,4 +193,70 @@ func TestProgramFailureRunsCleanupsAndShowsOutput(t *testing.T) {
 	if code != 1 || !strings.Contains(out.String(), "the last words") || !strings.Contains(out.String(), "something else") {
 		t.Errorf("exit status %d, report:\n%s", code, out.String())
 	}
+}
+
+// killedEnv makes the test binary build a lab and wait for its own death.
+const killedEnv = "MESHGATE_E2E_BE_KILLED"
+
+func TestNothingOutlivesAKilledProcess(t *testing.T) {
+	if os.Getenv(killedEnv) != "" {
+		waitForDeath(t)
+	}
+	t.Parallel()
+	Require(t)
+	victim := exec.Command(os.Args[0], "-test.run=^TestNothingOutlivesAKilledProcess$", "-test.v")
+	victim.Env = append(os.Environ(), killedEnv+"=1")
+	out, err := victim.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = victim.Process.Kill() // may be dead by now
+		_ = victim.Wait()         // a death by signal, as meant
+	}()
+	var dir string
+	var pids []int
+	for s := bufio.NewScanner(out); s.Scan() && s.Text() != "built"; {
+		if pid, err := strconv.Atoi(s.Text()); err == nil {
+			pids = append(pids, pid)
+		} else if strings.HasPrefix(s.Text(), "/") {
+			dir = s.Text()
+		}
+	}
+	if len(pids) != 5 || dir == "" {
+		t.Fatalf("the lab said %v, %q", pids, dir)
+	}
+	var ends []unix.PollFd
+	for _, pid := range pids {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatalf("process %d: %v", pid, err)
+		}
+		defer unix.Close(fd)
+		ends = append(ends, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	if err := victim.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range ends {
+		if n, err := unix.Poll(ends[i:i+1], int(Patience.Milliseconds())); n != 1 {
+			t.Errorf("process %d is left, %v", pids[i], err)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("directory %s is left", dir)
+	}
+}
+
+// waitForDeath is the process that gets killed: it has a lab with a LAN and
+// one on this machine, and says what is in them.
+func waitForDeath(t *testing.T) {
+	h := New(t, 1).Host("h1")
+	bus := h.Avahi()
+	s := Local(t).Prosody(ServerOptions{})
+	fmt.Printf("%s\n%d\n%d\n%d\n%d\n%d\nbuilt\n", h.lab.Dir(), h.init.Process.Pid, bus.Pid(), s.Pid(), s.host.init.Process.Pid, h.lab.janitor.Process.Pid)
+	select {}
 }

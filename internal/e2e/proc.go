@@ -16,10 +16,11 @@ import (
 
 // Limits of what is kept of a process.
 const (
-	maxLines    = 500_000 // lines of output kept; later ones are only counted
-	maxLine     = 4 << 20 // bytes of one line; a longer one ends the reading
-	reportLines = 150     // lines shown of it when a test fails
-	reportLine  = 600     // bytes shown of each
+	maxOutput   = 256 << 20 // bytes of output kept; later lines are only counted
+	maxLine     = 4 << 20   // bytes of one line; a longer one ends the reading
+	lineCost    = 64        // bytes that a line takes beside its text
+	reportLines = 150       // lines shown of it when a test fails
+	reportLine  = 600       // bytes shown of each
 )
 
 // A Proc is a program in a host that is driven by lines: written to its
@@ -37,6 +38,8 @@ type Proc struct {
 
 	mu      sync.Mutex
 	lines   []line
+	first   int // all lines before it have been had
+	kept    int // bytes, those of dropped lines too
 	dropped int
 	changed chan struct{} // closed and replaced at every line
 	err     error         // of Wait, valid once done
@@ -133,7 +136,7 @@ func (p *Proc) read(r io.ReadCloser) {
 func (p *Proc) add(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.lines) < maxLines {
+	if p.kept += len(text) + lineCost; p.kept <= maxOutput {
 		p.lines = append(p.lines, line{at: time.Now(), text: text})
 	} else {
 		p.dropped++
@@ -217,7 +220,10 @@ func (p *Proc) await(d time.Duration, what string, fits func(string) bool) (stri
 func (p *Proc) take(fits func(string) bool, from int) (string, int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := from; i < len(p.lines); i++ {
+	for p.first < len(p.lines) && p.lines[p.first].consumed {
+		p.first++
+	}
+	for i := max(from, p.first); i < len(p.lines); i++ {
 		if l := &p.lines[i]; !l.consumed && fits(l.text) {
 			l.consumed = true
 			return l.text, i + 1, true

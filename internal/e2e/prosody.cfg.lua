@@ -11,6 +11,7 @@ c2s_ports = { @PLAIN@ }
 c2s_direct_tls_ports = { @TLS@ }
 s2s_ports = {}
 proxy65_ports = { @PROXYPORT@ }
+proxy65_interfaces = { @ADDRS@ }
 http_ports = {}
 https_ports = {}
 authentication = "internal_plain" -- SCRAM on the wire, plain in the file

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// proxyPort is where the SOCKS5 proxy of a Prosody server listens.
+const proxyPort = 5000
+
 //go:embed prosody.cfg.lua
 var prosodyConf string
 
@@ -66,15 +69,7 @@ func (s *Server) prosodyConfig() string {
 		"@DIR@", s.host.Path(s.dir), "@DOMAIN@", Domain, "@ROOMS@", RoomService, "@PROXY@", ProxyService,
 		"@PLAIN@", fmt.Sprint(s.plain), "@TLS@", fmt.Sprint(s.tls), "@LEVEL@", level,
 		"@ADDRS@", quoteList(s.listenAddrs()), "@MODULES@", quoteList(modules), "@EXTRA@", extra.String(),
-		"@LAN@", s.host.addr.String(), "@PROXYPORT@", fmt.Sprint(s.proxyPort()))
-}
-
-// proxyPort is where the SOCKS5 proxy listens.
-func (s *Server) proxyPort() uint16 {
-	if s.host.local {
-		return s.host.freePorts(1)[0]
-	}
-	return 5000
+		"@LAN@", s.host.addr.String(), "@PROXYPORT@", fmt.Sprint(proxyPort))
 }
 
 // quoteList writes strings as the inside of a Lua or Erlang list.

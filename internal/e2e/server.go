@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -65,31 +64,12 @@ type Server struct {
 func (h *Host) newServer(kind string, opt ServerOptions) *Server {
 	h.tb.Helper()
 	s := &Server{Kind: kind, host: h, opt: opt, dir: kind, plain: 5222, tls: 5223}
-	if h.local {
-		ports := h.freePorts(2)
-		s.plain, s.tls = ports[0], ports[1]
-	}
 	var err error
 	if s.certs, err = writeCertificates(h, s.dir, Domain, RoomService); err != nil {
 		h.tb.Fatalf("e2e: %s: %v", kind, err)
 	}
 	s.CAFile = s.certs.ca
 	return s
-}
-
-// freePorts returns TCP ports of 127.0.0.1 that nobody used a moment ago.
-func (h *Host) freePorts(n int) []uint16 {
-	h.tb.Helper()
-	var ports []uint16
-	for range n {
-		ln, err := h.Listen("127.0.0.1:0")
-		if err != nil {
-			h.tb.Fatalf("e2e: %s: %v", h.Name, err)
-		}
-		defer ln.Close() // together at the end, so that they differ
-		ports = append(ports, uint16(ln.Addr().(*net.TCPAddr).Port))
-	}
-	return ports
 }
 
 // run starts the server and waits until it serves.
@@ -110,7 +90,7 @@ func (s *Server) Addr() string { return netip.AddrPortFrom(s.host.addr, s.plain)
 func (s *Server) DirectTLSAddr() string { return netip.AddrPortFrom(s.host.addr, s.tls).String() }
 
 // LoopbackAddr is Addr for programs in the same host.
-func (s *Server) LoopbackAddr() string { return fmt.Sprintf("127.0.0.1:%d", s.plain) }
+func (s *Server) LoopbackAddr() string { return fmt.Sprintf("%s:%d", s.listenAddrs()[0], s.plain) }
 
 // JID is a user's bare address.
 func (s *Server) JID(user string) string { return user + "@" + Domain }
@@ -133,8 +113,10 @@ func (s *Server) Restart() {
 
 // listenAddrs are the addresses that the server listens on.
 func (s *Server) listenAddrs() []string {
-	addrs := []string{"127.0.0.1", s.host.addr.String()}
-	return slices.Compact(addrs)
+	if s.host.local {
+		return []string{s.host.addr.String()}
+	}
+	return []string{"127.0.0.1", s.host.addr.String()}
 }
 
 // friendsOf returns the users who are friends of a user, sorted.

@@ -87,6 +87,9 @@ func TestServersOnThisMachineLiveSideBySide(t *testing.T) {
 	if s1.Addr() == s2.Addr() {
 		t.Error("both listen on ", s1.Addr())
 	}
+	if s1.DirectTLSAddr() == s1.Addr() {
+		t.Error("one address for both kinds of TLS")
+	}
 	for _, s := range []*Server{s1, s2} {
 		alice := s.Host().Remote(s, "alice", RemoteOptions{SM: true})
 		alice.Msg(alice.FullJID, "to myself")

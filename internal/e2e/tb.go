@@ -22,6 +22,7 @@ type TB interface {
 	Helper()
 	Name() string
 	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Skipf(format string, args ...any)
 	Failed() bool
@@ -110,18 +111,20 @@ func (s *script) Logf(format string, args ...any) {
 	fmt.Fprintf(s.w, format+"\n", args...)
 }
 
-func (s *script) Fatalf(format string, args ...any) {
+func (s *script) Errorf(format string, args ...any) {
 	s.Logf(format, args...)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.failed = true
-	s.mu.Unlock()
+}
+
+func (s *script) Fatalf(format string, args ...any) {
+	s.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-func (s *script) Skipf(format string, args ...any) {
-	s.Logf(format, args...)
-	runtime.Goexit()
-}
+// Skipf fails: a program that cannot do what it is for has failed.
+func (s *script) Skipf(format string, args ...any) { s.Fatalf(format, args...) }
 
 func (s *script) Failed() bool {
 	s.mu.Lock()
@@ -135,18 +138,18 @@ func (s *script) Cleanup(f func()) {
 	s.cleanups = append(s.cleanups, f)
 }
 
-// cleanup runs what Cleanup was given, the last first.
+// cleanup runs what Cleanup was given, the last first, whatever one of them
+// does.
 func (s *script) cleanup() {
-	for {
-		s.mu.Lock()
-		n := len(s.cleanups)
-		if n == 0 {
-			s.mu.Unlock()
-			return
-		}
-		f := s.cleanups[n-1]
-		s.cleanups = s.cleanups[:n-1]
+	s.mu.Lock()
+	n := len(s.cleanups)
+	if n == 0 {
 		s.mu.Unlock()
-		f()
+		return
 	}
+	f := s.cleanups[n-1]
+	s.cleanups = s.cleanups[:n-1]
+	s.mu.Unlock()
+	defer s.cleanup()
+	f()
 }
