@@ -14,6 +14,9 @@ func (c *config) checkContacts() {
 	jids := map[string]int{}
 	for i := range c.Contacts {
 		ct, at := &c.Contacts[i], fmt.Sprintf("contacts[%d]", i)
+		if c.faulty(at) {
+			continue
+		}
 		j, ok := c.contactJID(at, ct.JID)
 		if !ok {
 			continue
@@ -36,7 +39,7 @@ func (c *config) checkContacts() {
 		}
 		names[key] = c.line(at + ".name")
 	}
-	if len(c.Contacts) == 0 {
+	if len(c.Contacts) == 0 && !c.faulty("contacts") {
 		c.doubt("contacts", "there are none: nobody on the LAN will see anybody of the network")
 	}
 }
@@ -83,7 +86,7 @@ func (c *config) checkPeers() {
 		}
 		seen[p] = true
 	}
-	if len(c.Peers) == 0 {
+	if len(c.Peers) == 0 && !c.faulty("peers") {
 		c.doubt("peers", `nobody on the LAN may use the gateway; list who may, as in "bob@laptop" or "*@frontdesk"`)
 	}
 	for i, r := range c.PeerRules {

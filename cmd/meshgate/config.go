@@ -43,7 +43,6 @@ type publishConfig struct {
 	Nick  bool `yaml:"nick"`
 	First bool `yaml:"first"`
 	Last  bool `yaml:"last"`
-	Email bool `yaml:"email"`
 	JID   bool `yaml:"jid"`
 }
 
@@ -85,13 +84,13 @@ func defaults() fileConfig {
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
 		LAN:       lanConfig{Discover: true, Idle: 5 * time.Minute, Publish: publishConfig{Nick: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
-		Limits:    limitsConfig{
+		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,
 			ContactPerMinute: 60, ContactBurst: 20,
 			Body: 8192, Peers: 1000,
 		},
-		Log:       logConfig{Level: "info", Format: "auto"},
-		Grace:     10 * time.Second,
+		Log:   logConfig{Level: "info", Format: "auto"},
+		Grace: 10 * time.Second,
 	}
 }
 

@@ -116,7 +116,10 @@ func deepLine(b []byte) int {
 	return 0
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var (
+	yamlError     = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced`)
+)
 
 // addSyntax says in words what the parser says in its own.
 func addSyntax(ps *problems, err error, b []byte) {
@@ -124,6 +127,10 @@ func addSyntax(ps *problems, err error, b []byte) {
 	if m := yamlError.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = m[2]
+	}
+	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		before, _, _ := bytes.Cut(b, []byte("*"+m[1]))
+		line = 1 + bytes.Count(before, []byte("\n"))
 	}
 	if tab := tabLine(b); tab > 0 && (strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab")) {
 		ps.add(tab, "", "the line is indented by a tab; use spaces")

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
 )
 
 // maxProblems caps how many problems of one file are printed.
@@ -26,11 +29,44 @@ type problems struct {
 }
 
 func (p *problems) add(line int, path, format string, args ...any) {
-	p.list = append(p.list, problem{line: line, path: path, text: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, problem{line: line, path: printable(path), text: words(format, args)})
 }
 
 func (p *problems) warn(line int, path, format string, args ...any) {
-	p.list = append(p.list, problem{line: line, path: path, text: fmt.Sprintf(format, args...), warning: true})
+	p.add(line, path, format, args...)
+	p.list[len(p.list)-1].warning = true
+}
+
+// words formats a text, with long parts of it clipped: they may be anything
+// that the file holds.
+func words(format string, args []any) string {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = clip(s, 200)
+		}
+	}
+	return printable(clip(fmt.Sprintf(format, args...), 500))
+}
+
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// printable clips a text to one line that a terminal can show.
+func printable(s string) string {
+	s = clip(s, 500)
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strings.Trim(strconv.QuoteToGraphic(s), `"`)
+	}
+	return s
+}
+
+// faulty reports whether an error is noted about just this key.
+func (p *problems) faulty(path string) bool {
+	return slices.ContainsFunc(p.list, func(x problem) bool { return x.path == path && !x.warning })
 }
 
 // errors counts the problems that are no mere warnings.

@@ -39,7 +39,7 @@ func parseServer(s string) (hostname string, port uint16, err error) {
 		return a.String(), 0, nil
 	}
 	hostname, number, hasPort := s, "", false
-	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.Contains(s, "/") {
 		hostname, number, hasPort = strings.Trim(s[:i], "[]"), s[i+1:], true
 	}
 	if hostname == "" || strings.ContainsAny(hostname, "/@ []") || strings.Contains(hostname, ":") && !isAddr(hostname) {
