@@ -1,6 +1,11 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"image"
+	"image/png"
 	"os"
 	"strconv"
 	"strings"
@@ -60,6 +65,32 @@ func TestLibpurpleAndAvahiAndZeroconfSeeEachOther(t *testing.T) {
 	bob.AwaitRemoved("alice@h1")
 	observer.AwaitEvent("remove", "alice@h1")
 	browser.AwaitRemoved("alice@h1")
+}
+
+func TestLibpurpleShowsAvatars(t *testing.T) {
+	t.Parallel()
+	lab := New(t, 2)
+	h1, h2 := lab.Host("h1"), lab.Host("h2")
+	lab.Avahi()
+	var first, second bytes.Buffer
+	for b, side := range map[*bytes.Buffer]int{&first: 8, &second: 16} {
+		if err := png.Encode(b, image.NewGray(image.Rect(0, 0, side, side))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alice := h1.StartPurple("alice", PurpleOptions{Icon: h1.WriteFile("first.png", first.String())})
+	bob := h2.StartPurple("bob", PurpleOptions{})
+	bob.AwaitOn("alice@h1")
+	wantIcon := func(want []byte) {
+		t.Helper()
+		sum := sha1.Sum(want)
+		if hash, size := bob.AwaitIcon("alice@h1"); hash != hex.EncodeToString(sum[:]) || size != len(want) {
+			t.Errorf("bob sees an avatar of %d bytes with hash %s, want %d bytes, %x", size, hash, len(want), sum)
+		}
+	}
+	wantIcon(first.Bytes())
+	alice.SetIcon(h1.WriteFile("second.png", second.String()))
+	wantIcon(second.Bytes())
 }
 
 func TestLibpurpleSendsFiles(t *testing.T) {

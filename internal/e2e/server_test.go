@@ -1,8 +1,14 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"os"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // twoUsers are friends from the start; mallory knows nobody.
@@ -68,7 +74,7 @@ func talk(t *testing.T, lab *Lab, s *Server) {
 	alice.Msg(alice.FullJID, "the server has read this far")
 	alice.AwaitMessage(alice.JID, "this far")
 	s.Restart()
-	bob = h3.Remote(s, "bob", RemoteOptions{})
+	bob = h3.Remote(s, "bob", RemoteOptions{Reconnect: true})
 	if e := bob.AwaitMessage(alice.JID, "for later"); !e.Delayed {
 		t.Error("a stored message does not say that it is late")
 	}
@@ -77,26 +83,28 @@ func talk(t *testing.T, lab *Lab, s *Server) {
 	}
 	s.Kill()
 	bob.Await("the end of the connection", func(e Event) bool { return e.Ev == "disconnected" })
+	s.Start()
+	bob.AwaitSession()
 }
 
 func TestServersOnThisMachineLiveSideBySide(t *testing.T) {
 	t.Parallel()
 	opt := ServerOptions{Users: map[string]string{"alice": "a"}, ResumeFix: true, NoDelay: true, Hibernation: 60, MaxQueue: 50, Rate: "1mb/s"}
-	one, two := Local(t), Local(t)
-	s1, s2 := one.Prosody(opt), two.Prosody(opt)
-	if s1.Addr() == s2.Addr() {
-		t.Error("both listen on ", s1.Addr())
-	}
-	if s1.DirectTLSAddr() == s1.Addr() {
-		t.Error("one address for both kinds of TLS")
-	}
-	for _, s := range []*Server{s1, s2} {
+	servers := []*Server{Local(t).Prosody(opt), Local(t).Prosody(opt), Local(t).Ejabberd(opt), Local(t).Ejabberd(opt)}
+	addrs := make(map[string]bool)
+	for _, s := range servers {
+		addrs[s.Addr()], addrs[s.DirectTLSAddr()] = true, true
 		alice := s.Host().Remote(s, "alice", RemoteOptions{SM: true})
 		alice.Msg(alice.FullJID, "to myself")
 		alice.AwaitMessage(alice.JID, "to myself")
 		alice.Quit()
+	}
+	if len(addrs) != 2*len(servers) {
+		t.Errorf("addresses %v", addrs)
+	}
+	for _, s := range servers {
 		if code := s.Stop(); code != 0 {
-			t.Errorf("exit status %d", code)
+			t.Errorf("%s: exit status %d", s.Kind, code)
 		}
 	}
 }
@@ -112,4 +120,55 @@ func TestForeignClientsTalkThroughEjabberd(t *testing.T) {
 	t.Parallel()
 	lab := New(t, 3)
 	talk(t, lab, lab.Host("h1").Ejabberd(twoUsers()))
+}
+
+func TestStreamManagementIsOfferedUnlessSwitchedOff(t *testing.T) {
+	t.Parallel()
+	users := map[string]string{"alice": "a"}
+	for _, noSM := range []bool{false, true} {
+		opt := ServerOptions{Users: users, NoSM: noSM}
+		for _, s := range []*Server{Local(t).Prosody(opt), Local(t).Ejabberd(opt)} {
+			features := featuresOf(t, s, "alice")
+			if got := strings.Contains(features, "urn:xmpp:sm:3"); got == noSM {
+				t.Errorf("%s, switched off: %v: features %s", s.Kind, noSM, features)
+			}
+		}
+	}
+}
+
+// featuresOf logs in with PLAIN and returns the stream features that follow.
+func featuresOf(t *testing.T, s *Server, user string) string {
+	t.Helper()
+	pem, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	raw, err := s.Host().Dial(t.Context(), "tcp", s.DirectTLSAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := tls.Client(raw, &tls.Config{RootCAs: roots, ServerName: Domain, NextProtos: []string{"xmpp-client"}})
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(Patience)); err != nil {
+		t.Fatal(err)
+	}
+	const header = `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' to='` + Domain + `'>`
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + s.opt.Users[user]))
+	ask := func(what, until string) string {
+		write(t, c, what)
+		var got strings.Builder
+		for b := make([]byte, 4096); !strings.Contains(got.String(), until); {
+			n, err := c.Read(b)
+			if err != nil {
+				t.Fatalf("%s: waiting for %s: %v: %s", s.Kind, until, err, got.String())
+			}
+			got.Write(b[:n])
+		}
+		return got.String()
+	}
+	ask(header, "</stream:features>")
+	ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plain+"</auth>", "<success")
+	return ask(header, "</stream:features>")
 }

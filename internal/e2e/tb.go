@@ -56,7 +56,7 @@ func Require(tb TB) {
 // obstacle says why no lab can stand on this machine, or nothing.
 func obstacle() string {
 	if os.Geteuid() != 0 {
-		return "not root (as a user: unshare -Urnmpf --mount-proc go test ...)"
+		return "not root (as a user: unshare -Urnmpf --mount-proc sh -c 'ip link set lo up; go test ...')"
 	}
 	var missing []string
 	for _, tool := range labTools() {
