@@ -1,0 +1,172 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// A Config says who is bridged. Zero fields mean the defaults given.
+type Config struct {
+	Contacts  []Contact
+	Concierge string // user part of the gateway's own presence name, and its mark before its own words; default "meshgate"
+
+	// Peers are patterns of the presence names that may write through the
+	// gateway and be written to: exact names, "*" stands for any characters,
+	// ASCII case does not count. None means nobody (IJ-05).
+	Peers []string
+	// PeerContacts narrow that down: a peer whose name one of these rules
+	// matches is connected only with the contacts of the rules that match.
+	PeerContacts []PeerRule
+
+	Limits   Limits
+	Timing   Timing
+	Location *time.Location // in which the times of old messages are told; default time.Local
+	Rand     *rand.Rand     // for ids of messages and threads; default seeded at random
+	Log      *slog.Logger   // default: none
+}
+
+// A Contact is a person on the network who has a mirror on the mesh.
+type Contact struct {
+	JID               jid.JID // bare
+	User              string  // user part of the mirror's presence name; default the local part of JID
+	Nick, First, Last string  // published in the mirror's TXT record if not empty
+	Offline           OfflinePolicy
+}
+
+// An OfflinePolicy says what becomes of the mirror of a contact who is offline.
+type OfflinePolicy uint8
+
+const (
+	// Withdraw takes the mirror off the mesh.
+	Withdraw OfflinePolicy = iota
+	// ShowOffline keeps it, as "dnd" with the message "offline": messages then
+	// wait on the contact's server.
+	// COMPAT libpurple: shows "away" as available; only "dnd" is seen.
+	ShowOffline
+)
+
+// A PeerRule names the contacts that the peers of a pattern are connected with.
+type PeerRule struct {
+	Peer     string
+	Contacts []jid.JID
+}
+
+// A Rate bounds how often something may happen.
+type Rate struct {
+	PerMinute int
+	Burst     int
+}
+
+// Limits bound what others can make the gateway do and remember.
+type Limits struct {
+	PeerRate      Rate // messages from each peer; default 60/min, burst 20
+	ContactRate   Rate // messages from each contact; default 60/min, burst 20
+	BodyBytes     int  // of a message's text, either way; default 8192
+	Peers         int  // peers remembered; default 1000
+	Conversations int  // of a peer with a contact; default 1000
+	PendingToLAN  int  // messages on their way to peers; default 256
+	SentIDs       int  // messages whose fate or answer is still awaited; default 4096
+	Resources     int  // of each contact; default 16
+}
+
+// Timing are the bridge's delays.
+type Timing struct {
+	Settle       time.Duration // after a new session, until contacts without presence count as offline; default 5 s
+	Grace        time.Duration // after the connection is lost, until all contacts count as offline; default 60 s
+	MirrorDamp   time.Duration // between two changes of a mirror; default 2 s
+	PresenceDamp time.Duration // between two changes of the gateway's own presence; default 5 s
+	PublishRetry time.Duration // after a mirror could not be published; default 30 s
+	TalkIdle     time.Duration // until a conversation is forgotten; default 24 h
+	SentKept     time.Duration // how long a sent message's fate is awaited; default 24 h
+}
+
+func defaultTo[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}
+
+func (c Config) withDefaults() Config {
+	defaultTo(&c.Concierge, "meshgate")
+	defaultTo(&c.Limits.PeerRate, Rate{60, 20})
+	defaultTo(&c.Limits.ContactRate, Rate{60, 20})
+	defaultTo(&c.Limits.BodyBytes, 8192)
+	defaultTo(&c.Limits.Peers, 1000)
+	defaultTo(&c.Limits.Conversations, 1000)
+	defaultTo(&c.Limits.PendingToLAN, 256)
+	defaultTo(&c.Limits.SentIDs, 4096)
+	defaultTo(&c.Limits.Resources, 16)
+	defaultTo(&c.Timing.Settle, 5*time.Second)
+	defaultTo(&c.Timing.Grace, time.Minute)
+	defaultTo(&c.Timing.MirrorDamp, 2*time.Second)
+	defaultTo(&c.Timing.PresenceDamp, 5*time.Second)
+	defaultTo(&c.Timing.PublishRetry, 30*time.Second)
+	defaultTo(&c.Timing.TalkIdle, 24*time.Hour)
+	defaultTo(&c.Timing.SentKept, 24*time.Hour)
+	defaultTo(&c.Location, time.Local)
+	if c.Rand == nil {
+		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate says in words what is wrong with the configuration.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("bridge: "+format, args...)) }
+	if strings.ContainsAny(c.Concierge, "@[]\\.") {
+		wrong("concierge %q: must not hold any of @ [ ] \\ and dots", c.Concierge)
+	}
+	jids, users := map[string]bool{}, map[string]bool{strings.ToLower(c.Concierge): true}
+	for _, ct := range c.Contacts {
+		bare, user := ct.JID.Bare().String(), strings.ToLower(ct.user())
+		switch {
+		case ct.JID.Localpart() == "" || ct.JID.Resourcepart() != "":
+			wrong("contact %q: not an address of the form user@domain", ct.JID)
+		case jids[bare]:
+			wrong("contact %s: given twice", bare)
+		case users[user]:
+			wrong("contact %s: presence name %q is taken by another contact", bare, user)
+		}
+		jids[bare], users[user] = true, true
+	}
+	for _, r := range c.PeerContacts {
+		for _, j := range r.Contacts {
+			if !jids[j.Bare().String()] {
+				wrong("rule for %q: %s is not a contact", r.Peer, j)
+			}
+		}
+	}
+	for _, r := range []Rate{c.Limits.PeerRate, c.Limits.ContactRate} {
+		if r.PerMinute <= 0 || r.Burst <= 0 {
+			wrong("rate %d per minute, burst %d: both must be above zero", r.PerMinute, r.Burst)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Contact) user() string {
+	if c.User != "" {
+		return c.User
+	}
+	return c.JID.Localpart()
+}
+
+// name is what the gateway calls the contact towards peers.
+func (c Contact) name() string {
+	if c.Nick != "" {
+		return c.Nick
+	}
+	return c.user()
+}

@@ -1,0 +1,225 @@
+package bridge
+
+import (
+	"strconv"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+// An action is something that the engine wants done. Actions are carried out
+// in order: a message is finished after the error to its sender was handed over.
+type action interface{ isAction() }
+
+type (
+	publish  struct{ contact linklocal.Contact }
+	withdraw struct{ id linklocal.ContactID }
+	toLAN    struct {
+		from   linklocal.ContactID
+		to     linklocal.Instance
+		stanza *stanza.Element
+		open   bool   // only if a stream is open
+		token  uint64 // what became of it is wanted under this number; 0: is not
+	}
+	toServer    struct{ stanza *stanza.Element }
+	setPresence struct{ show, status string }
+	finish      struct{ done func() } // of a message of the network
+	note        struct {              // for the log
+		direction string
+		outcome   Outcome
+		peer      linklocal.Instance
+		contact   string
+	}
+)
+
+func (publish) isAction()     {}
+func (withdraw) isAction()    {}
+func (toLAN) isAction()       {}
+func (toServer) isAction()    {}
+func (setPresence) isAction() {}
+func (finish) isAction()      {}
+func (note) isAction()        {}
+
+// An engine is the whole state of the bridge. It does no I/O, starts no
+// goroutine and never reads the clock. It belongs to one goroutine.
+type engine struct {
+	cfg       Config
+	policy    policy
+	mirrors   *mirrors
+	peers     *peers
+	talks     *talks
+	announcer announcer
+	self      jid.JID // our own bare address; zero before the first session
+
+	sent    *memory[string, sentMessage] // by the id that we gave it
+	seen    *memory[string, struct{}]    // messages of the network that may come again
+	pending map[uint64]delivery          // on their way to peers, by token
+	tokens  uint64
+	held    []heldStanza // those of them whose contact is not on the mesh yet, oldest first
+
+	peerRate, contactRate *limiter
+	remarks               *limiter // what the gateway says by itself, to each peer or contact
+	states                *limiter // chat states of each peer or contact
+
+	fromLAN, fromNetwork Ledger
+	payloadsDropped      uint64
+
+	changed bool // presence of either side has to be looked at
+	out     []action
+}
+
+// A sentMessage is a peer's message that the server session has taken.
+type sentMessage struct {
+	contact *contact
+	peer    linklocal.Instance
+	excerpt string
+}
+
+// A delivery is a message of the network that is on its way to a peer.
+type delivery struct {
+	message xmppc2s.Message
+	contact *contact
+	peer    linklocal.Instance
+	receipt bool
+	key     string // in seen
+}
+
+// remarkRate is how often the gateway says something by itself, so that two
+// automata cannot keep each other busy (IJ-08).
+var remarkRate = Rate{PerMinute: 10, Burst: 5}
+
+// stateRate is how many chat states each side may pass on.
+var stateRate = Rate{PerMinute: 60, Burst: 10}
+
+// maxSeen bounds the messages of the network that are remembered for the case
+// that they come again.
+const maxSeen = 1024
+
+func newEngine(now time.Time, cfg Config) *engine {
+	senders := cfg.Limits.Peers + len(cfg.Contacts)
+	e := &engine{
+		cfg: cfg, policy: newPolicy(cfg), mirrors: newMirrors(cfg),
+		peers:     newPeers(cfg.Limits.Peers),
+		talks:     newTalks(cfg.Limits.Conversations, cfg.Timing.TalkIdle),
+		announcer: announcer{damp: cfg.Timing.PresenceDamp},
+		sent:      newMemory[string, sentMessage](cfg.Limits.SentIDs, cfg.Timing.SentKept),
+		seen:      newMemory[string, struct{}](maxSeen, cfg.Timing.SentKept),
+		pending:   make(map[uint64]delivery),
+
+		peerRate:    newLimiter(cfg.Limits.PeerRate, cfg.Limits.Peers),
+		contactRate: newLimiter(cfg.Limits.ContactRate, senders),
+		remarks:     newLimiter(remarkRate, 2*senders),
+		states:      newLimiter(stateRate, 2*senders),
+		changed:     true,
+	}
+	e.settle(now)
+	return e
+}
+
+// handleLAN takes an event of the mesh.
+func (e *engine) handleLAN(now time.Time, ev linklocal.Event) {
+	switch ev := ev.(type) {
+	case linklocal.PeerAppeared:
+		e.peers.put(ev.Peer)
+		e.changed = true
+	case linklocal.PeerChanged:
+		e.peers.put(ev.Peer)
+		e.changed = true
+	case linklocal.PeerVanished:
+		e.peers.drop(ev.Instance)
+		e.changed = true
+	case linklocal.ContactPublished:
+		e.peers.claim(ev.ID, ev.Instance)
+		e.releaseHeld(ev.ID)
+		e.changed = true
+	case linklocal.Received:
+		e.received(now, ev)
+	}
+	e.settle(now)
+}
+
+// handleServer takes an event of the network.
+func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
+	switch ev := ev.(type) {
+	case xmppc2s.Online:
+		e.self = ev.JID.Bare()
+		e.mirrors.up(now, ev.Resumed)
+		e.changed = true
+	case xmppc2s.Offline:
+		e.mirrors.down(now)
+		e.changed = true
+	case xmppc2s.ContactPresence:
+		e.changed = e.mirrors.presence(ev) || e.changed
+	case xmppc2s.Message:
+		e.message(now, ev)
+	case xmppc2s.Undelivered:
+		if ev.Stanza.Attr("type") != "error" { // whose id is the contact's choice
+			e.undelivered(now, ev.Stanza.Attr("id"), ev.Err)
+		}
+	}
+	e.settle(now)
+}
+
+// handleTimeout notes that time has passed. Early or late is harmless.
+func (e *engine) handleTimeout(now time.Time) {
+	e.expireHeld(now)
+	e.changed = true
+	e.settle(now)
+}
+
+// publishFailed notes that a contact could not be published.
+func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirrors.failed(now, id) }
+
+// nextTimeout is when handleTimeout is wanted; zero: never.
+func (e *engine) nextTimeout() time.Time {
+	return earlier(e.nextHeld(), earlier(e.mirrors.next, e.announcer.next))
+}
+
+// takeActions returns what is to be done, in order, and forgets it.
+func (e *engine) takeActions() []action {
+	out := e.out
+	e.out = nil
+	return out
+}
+
+func (e *engine) emit(a action) { e.out = append(e.out, a) }
+
+// settle brings both sides' view of the other up to date.
+func (e *engine) settle(now time.Time) {
+	if !e.changed {
+		return
+	}
+	e.changed = false
+	for _, a := range e.mirrors.reconcile(now) {
+		if w, ok := a.(withdraw); ok {
+			e.peers.release(w.id)
+		}
+		e.emit(a)
+	}
+	if a := e.announcer.update(now, "LAN: "+describePeers(e.peers.list(e.policy.public), maxMsg, false)); a != nil {
+		e.emit(a)
+	}
+}
+
+// newID makes an id that nobody can guess or has used before.
+func (e *engine) newID() string {
+	return strconv.FormatUint(e.cfg.Rand.Uint64(), 36) + strconv.FormatUint(e.cfg.Rand.Uint64(), 36)
+}
+
+// tell says something to a peer, as the gateway, in the window of one of its contacts.
+func (e *engine) tell(from linklocal.ContactID, to linklocal.Instance, text string) {
+	e.emit(toLAN{from: from, to: to, stanza: rewrite.NoticeToLAN(e.cfg.Concierge, text)})
+}
+
+func (e *engine) stats() Stats {
+	return Stats{
+		FromLAN: e.fromLAN, FromNetwork: e.fromNetwork,
+		PayloadsDropped: e.payloadsDropped, PeersIgnored: e.peers.ignored,
+		Online: e.mirrors.online, Peers: len(e.peers.m), Mirrors: e.mirrors.count(), Conversations: len(e.talks.m),
+	}
+}

@@ -1,0 +1,172 @@
+package bridge
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"meshgate/internal/alarm"
+	"meshgate/internal/mailbox"
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+// A Hub joins the mesh and the network. Its handlers may be called from any
+// goroutine.
+type Hub struct {
+	cfg     Config
+	lan     LAN
+	server  Server
+	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
+	fromSrv chan xmppc2s.Event
+	results *mailbox.Mailbox[result]
+	done    chan struct{}
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// A result is what became of a stanza to a peer.
+type result struct {
+	token uint64
+	err   error
+}
+
+// New prepares a hub. Nothing happens before Run. What is wrong with cfg is
+// for its Validate to say.
+func New(cfg Config, lan LAN, srv Server) *Hub {
+	cfg = cfg.withDefaults()
+	return &Hub{
+		cfg: cfg, lan: lan, server: srv,
+		fromLAN: make(chan linklocal.Event),
+		fromSrv: make(chan xmppc2s.Event),
+		// Each result answers a pending delivery: there is always room.
+		results: mailbox.New[result](cfg.Limits.PendingToLAN),
+		done:    make(chan struct{}),
+	}
+}
+
+// HandleLAN takes an event of the mesh. It blocks while the hub is busy, and
+// returns early when ctx or the hub ends.
+func (h *Hub) HandleLAN(ctx context.Context, ev linklocal.Event) {
+	select {
+	case h.fromLAN <- ev:
+	case <-h.done:
+	case <-ctx.Done():
+	}
+}
+
+// HandleServer takes an event of the network. It blocks while the hub is
+// busy, and returns early when ctx or the hub ends.
+func (h *Hub) HandleServer(ctx context.Context, ev xmppc2s.Event) {
+	select {
+	case h.fromSrv <- ev:
+	case <-h.done:
+	case <-ctx.Done():
+	}
+}
+
+// Stats are the counters as of the last event that is completely done with.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stats
+}
+
+// Run owns the bridge's state until ctx ends. It must be called once.
+//
+// A message of the network whose delivery has not ended by then is not
+// finished: it does not count as handled, and the server keeps it.
+func (h *Hub) Run(ctx context.Context) error {
+	defer close(h.done)
+	e := newEngine(time.Now(), h.cfg)
+	var wake alarm.Alarm
+	defer wake.Stop()
+	for {
+		h.carryOut(e)
+		wake.Set(e.nextTimeout())
+		select {
+		case ev := <-h.fromLAN:
+			e.handleLAN(time.Now(), ev)
+		case ev := <-h.fromSrv:
+			e.handleServer(time.Now(), ev)
+		case <-h.results.C():
+			h.takeResults(e)
+		case <-wake.C():
+			e.handleTimeout(time.Now())
+		case <-ctx.Done():
+			h.drain(e)
+			return nil
+		}
+	}
+}
+
+// maxDrain bounds the events that are still taken after the end was asked for.
+const maxDrain = 1000
+
+// drain takes what stands at the door, so that what a peer has written is not lost.
+func (h *Hub) drain(e *engine) {
+	for range maxDrain {
+		select {
+		case ev := <-h.fromLAN:
+			e.handleLAN(time.Now(), ev)
+		case <-h.results.C():
+			h.takeResults(e)
+		default:
+			return
+		}
+		h.carryOut(e)
+	}
+}
+
+func (h *Hub) takeResults(e *engine) {
+	for _, r := range h.results.Take() {
+		e.handleSent(time.Now(), r.token, r.err)
+	}
+}
+
+// carryOut does what the engine wants done. A stanza that the server session
+// does not take goes back to the engine, which tells whoever wrote it.
+func (h *Hub) carryOut(e *engine) {
+	for actions := e.takeActions(); len(actions) > 0; actions = e.takeActions() {
+		for _, a := range actions {
+			h.do(e, a)
+		}
+	}
+	h.mu.Lock()
+	h.stats = e.stats()
+	h.mu.Unlock()
+}
+
+func (h *Hub) do(e *engine, a action) {
+	switch a := a.(type) {
+	case publish:
+		if err := h.lan.Publish(a.contact); err != nil {
+			h.cfg.Log.Warn("contact not published", "contact", a.contact.ID, "err", err)
+			e.publishFailed(time.Now(), a.contact.ID)
+		}
+	case withdraw:
+		h.lan.Withdraw(a.id)
+	case toLAN:
+		h.lan.Send(h.outgoing(a))
+	case toServer:
+		if err := h.server.Send(a.stanza); err != nil {
+			h.cfg.Log.Warn("stanza not taken by the server session", "to", a.stanza.Attr("to"), "err", err)
+			e.handleServer(time.Now(), xmppc2s.Undelivered{Stanza: a.stanza, Err: err})
+		}
+	case setPresence:
+		h.server.SetPresence(a.show, a.status)
+	case finish:
+		a.done()
+	case note:
+		h.cfg.Log.Debug("message", "way", a.direction, "outcome", a.outcome.String(), "peer", a.peer, "contact", a.contact)
+	}
+}
+
+func (h *Hub) outgoing(a toLAN) linklocal.Outgoing {
+	out := linklocal.Outgoing{From: a.from, To: a.to, Stanza: a.stanza, OpenOnly: a.open}
+	if a.token != 0 {
+		out.Done = func(err error) { h.results.Put(result{a.token, err}) }
+	}
+	return out
+}

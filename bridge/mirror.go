@@ -1,0 +1,46 @@
+package bridge
+
+import (
+	"time"
+
+	"meshgate/linklocal"
+)
+
+// A mirror is one presence name of the gateway's on the mesh, kept at what it
+// should be without changing too often.
+type mirror struct {
+	id      linklocal.ContactID
+	user    string
+	shown   *linklocal.Presence // nil: not on the mesh
+	unsure  bool                // the last command failed: give it again
+	notTill time.Time           // no change before
+}
+
+// show makes the mirror what is wanted, nil being off the mesh. It returns the
+// command for that, if one is due now, and when it should be called again.
+func (m *mirror) show(now time.Time, want *linklocal.Presence, damp time.Duration) (action, time.Time) {
+	if !m.unsure && samePresence(m.shown, want) {
+		return nil, time.Time{}
+	}
+	if now.Before(m.notTill) {
+		return nil, m.notTill
+	}
+	m.shown, m.unsure, m.notTill = want, false, now.Add(damp)
+	if want == nil {
+		return withdraw{m.id}, time.Time{}
+	}
+	return publish{linklocal.Contact{ID: m.id, User: m.user, Presence: *want}}, time.Time{}
+}
+
+// failed notes that the last command was not carried out.
+func (m *mirror) failed(now time.Time, retry time.Duration) {
+	m.unsure, m.notTill = true, now.Add(retry)
+}
+
+// samePresence compares what mirrors use of a presence.
+func samePresence(a, b *linklocal.Presence) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Status == b.Status && a.Msg == b.Msg && a.Nick == b.Nick && a.First == b.First && a.Last == b.Last
+}

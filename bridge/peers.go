@@ -1,0 +1,104 @@
+package bridge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/linklocal"
+)
+
+// peers are those on the mesh, but for the gateway itself.
+type peers struct {
+	limit   int
+	m       map[string]linklocal.Peer      // by Key
+	own     map[string]linklocal.ContactID // the gateway's own names, by Key
+	ownKey  map[linklocal.ContactID]string // the other way round
+	ignored uint64
+}
+
+func newPeers(limit int) *peers {
+	return &peers{
+		limit: limit, m: make(map[string]linklocal.Peer),
+		own: make(map[string]linklocal.ContactID), ownKey: make(map[linklocal.ContactID]string),
+	}
+}
+
+func (p *peers) put(peer linklocal.Peer) {
+	key := peer.Instance.Key()
+	_, known := p.m[key]
+	switch {
+	case p.isOwn(peer.Instance):
+	case !known && len(p.m) >= p.limit:
+		p.ignored++
+	default:
+		p.m[key] = peer
+	}
+}
+
+func (p *peers) drop(i linklocal.Instance) { delete(p.m, i.Key()) }
+
+func (p *peers) here(i linklocal.Instance) bool {
+	_, ok := p.m[i.Key()]
+	return ok
+}
+
+// claim notes a name as the gateway's own.
+func (p *peers) claim(id linklocal.ContactID, i linklocal.Instance) {
+	p.release(id)
+	key := i.Key()
+	p.own[key], p.ownKey[id] = id, key
+	delete(p.m, key)
+}
+
+func (p *peers) release(id linklocal.ContactID) {
+	if key, ok := p.ownKey[id]; ok {
+		delete(p.own, key)
+		delete(p.ownKey, id)
+	}
+}
+
+func (p *peers) isOwn(i linklocal.Instance) bool {
+	_, ok := p.own[i.Key()]
+	return ok
+}
+
+// list are the peers that pass, in order of their names.
+func (p *peers) list(pass func(linklocal.Instance) bool) []linklocal.Peer {
+	var out []linklocal.Peer
+	for _, peer := range p.m {
+		if pass(peer.Instance) {
+			out = append(out, peer)
+		}
+	}
+	slices.SortFunc(out, func(a, b linklocal.Peer) int {
+		return cmp.Compare(a.Instance.Key(), b.Instance.Key())
+	})
+	return out
+}
+
+// describePeers is a list of peers in at most limit bytes, or "nobody".
+func describePeers(list []linklocal.Peer, limit int, withMsg bool) string {
+	if len(list) == 0 {
+		return "nobody"
+	}
+	var b strings.Builder
+	for i, p := range list {
+		msg := ""
+		if withMsg {
+			msg = rewrite.Line(p.Presence.Msg, 60)
+		}
+		word := rewrite.DisplayName(p.Instance) + describeStatus(p.Presence.Status, msg)
+		if i > 0 {
+			word = ", " + word
+		}
+		if b.Len()+len(word) > limit {
+			fmt.Fprintf(&b, " and %d more", len(list)-i)
+			break
+		}
+		b.WriteString(word)
+	}
+	return b.String()
+}

@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"strings"
+
+	"meshgate/linklocal"
+)
+
+// A policy decides which peers and contacts are connected (IJ-05, IJ-06). It
+// holds both ways: whoever may not write is not written to, nor shown.
+type policy struct {
+	peers []string
+	rules []rule
+}
+
+type rule struct {
+	pattern  string
+	contacts map[string]bool // by bare address
+}
+
+func newPolicy(cfg Config) policy {
+	var p policy
+	for _, pattern := range cfg.Peers {
+		p.peers = append(p.peers, linklocal.Instance(pattern).Key())
+	}
+	for _, r := range cfg.PeerContacts {
+		set := make(map[string]bool)
+		for _, j := range r.Contacts {
+			set[j.Bare().String()] = true
+		}
+		p.rules = append(p.rules, rule{linklocal.Instance(r.Peer).Key(), set})
+	}
+	return p
+}
+
+// admits reports whether the peer may use the gateway at all.
+func (p policy) admits(peer linklocal.Instance) bool {
+	for _, pattern := range p.peers {
+		if matches(pattern, peer.Key()) {
+			return true
+		}
+	}
+	return false
+}
+
+// connects reports whether the peer and the contact may write to each other.
+func (p policy) connects(peer linklocal.Instance, bare string) bool {
+	if !p.admits(peer) {
+		return false
+	}
+	narrowed := false
+	for _, r := range p.rules {
+		if matches(r.pattern, peer.Key()) {
+			if r.contacts[bare] {
+				return true
+			}
+			narrowed = true
+		}
+	}
+	return !narrowed
+}
+
+// public reports whether all contacts may know of the peer.
+func (p policy) public(peer linklocal.Instance) bool {
+	for _, r := range p.rules {
+		if matches(r.pattern, peer.Key()) {
+			return false
+		}
+	}
+	return p.admits(peer)
+}
+
+// matches reports whether name is of the pattern, in which "*" stands for any
+// characters.
+func matches(pattern, name string) bool {
+	pieces := strings.Split(pattern, "*")
+	if len(pieces) == 1 {
+		return pattern == name
+	}
+	first, last := pieces[0], pieces[len(pieces)-1]
+	if len(name) < len(first)+len(last) || !strings.HasPrefix(name, first) || !strings.HasSuffix(name, last) {
+		return false
+	}
+	name = name[len(first) : len(name)-len(last)]
+	for _, piece := range pieces[1 : len(pieces)-1] {
+		i := strings.Index(name, piece)
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(piece):]
+	}
+	return true
+}

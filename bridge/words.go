@@ -1,0 +1,90 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/linklocal"
+)
+
+// Bounds of what the gateway says, in bytes.
+const (
+	maxExcerpt = 40   // of a message that did not get through
+	maxReason  = 200  // of an error's text
+	maxWho     = 1500 // of each list in the answer to "who"
+)
+
+// What the gateway says to people, on both sides.
+const (
+	wordsStranger    = "not sent: you may not write through this gateway; ask the person who runs it"
+	wordsNoContact   = "not sent: you may not write to this contact; ask the person who runs the gateway"
+	wordsTooFast     = "not sent: too many messages in a short time; wait a little"
+	wordsWaits       = "no connection to the server at the moment; your message waits and is sent as soon as it is back"
+	wordsSealed      = "encrypted messages cannot be passed to the LAN; send without encryption"
+	wordsFull        = "too many messages are on their way to the LAN; try again in a little while"
+	wordsShortHelp   = "I am the gateway to XMPP and only know \"help\" and \"who\". Write to a contact in the contact's own window."
+	wordsLANHelp     = "I am the gateway to XMPP. Write to a contact in the contact's own window; your name is put in front of what you write. What you write to a contact leaves the LAN.\nwho: says who is there\nhelp: this"
+	wordsNetworkHelp = "write \"@name text\" to talk to somebody on the LAN, then just write on; an answer to a message goes to whoever wrote it\n@who: says who is there\n@help: this"
+)
+
+func wordsTooLong(have, limit int) string {
+	return fmt.Sprintf("not sent: the message is too long (%d bytes, at most %d)", have, limit)
+}
+
+func wordsUndelivered(excerpt, reason string) string {
+	text := fmt.Sprintf("not delivered: “%s”", excerpt)
+	if reason != "" {
+		text += " (" + reason + ")"
+	}
+	return text
+}
+
+func wordsNotReached(peer linklocal.Instance, reason string) string {
+	return fmt.Sprintf("%s could not be reached on the LAN (%s)", rewrite.DisplayName(peer), reason)
+}
+
+func wordsGone(peer linklocal.Instance) string {
+	return rewrite.DisplayName(peer) + " has left the LAN"
+}
+
+func wordsTalking(peer linklocal.Instance) string {
+	return "what you write now goes to " + rewrite.DisplayName(peer)
+}
+
+func wordsUnknown(name string) string {
+	return fmt.Sprintf("not sent: nobody called “%s” is on the LAN", name)
+}
+
+func wordsAmbiguous(among []linklocal.Instance) string {
+	var names []string
+	for _, i := range among {
+		names = append(names, rewrite.DisplayName(i))
+	}
+	return "not sent: several have this name; write one of @" + joinWords(names, maxWho)
+}
+
+func wordsPeers(list []linklocal.Peer) string {
+	return "on the LAN: " + describePeers(list, maxWho, true)
+}
+
+func wordsConnection(online bool) string {
+	if online {
+		return "connected to the server"
+	}
+	return "no connection to the server"
+}
+
+// joinWords is a list in at most limit bytes, or "nobody".
+func joinWords(words []string, limit int) string {
+	if len(words) == 0 {
+		return "nobody"
+	}
+	n := 0
+	for i, w := range words {
+		if n += len(w) + 2; n > limit {
+			return fmt.Sprintf("%s and %d more", strings.Join(words[:i], ", "), len(words)-i)
+		}
+	}
+	return strings.Join(words, ", ")
+}
