@@ -22,9 +22,10 @@ const (
 	Header  Kind = iota // the start tag of the stream, with what stands before it left out
 	Element             // one whole element of depth 1
 	Close               // the end tag of the stream
+	Skipped             // the first bytes of an element that was too large; see SkipLarge
 )
 
-func (k Kind) String() string { return [...]string{"header", "element", "close"}[k] }
+func (k Kind) String() string { return [...]string{"header", "element", "close", "skipped"}[k] }
 
 // A Frame is one piece of a stream. Bytes belongs to whoever receives it.
 type Frame struct {
@@ -52,9 +53,18 @@ const (
 	inDecl               // within <?xml ... ?>
 )
 
+// headSize is how much of a skipped element is shown: enough for its start tag.
+const headSize = 4 << 10
+
 // A Framer cuts one direction of one stream. It belongs to one goroutine.
 type Framer struct {
+	// SkipLarge makes an element over the limit a frame of kind Skipped
+	// instead of an error: for streams on which one sender's excess must not
+	// be everybody's. It is set before the first Feed.
+	SkipLarge bool
+
 	limit int
+	head  []byte // of the element that is being skipped
 	buf   []byte // the incomplete frame
 	scan  int    // bytes of buf that have been looked at
 	depth int    // open elements, the stream's own included
@@ -94,10 +104,15 @@ func (f *Framer) Feed(p []byte) ([]Frame, error) {
 		if err != nil {
 			return frames, err
 		}
-		if done {
+		switch {
+		case done && f.head != nil:
+			frames = append(frames, Frame{Skipped, f.head})
+			f.head = nil
+			f.drop()
+		case done:
 			frames = append(frames, Frame{kind, bytes.Clone(f.buf[:f.scan])})
 			f.drop()
-		} else if f.scan > f.limit {
+		case f.scan > f.limit && !f.skip():
 			return frames, fmt.Errorf("%w: over %d bytes", ErrTooLarge, f.limit)
 		}
 	}
@@ -111,6 +126,21 @@ func (f *Framer) Feed(p []byte) ([]Frame, error) {
 func (f *Framer) drop() {
 	f.buf = append(f.buf[:0], f.buf[f.scan:]...)
 	f.scan = 0
+}
+
+// skip drops what has been looked at of an element that is too large, if that
+// is wanted. A start of the stream can never be skipped.
+func (f *Framer) skip() bool {
+	if !f.SkipLarge || f.depth == 0 {
+		return false
+	}
+	if f.head == nil {
+		f.head = bytes.Clone(f.buf[:min(len(f.buf), headSize)])
+	}
+	if f.state != inBang { // which remembers a place in buf, for a few bytes
+		f.drop()
+	}
+	return true
 }
 
 // step looks at the next bytes, at least one.

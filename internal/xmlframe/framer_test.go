@@ -94,6 +94,31 @@ func TestLimitHoldsForEveryKindOfGrowth(t *testing.T) {
 	}
 }
 
+func TestWhatIsTooLargeCanBeSkippedWithoutLosingTheNext(t *testing.T) {
+	big := "<message to='x'><body>" + strings.Repeat("<a>&lt;<![CDATA[ </message> ]]></a>", 300) + "</body></message>"
+	for size := 1; size < 300; size += 7 {
+		f := NewOpen(1000)
+		f.SkipLarge = true
+		var pieces []string
+		for rest := big + "<iq/>" + big + "</s>"; rest != ""; {
+			n := min(size, len(rest))
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		got, err := cut(t, f, pieces...)
+		if err != nil {
+			t.Fatalf("pieces of %d: %v", size, err)
+		}
+		for i, want := range []string{"skipped <message to='x'>", "element <iq/>", "skipped <message to='x'>", "close </s>"} {
+			if len(got) != 4 || !strings.HasPrefix(got[i], want) || len(got[i]) > headSize+10 {
+				t.Fatalf("pieces of %d: frame %d of %d is %.60q, want %q", size, i, len(got), got[i], want)
+			}
+		}
+		if f.Pending() != 0 {
+			t.Errorf("%d bytes pending", f.Pending())
+		}
+	}
+}
+
 func TestWhiteSpaceKeepalivesTakeNoMemory(t *testing.T) {
 	f := NewOpen(100)
 	for range 1000 {
