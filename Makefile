@@ -1,0 +1,62 @@
+# make help lists what can be made. Everything needs Go; test, demo, bench and
+# ci install what else they need from Debian's packages, as root.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
+FUZZTIME ?= 30s
+GO       ?= go
+
+.PHONY: help build test lint demo bench fuzz ci deps clean
+
+help:
+	@echo 'make build   static programs for all platforms, in dist/'
+	@echo 'make test    all tests, also those on a LAN of network namespaces (root)'
+	@echo 'make lint    gofmt, vet, staticcheck, import rules, go.mod'
+	@echo 'make demo    a LAN, two servers and a gateway between them, to play with (root)'
+	@echo 'make bench   what a message costs and how fast it is (root)'
+	@echo 'make fuzz    every fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'make ci      what has to pass before a change lands (root)'
+	@echo 'make deps    install the Debian packages that the tests need (root)'
+	@echo 'make clean   remove what was built'
+
+build: $(PLATFORMS:%=dist/%)
+
+# dist/linux/arm stands for the file dist/meshgate-linux-arm.
+.PHONY: $(PLATFORMS:%=dist/%)
+$(PLATFORMS:%=dist/%): dist/%:
+	CGO_ENABLED=0 GOOS=$(*D) GOARCH=$(*F) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/meshgate-$(*D)-$(*F) ./cmd/meshgate
+
+deps:
+	@echo 'make: installing what the tests need from Debian packages (internal/e2e/deps.sh --list says what and why)'
+	sh internal/e2e/deps.sh
+
+# MESHGATE_E2E=require: a test that lacks something fails instead of skipping.
+test: deps
+	@out=$$(gofmt -l .) && test -z "$$out" || { echo "gofmt: run gofmt -w on: $$out"; exit 1; }
+	$(GO) vet ./...
+	MESHGATE_E2E=require $(GO) test -race -timeout 10m ./...
+
+lint:
+	@out=$$(gofmt -l .) && test -z "$$out" || { echo "gofmt: run gofmt -w on: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test ./internal/archtest
+	$(GO) mod tidy -diff
+
+# DEMO=once runs it through by itself and ends.
+demo: deps
+	$(GO) run ./internal/e2e/demo
+
+bench: deps
+	$(GO) test -run '^$$' -bench . -benchtime 200ms $$($(GO) list ./... | grep -v /internal/e2e)
+	$(GO) run ./internal/e2e/bench
+
+fuzz:
+	FUZZTIME=$(FUZZTIME) GO='$(GO)' .ci/fuzz
+
+ci:
+	.ci/run
+
+clean:
+	rm -rf dist
