@@ -86,7 +86,7 @@ func (e *Engine) SetText(now time.Time, id ServiceID, text []string) {
 		return
 	}
 	c.text = blob
-	if c.state == established {
+	if c.state == established && !c.textAt.After(now) { // else one is planned already
 		c.textAt = later(now, c.textAt.Add(textInterval))
 		e.announce(c.textAt, ref{c: c, k: kindTXT})
 	}

@@ -34,6 +34,7 @@ type Engine struct {
 	addrs     []netip.Addr // of our interface; none: no link
 	batch     time.Time    // start of probing shared by new names
 	conflicts []time.Time  // the last few
+	slow      bool         // too many of them lately
 	goodbyes  []goodbye
 	held      []*query
 	closing   bool

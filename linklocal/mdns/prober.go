@@ -18,6 +18,7 @@ const (
 
 	conflictWindow = 10 * time.Second // "If fifteen conflicts occur within any ten-second period …
 	conflictCount  = 15
+	conflictQuiet  = time.Minute     // without conflicts ends that
 	conflictWait   = 5 * time.Second // … the host MUST wait at least five seconds before each … additional probe attempt"
 )
 
@@ -226,11 +227,17 @@ func (e *Engine) hostRenamed(now time.Time) {
 
 // conflictDelay notes a conflict and returns how long to wait before probing.
 func (e *Engine) conflictDelay(now time.Time) time.Duration {
+	if n := len(e.conflicts); n > 0 && now.Sub(e.conflicts[n-1]) > conflictQuiet {
+		e.conflicts, e.slow = nil, false
+	}
 	e.conflicts = append(e.conflicts, now)
 	if len(e.conflicts) > conflictCount {
 		e.conflicts = e.conflicts[1:]
 	}
 	if len(e.conflicts) == conflictCount && now.Sub(e.conflicts[0]) < conflictWindow {
+		e.slow = true
+	}
+	if e.slow {
 		return conflictWait
 	}
 	return 0

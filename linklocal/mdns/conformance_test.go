@@ -1,0 +1,705 @@
+package mdns
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const ms = time.Millisecond
+
+// One test per duty of RFC 6762 and RFC 6763, by section; LL ids where a duty
+// of XEP-0174 rests on it.
+
+func TestRFC6762_5_2_BrowseIntervalsGrow(t *testing.T) {
+	r := newRig(t, Config{Browse: []string{testType}})
+	r.advance(12 * time.Hour)
+	got := r.times(false, dns.TypePTR)
+	if got[0] < 20*ms || got[0] > 120*ms {
+		t.Errorf("first query after %v, want 20–120 ms", got[0])
+	}
+	r.wantTimes("browse", got[:6], 0, time.Second, 4*time.Second, 13*time.Second, 40*time.Second, 121*time.Second)
+	if n := len(got); got[n-1]-got[n-2] != time.Hour {
+		t.Errorf("the interval grew to %v, want an hour", got[n-1]-got[n-2])
+	}
+}
+
+func TestRFC6762_5_2_RefreshAt80To95Percent(t *testing.T) {
+	r := publishing(t)
+	r.receive(answerWith(foreign("bob@h", "h", 1)...))
+	start := r.now.Sub(epoch)
+	r.advance(119 * time.Second)
+	got := r.times(false, dns.TypeSRV)
+	if len(got) != 4 {
+		t.Fatalf("refreshed %d times at %v, want 4", len(got), got)
+	}
+	for i, at := range got {
+		lo := 120 * time.Second * time.Duration(80+5*i) / 100
+		if d := at - start; d < lo || d > lo+2400*ms {
+			t.Errorf("refresh %d at %v, want %v and up to 2 %% more", i, d, lo)
+		}
+	}
+}
+
+func TestRFC6762_5_4_UnicastAnswerOnlyIfMulticastLately(t *testing.T) {
+	r := publishing(t, service("a"))
+	q := ask(dns.TypeSRV, testName("a"))
+	q.questions[0].unicast = true
+	r.receive(q)
+	if len(r.sent) != 1 || r.sent[0].to != peerAddr {
+		t.Fatalf("a QU question got %v, want one packet to %v", r.sent, peerAddr)
+	}
+	r.advance(31 * time.Second) // a quarter of 120 s is over
+	r.clear()
+	r.receive(q)
+	if len(r.sent) != 1 || r.sent[0].to.IsValid() {
+		t.Fatalf("a QU question long after the last multicast got %v, want a multicast", r.sent)
+	}
+}
+
+func TestRFC6762_6_SharedAnswersWaitUniqueOnesDoNot(t *testing.T) {
+	r := publishing(t, service("a"))
+	start := r.now.Sub(epoch)
+	r.receive(ask(dns.TypeSRV, testName("a")))
+	if got := r.times(true, dns.TypeSRV); len(got) != 1 || got[0] != start {
+		t.Errorf("unique answer at %v, want at once (%v)", got, start)
+	}
+	r.receive(ask(dns.TypePTR, mustType(testType)))
+	r.advance(time.Second)
+	if got := r.times(true, dns.TypePTR); len(got) != 1 || got[0]-start < 20*ms || got[0]-start > 120*ms {
+		t.Errorf("shared answer at %v, want once 20–120 ms after %v", got, start)
+	}
+}
+
+func TestRFC6762_6_RecordMulticastOnceASecond(t *testing.T) {
+	r := publishing(t, service("a"))
+	for range 50 {
+		r.receive(ask(dns.TypeTXT, testName("a")))
+		r.advance(50 * ms)
+	}
+	if got := r.times(true, dns.TypeTXT); len(got) != 3 || got[1]-got[0] < time.Second || got[2]-got[1] < time.Second {
+		t.Errorf("asked for 2.5 s, answered at %v", got)
+	}
+}
+
+func TestRFC6762_6_ProbesAnsweredWithin250ms(t *testing.T) {
+	r := publishing(t, service("a"))
+	for range 3 {
+		r.receive(probeBy(testName("a"), srvRecord(testName("a"), 9, hostName("other"))))
+		r.advance(250 * ms)
+	}
+	if got := r.times(true, dns.TypeSRV); len(got) != 3 {
+		t.Errorf("three probes defended at %v", got)
+	}
+	r.wantNoEvents("an established name is not lost to a probe")
+}
+
+func TestRFC6762_6_6_LetsNobodyExpireOurRecords(t *testing.T) {
+	r := publishing(t, service("a"))
+	// COMPAT zeroconf Server: says goodbye to the host's address, too
+	r.receive(answerWith(addrRecord("gw.local.", netip.MustParseAddr("10.0.0.1")).withTTL(0)))
+	r.advance(time.Second)
+	if len(r.answers(dns.TypeA)) == 0 {
+		t.Error("our address was not announced again after somebody's goodbye to it")
+	}
+}
+
+func TestRFC6762_6_7_LegacyAnswer(t *testing.T) {
+	r := publishing(t, service("a", "k=v"))
+	src := netip.MustParseAddrPort("10.0.0.9:40000")
+	q := ask(dns.TypeSRV, testName("a"))
+	q.id = 4711
+	r.receiveFrom(src, q)
+	if len(r.sent) != 1 || r.sent[0].to != src {
+		t.Fatalf("got %v, want one packet to %v", r.sent, src)
+	}
+	m := r.sent[0]
+	if m.Id != 4711 || len(m.Question) != 1 || !m.Response {
+		t.Errorf("id %d, %d questions: not those of the query", m.Id, len(m.Question))
+	}
+	for _, rr := range append(m.Answer, m.Extra...) {
+		if h := rr.Header(); h.Ttl > 10 || h.Class != dns.ClassINET {
+			t.Errorf("%v: TTL over 10 or cache-flush bit", rr)
+		}
+	}
+}
+
+func TestRFC6762_7_1_KnownAnswersAreLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		ttl  uint32
+		want int
+	}{{4500, 0}, {2250, 0}, {2249, 1}} {
+		r := publishing(t, service("a"))
+		q := ask(dns.TypePTR, mustType(testType))
+		q.answers = []record{ptrRecord(mustType(testType), testName("A")).withTTL(c.ttl)} // case differs
+		r.receive(q)
+		r.advance(time.Second)
+		if got := len(r.answers(dns.TypePTR)); got != c.want {
+			t.Errorf("known with TTL %d: %d answers, want %d", c.ttl, got, c.want)
+		}
+	}
+}
+
+func TestRFC6762_7_2_TruncatedQueryWaitsForItsRest(t *testing.T) {
+	r := publishing(t, service("a"), service("b"))
+	start := r.now.Sub(epoch)
+	q := ask(dns.TypePTR, mustType(testType))
+	q.truncated = true
+	r.receive(q)
+	r.advance(100 * ms)
+	r.receive(message{answers: []record{ptrRecord(mustType(testType), testName("a"))}})
+	r.advance(2 * time.Second)
+	got := r.answers(dns.TypePTR)
+	if len(got) != 1 || got[0].(*dns.PTR).Ptr != string(testName("b")) {
+		t.Fatalf("answered %v, want b only", got)
+	}
+	if at := r.times(true, dns.TypePTR)[0] - start; at < 400*ms || at > 620*ms {
+		t.Errorf("answered after %v, want 400–500 ms and 20–120 ms", at)
+	}
+}
+
+// TestRFC6762_8_1_Probing: LL-05.
+func TestRFC6762_8_1_Probing(t *testing.T) {
+	r := newRig(t, Config{})
+	for i := range 300 {
+		r.e.Register(r.now, service(fmt.Sprintf("user%d", i), "k=v"))
+	}
+	r.advance(1100 * ms)
+	var at []time.Duration
+	for _, p := range r.sent {
+		if len(p.raw) > packetSize {
+			t.Errorf("packet of %d bytes", len(p.raw))
+		}
+		if !p.Response && len(p.Ns) > 0 && (len(at) == 0 || at[len(at)-1] != p.at) {
+			at = append(at, p.at)
+		}
+	}
+	r.wantTimes("probes", at, 0, 250*ms, 500*ms)
+	if at[0] > 250*ms {
+		t.Errorf("first probe after %v, want at most 250 ms", at[0])
+	}
+	established, announced := 0, map[string]bool{}
+	for _, ev := range r.events {
+		if _, ok := ev.(Established); ok {
+			established++
+		}
+	}
+	for _, rr := range r.answers(dns.TypePTR) {
+		announced[rr.(*dns.PTR).Ptr] = true
+	}
+	if established != 300 || len(announced) != 301 { // and the type
+		t.Errorf("after 1.1 s %d established, %d announced", established, len(announced))
+	}
+}
+
+func TestRFC6762_8_1_ManyConflictsSlowProbingDown(t *testing.T) {
+	r := newRig(t, Config{})
+	r.e.Register(r.now, service("a"))
+	var at []time.Duration
+	end := r.now.Add(time.Minute)
+	for r.now.Before(end) {
+		r.advance(10 * ms)
+		sent := r.sent
+		r.clear()
+		for _, p := range sent {
+			for _, q := range p.Question {
+				if q.Name != "gw.local." && q.Qtype == dns.TypeANY {
+					at = append(at, p.at)
+					r.receive(answerWith(srvRecord(name(q.Name), 1, hostName("evil"))))
+				}
+			}
+		}
+	}
+	if len(at) < 20 {
+		t.Fatalf("only %d attempts", len(at))
+	}
+	for i := 16; i < len(at); i++ {
+		if at[i]-at[i-1] < 5*time.Second {
+			t.Errorf("attempt %d at %v only %v after the one before", i, at[i], at[i]-at[i-1])
+		}
+	}
+}
+
+func TestRFC6762_8_2_TieBreak(t *testing.T) {
+	probe := func(port uint16) *rig {
+		r := newRig(t, Config{})
+		r.e.Register(r.now, Service{ID: "a", Instance: "a", Type: testType, Port: 5298})
+		r.advance(300 * ms)
+		n := testName("a")
+		r.receive(probeBy(n, srvRecord(n, port, "gw.local."), txtRecord(n, "\x00")))
+		r.advance(3 * time.Second)
+		return r
+	}
+	for _, c := range []struct {
+		what   string
+		port   uint16
+		probes int // before it is ours
+	}{{"lower data lose", 5297, 3}, {"equal data do not matter", 5298, 3}} {
+		r := probe(c.port)
+		if ev := wantEvent[Established](r, c.what); ev.Instance != "a" || r.events[0] != ev {
+			t.Errorf("%s: %v", c.what, r.events)
+		}
+		if n := len(r.probesFor(testName("a"))); n != c.probes {
+			t.Errorf("%s: %d probes, want %d", c.what, n, c.probes)
+		}
+	}
+	r := probe(5299)
+	at := r.probesFor(testName("a"))
+	gap := time.Duration(0)
+	for i := 1; i < len(at); i++ {
+		gap = max(gap, at[i]-at[i-1])
+	}
+	if gap < time.Second || wantEvent[Established](r, "nobody came").Instance != "a" {
+		t.Errorf("the loser's probes at %v, want a pause of a second, then the same name", at)
+	}
+}
+
+func (r *rig) probesFor(n name) (at []time.Duration) {
+	for _, p := range r.sent {
+		if slices.ContainsFunc(p.Question, func(q dns.Question) bool { return q.Name == string(n) && q.Qtype == dns.TypeANY }) {
+			at = append(at, p.at)
+		}
+	}
+	return at
+}
+
+func TestRFC6762_8_2_1_OrderOfRecordSets(t *testing.T) {
+	a := func(ip string) record { return addrRecord("MyPrinter.local.", netip.MustParseAddr(ip)) }
+	txt := txtRecord("MyPrinter.local.", "\x01x")
+	for _, c := range []struct {
+		what         string
+		lower, later []record
+	}{
+		{"data compare as unsigned bytes", []record{a("169.254.99.200")}, []record{a("169.254.200.50")}},
+		{"the longer set is later", []record{a("1.2.3.4")}, []record{txt, a("1.2.3.4")}},
+		{"sorted first", []record{a("9.9.9.9"), a("1.1.1.1")}, []record{a("9.9.9.9"), a("2.2.2.2")}},
+		{"type before data", []record{a("200.1.1.1")}, []record{txt}},
+	} {
+		if compareRecords(c.lower, c.later) >= 0 || compareRecords(c.later, c.lower) <= 0 {
+			t.Errorf("%s: wrong order", c.what)
+		}
+	}
+}
+
+// TestRFC6762_8_3_Announcing: LL-01, LL-02, LL-03.
+func TestRFC6762_8_3_Announcing(t *testing.T) {
+	r := newRig(t, Config{})
+	r.e.Register(r.now, service("a@gw", "k=v"))
+	r.advance(time.Minute)
+	for _, typ := range []uint16{dns.TypePTR, dns.TypeSRV, dns.TypeTXT, dns.TypeA, dns.TypeAAAA} {
+		if got := r.times(true, typ); len(got) < 2 || got[1]-got[0] < time.Second {
+			t.Errorf("%s announced at %v", dns.TypeToString[typ], got)
+		}
+		for _, rr := range r.answers(typ) {
+			if flush := rr.Header().Class&topBit != 0; flush == (typ == dns.TypePTR) {
+				t.Errorf("%v: cache-flush is %v", rr, flush)
+			}
+		}
+	}
+	srv := r.answers(dns.TypeSRV)[0].(*dns.SRV)
+	if srv.Port != 5298 || srv.Target != "gw.local." || srv.Hdr.Ttl != 120 {
+		t.Errorf("SRV is %v", srv)
+	}
+	if a := r.answers(dns.TypeAAAA)[0].(*dns.AAAA); a.AAAA.String() != "fe80::1" || a.Hdr.Name != "gw.local." {
+		t.Errorf("AAAA is %v", a)
+	}
+}
+
+// TestHostAddressAlwaysAnswered: LL-01. An answer is due at any time, not only
+// in the first minutes.
+func TestHostAddressAlwaysAnswered(t *testing.T) {
+	r := publishing(t, service("a"))
+	for range 10 {
+		r.advance(95 * time.Second)
+		r.clear()
+		r.receive(ask(dns.TypeA, "GW.local."))
+		if len(r.answers(dns.TypeA)) != 1 {
+			t.Fatalf("no address after %v", r.now.Sub(epoch))
+		}
+	}
+}
+
+// TestRFC6762_9_TakenName: LL-05.
+func TestRFC6762_9_TakenName(t *testing.T) {
+	rename := func(preferred string, n int) string {
+		user, machine, _ := strings.Cut(preferred, "@")
+		return fmt.Sprintf("%s%d@%s", user, n, machine)
+	}
+	r := newRig(t, Config{})
+	s := service("romeo@x")
+	s.Rename = rename
+	r.e.Register(r.now, s)
+	taken := []name{testName("romeo@x"), testName("romeo1@x")}
+	for range 40 {
+		r.advance(50 * ms)
+		for _, n := range taken {
+			if len(r.probesFor(n)) > 0 {
+				r.receive(answerWith(srvRecord(n, 77, hostName("other"))))
+			}
+		}
+	}
+	if ev := wantEvent[Established](r, "third choice"); ev.Instance != "romeo2@x" {
+		t.Errorf("established as %q, want romeo2@x", ev.Instance)
+	}
+}
+
+// TestRFC6762_9_ConflictLater: LL-05.
+func TestRFC6762_9_ConflictLater(t *testing.T) {
+	r := publishing(t, service("a"))
+	theirs := srvRecord(testName("a"), 77, hostName("other"))
+	r.receive(answerWith(theirs))
+	if len(r.answers(dns.TypeSRV)) != 1 {
+		t.Error("the other was not told of the conflict")
+	}
+	r.wantNoEvents("first back to probing")
+	r.advance(300 * ms)
+	if len(r.probesFor(testName("a"))) == 0 {
+		t.Fatal("not probed again")
+	}
+	r.receive(answerWith(theirs))
+	if ev := wantEvent[Renaming](r, "the other insists"); ev.New != "a-1" {
+		t.Errorf("renamed to %q", ev.New)
+	}
+	r.advance(2 * time.Second)
+	if ev := wantEvent[Established](r, "new name"); ev.Instance != "a-1" {
+		t.Errorf("established as %q", ev.Instance)
+	}
+}
+
+func TestRFC6762_9_SameDataIsNoConflict(t *testing.T) {
+	r := publishing(t, service("a", "k=v"))
+	r.receive(answerWith(srvRecord("A._TEST._tcp.local.", 5298, "GW.local."), txtRecord(testName("a"), textBlob([]string{"k=v"}))))
+	r.receive(answerWith(nullRecord(testName("a"), "somebody's picture")))
+	r.advance(5 * time.Second)
+	r.wantNoEvents("identical records from another host")
+	if r.e.Stats().Conflicts != 0 {
+		t.Error("counted as a conflict")
+	}
+}
+
+// TestRFC6762_10_1_GoodbyeOfOneAmongMany: LL-11.
+func TestRFC6762_10_1_GoodbyeOfOneAmongMany(t *testing.T) {
+	r := publishing(t, service("a"), service("b"))
+	r.e.Unregister(r.now, "a")
+	r.advance(time.Second)
+	for _, p := range r.sent {
+		for _, rr := range append(p.Answer, p.Extra...) {
+			h := rr.Header()
+			if h.Rrtype == dns.TypeA || h.Rrtype == dns.TypeAAAA || h.Name == string(testName("b")) || h.Ttl != 0 {
+				t.Errorf("sent %v", rr)
+			}
+		}
+	}
+	for _, typ := range []uint16{dns.TypePTR, dns.TypeSRV, dns.TypeTXT} {
+		if n := len(r.answers(typ)); n < 2 {
+			t.Errorf("%d goodbyes to %s, want some", n, dns.TypeToString[typ])
+		}
+	}
+	r.clear()
+	r.receive(ask(dns.TypeSRV, testName("a"), testName("b")))
+	r.advance(time.Second)
+	if got := r.answers(dns.TypeSRV); len(got) != 1 || got[0].Header().Name != string(testName("b")) {
+		t.Errorf("afterwards answered %v, want b only", got)
+	}
+}
+
+// TestRFC6762_10_1_PeerVanishesOneSecondAfterGoodbye: LL-11.
+func TestRFC6762_10_1_PeerVanishesOneSecondAfterGoodbye(t *testing.T) {
+	r := publishing(t)
+	rr := foreign("bob@h", "h", 1)
+	r.receive(answerWith(rr...))
+	wantEvent[Appeared](r, "complete")
+	r.clear()
+	r.receive(answerWith(rr[0].withTTL(0)))
+	r.advance(600 * ms)
+	r.receive(answerWith(rr[0].withTTL(0))) // a repeat does not prolong it
+	r.advance(399 * ms)
+	r.wantNoEvents("within the second")
+	r.advance(2 * ms)
+	if ev := wantEvent[Vanished](r, "after a second"); ev.Instance != "bob@h" || ev.Type != testType {
+		t.Errorf("vanished %v", ev)
+	}
+	r.clear()
+	r.advance(10 * time.Hour)
+	for _, typ := range []uint16{dns.TypeSRV, dns.TypeTXT, dns.TypeA} {
+		if got := r.times(false, typ); len(got) > 0 {
+			t.Errorf("still asked for %s of one that is gone at %v", dns.TypeToString[typ], got)
+		}
+	}
+}
+
+// TestRecordsRunOut: LL-11.
+func TestRecordsRunOut(t *testing.T) {
+	r := publishing(t)
+	r.receive(answerWith(foreign("bob@h", "h", 1)...))
+	r.clear()
+	r.advance(119 * time.Second)
+	r.wantNoEvents("before the SRV and A records end")
+	r.advance(2 * time.Second)
+	wantEvent[Vanished](r, "SRV and A ended")
+	r.advance(3 * time.Minute)
+	if s := r.e.Stats(); s.Instances != 0 || s.Records != 0 {
+		t.Errorf("a dead peer is still kept: %+v", s)
+	}
+}
+
+func TestRFC6762_10_2_CacheFlush(t *testing.T) {
+	r := publishing(t)
+	rr := foreign("bob@h", "h", 1, "status=avail")
+	r.receive(answerWith(rr...))
+	r.advance(2 * time.Second)
+	r.clear()
+	r.receive(answerWith(txtRecord(testName("bob@h"), textBlob([]string{"status=dnd"})), addrRecord("h.local.", netip.MustParseAddr("10.0.0.77"))))
+	ev := wantEvent[Changed](r, "new text and address")
+	if fmt.Sprint(ev.Text, ev.Addrs) != "[status=dnd] [10.0.0.77]" {
+		t.Errorf("changed to %v", ev)
+	}
+	r.advance(1001 * ms)
+	if n := len(r.e.monitor.cache.set(testName("bob@h"), dns.TypeTXT)); n != 1 {
+		t.Errorf("%d TXT records kept a second after the flush", n)
+	}
+	r.clear()
+	r.receive(answerWith(addrRecord("h.local.", netip.MustParseAddr("fe80::9")))) // other type: adds
+	if ev := wantEvent[Changed](r, "second address"); len(ev.Addrs) != 2 {
+		t.Errorf("addresses %v", ev.Addrs)
+	}
+}
+
+func TestRFC6762_11_ResponsesFromOtherPortsIgnored(t *testing.T) {
+	r := publishing(t, service("a"))
+	r.receiveFrom(netip.MustParseAddrPort("10.0.0.9:5354"), answerWith(append(foreign("bob@h", "h", 1), srvRecord(testName("a"), 9, "x.local."))...))
+	r.advance(time.Second)
+	r.wantNoEvents("a response from port 5354")
+}
+
+func TestRFC6762_18_OtherOpcodesAndRcodesIgnored(t *testing.T) {
+	for _, flags := range []byte{0x28, 0x80 | 0x08} {
+		r := publishing(t, service("a"))
+		m := ask(dns.TypeSRV, testName("a"))
+		b, _ := m.pack(false)
+		b[2] |= flags
+		r.e.HandlePacket(r.now, Packet{Data: b, Src: peerAddr})
+		r.advance(time.Second)
+		if len(r.sent) > 0 {
+			t.Errorf("flags %#x answered", flags)
+		}
+	}
+}
+
+func TestRFC6763_9_TypeEnumeration(t *testing.T) {
+	r := publishing(t, service("a"), service("b"))
+	r.receive(ask(dns.TypePTR, enumName))
+	r.advance(time.Second)
+	if got := r.answers(dns.TypePTR); len(got) != 1 || got[0].(*dns.PTR).Ptr != "_test._tcp.local." {
+		t.Errorf("types %v", got)
+	}
+}
+
+func TestRFC6763_12_AdditionalRecords(t *testing.T) {
+	r := publishing(t, service("a"))
+	r.receive(ask(dns.TypePTR, mustType(testType)))
+	r.advance(time.Second)
+	var got []string
+	for _, rr := range r.sent[0].Extra {
+		got = append(got, dns.TypeToString[rr.Header().Rrtype])
+	}
+	slices.Sort(got)
+	if fmt.Sprint(got) != "[A AAAA SRV TXT]" {
+		t.Errorf("additional records %v", got)
+	}
+}
+
+// TestNamesOnTheWire: LL-06.
+func TestNamesOnTheWire(t *testing.T) {
+	for _, label := range []string{`Dr. J@box`, `a\b@c`, `jürgen@büro`, `"q" (x); y'`, `.`, "日本語@h", "tab\there", `\065`} {
+		l := newLAN(t, 3)
+		a, b := l.host("a", Config{}), l.host("b", Config{})
+		a.register(Service{ID: "x", Instance: label, Text: []string{`msg=C:\new "ü" 日本`}})
+		l.run(2 * time.Second)
+		b.wantSeen("escaping", label)
+		if e := b.seen[label]; fmt.Sprint(e.Text) != `[msg=C:\new "ü" 日本]` {
+			t.Errorf("text of %q is %q", label, e.Text)
+		}
+	}
+}
+
+// TestOwnServicesAreNotReported: LL-07. Other hosts behind our address are.
+func TestOwnServicesAreNotReported(t *testing.T) {
+	r := publishing(t, service("a"))
+	own := netip.MustParseAddrPort("10.0.0.1:5353") // another stack on our host
+	typ := mustType(testType)
+	r.receiveFrom(own, answerWith(append(foreign("other", "otherstack", 5), ptrRecord(typ, testName("a")))...))
+	if ev := wantEvent[Appeared](r, "another stack's"); ev.Instance != "other" || len(r.events) != 1 {
+		t.Errorf("events %v", r.events)
+	}
+}
+
+// TestResolveAsksTheWire: LL-08.
+func TestResolveAsksTheWire(t *testing.T) {
+	r := publishing(t)
+	rr := foreign("bob@h", "h", 1, "k=v")
+	r.receive(answerWith(rr...))
+	r.advance(30 * time.Second)
+	r.clear()
+	id := r.e.Resolve(r.now, "bob@h", testType)
+	r.advance(10 * ms)
+	if len(r.times(false, dns.TypeSRV)) != 1 || len(r.times(false, dns.TypeA)) != 1 {
+		t.Fatalf("SRV and A not asked for: %v", r.sent)
+	}
+	r.wantNoEvents("what was kept from discovery is no answer")
+	moved := []record{srvRecord(testName("bob@h"), 99, "h2.local."), addrRecord("h2.local.", netip.MustParseAddr("10.0.0.55")), rr[2]}
+	r.receive(answerWith(moved...))
+	ev := wantEvent[Resolved](r, "fresh records came")
+	if ev.Query != id || !ev.OK || ev.Entry.Port != 99 || ev.Entry.Addrs[0].String() != "10.0.0.55" {
+		t.Errorf("resolved %+v", ev)
+	}
+	r.clear()
+	r.advance(5 * time.Second)
+	if got := r.times(false, dns.TypeSRV); len(got) > 0 {
+		t.Errorf("asked again at %v after the answer", got)
+	}
+}
+
+func TestResolveGivesUpAfterThreeSeconds(t *testing.T) {
+	r := publishing(t)
+	r.receive(answerWith(foreign("bob@h", "h", 1)...))
+	r.advance(5 * time.Second)
+	r.clear()
+	r.e.Resolve(r.now, "bob@h", testType)
+	r.e.Resolve(r.now, "nobody", testType)
+	start := r.now.Sub(epoch)
+	r.advance(2999 * ms)
+	r.wantTimes("questions", r.times(false, dns.TypeSRV), start, start+250*ms, start+time.Second)
+	r.wantNoEvents("before the deadline")
+	r.advance(2 * ms)
+	for _, ev := range r.events {
+		if x, ok := ev.(Resolved); !ok || x.OK || x.Entry.Host != "" {
+			t.Errorf("got %+v", ev)
+		}
+	}
+	if len(r.events) != 2 || r.e.Stats().Pending != 0 {
+		t.Errorf("%d answers, %d pending", len(r.events), r.e.Stats().Pending)
+	}
+}
+
+func TestResolveNull(t *testing.T) {
+	l := newLAN(t, 5)
+	a, b := l.host("a", Config{}), l.host("b", Config{})
+	picture := []byte(strings.Repeat("picture\x00\\\"", 3000))
+	a.register(Service{ID: "x", Instance: "x", Null: picture})
+	l.run(2 * time.Second)
+	b.e.ResolveNull(l.now, "x", testType)
+	l.run(time.Second)
+	for _, ev := range b.events {
+		if n, ok := ev.(NullResolved); ok {
+			if !n.OK || string(n.Data) != string(picture) {
+				t.Errorf("got %d bytes, %v", len(n.Data), n.OK)
+			}
+			return
+		}
+	}
+	t.Error("no answer")
+}
+
+// TestTextChangesAtMostOnceASecond: LL-10.
+func TestTextChangesAtMostOnceASecond(t *testing.T) {
+	r := publishing(t, service("a"))
+	start := r.now.Sub(epoch)
+	for i := range 35 {
+		r.e.SetText(r.now, "a", []string{fmt.Sprintf("n=%d", i)})
+		r.advance(100 * ms)
+	}
+	r.advance(10 * time.Second)
+	got := r.times(true, dns.TypeTXT)
+	if got[0] != start {
+		t.Errorf("first change announced after %v", got[0]-start)
+	}
+	for i := 1; i < len(got); i++ {
+		if got[i]-got[i-1] < time.Second {
+			t.Errorf("announced at %v", got)
+		}
+	}
+	last := r.answers(dns.TypeTXT)
+	if n := len(last); last[n-1].(*dns.TXT).Txt[0] != "n=34" || last[n-3].(*dns.TXT).Txt[0] != "n=34" {
+		t.Errorf("the last change was not announced three times: %v", last)
+	}
+}
+
+// TestSameHostName: two stacks want one host name; LL-01 holds for both.
+func TestSameHostName(t *testing.T) {
+	l := newLAN(t, 9)
+	a, b := l.host("gw", Config{}), l.host("gw", Config{})
+	a.register(service("x"))
+	b.register(service("y"))
+	l.run(5 * time.Second)
+	if a.seen["y"].Host == b.seen["x"].Host || a.seen["y"].Host == "" || b.seen["x"].Host == "" {
+		t.Errorf("hosts %q and %q", a.seen["y"].Host, b.seen["x"].Host)
+	}
+	if b.seen["x"].Addrs[0] != a.addr || a.seen["y"].Addrs[0] != b.addr {
+		t.Error("addresses mixed up")
+	}
+}
+
+func TestLinkGoesAndComesBack(t *testing.T) {
+	l := newLAN(t, 11)
+	a, b := l.host("a", Config{}), l.host("b", Config{})
+	a.register(service("x"))
+	l.run(5 * time.Second)
+	a.link(false)
+	l.run(3 * time.Minute)
+	b.wantSeen("the cable is out")
+	a.addr = netip.MustParseAddr("10.0.0.200")
+	a.link(true)
+	l.run(3 * time.Second)
+	b.wantSeen("the cable is in", "x")
+	if got := b.seen["x"].Addrs[0]; got != a.addr {
+		t.Errorf("address %v, want the new one", got)
+	}
+	a.addr = netip.MustParseAddr("10.0.0.201")
+	a.link(true) // only the address changes
+	l.run(2 * time.Second)
+	if got := b.seen["x"].Addrs; len(got) != 1 || got[0] != a.addr {
+		t.Errorf("addresses %v, want the newest", got)
+	}
+}
+
+func TestEarlierHolderKeepsItsNameAfterNewcomersProbes(t *testing.T) {
+	l := newLAN(t, 13)
+	a := l.host("a", Config{})
+	a.register(service("conf@x"))
+	l.run(10 * time.Second)
+	b := l.host("b", Config{})
+	b.register(service("conf@x"))
+	l.run(10 * time.Second)
+	a.wantName("earlier", "conf@x", "conf@x")
+	b.wantName("later", "conf@x", "conf@x-1")
+	a.wantSeen("a", "conf@x-1")
+	b.wantSeen("b", "conf@x")
+}
+
+// TestSharedDataOfSeveralAnnouncers: instances whose SRV points at themselves,
+// announced alike by several hosts; one leaves, the others keep it alive.
+func TestSharedDataOfSeveralAnnouncers(t *testing.T) {
+	l := newLAN(t, 15)
+	a, b, c := l.host("a", Config{}), l.host("b", Config{}), l.host("c", Config{})
+	room := Service{ID: "room", Instance: "room", Addrs: []netip.Addr{netip.MustParseAddr("239.255.71.9")}, Text: []string{"txtvers=0"}}
+	a.register(room)
+	b.register(room)
+	l.run(3 * time.Second)
+	a.wantName("same data", "room", "room")
+	b.wantName("same data", "room", "room")
+	if got := fmt.Sprint(c.seen["room"].Addrs, c.seen["room"].Host); got != "[239.255.71.9]room._test._tcp.local" {
+		t.Errorf("seen as %s", got)
+	}
+	a.unregister("room")
+	l.run(5 * time.Second)
+	c.wantSeen("one of two has left", "room")
+	b.unregister("room")
+	l.run(5 * time.Second)
+	c.wantSeen("both have left")
+}

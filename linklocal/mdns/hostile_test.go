@@ -1,0 +1,340 @@
+package mdns
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// checkCaps fails if anything that others can fill is over its limit.
+func checkCaps(t testing.TB, e *Engine) {
+	t.Helper()
+	m := e.monitor
+	sources := map[netip.Addr]int{}
+	for _, r := range m.cache.recs {
+		sources[r.src]++
+	}
+	sets := 0
+	for k, set := range m.cache.sets {
+		sets += len(set)
+		if k.typ != dns.TypePTR && len(set) > maxSet {
+			t.Errorf("%d records in one set", len(set))
+		}
+	}
+	switch {
+	case len(m.cache.recs) > e.lim.Records, sets != len(m.cache.recs):
+		t.Errorf("%d records cached, %d in sets, limit %d", len(m.cache.recs), sets, e.lim.Records)
+	case len(m.instances) > e.lim.Instances*(len(m.browses)+1)+e.lim.Resolves:
+		t.Errorf("%d instances", len(m.instances))
+	case len(m.hosts) > len(m.instances), len(m.cache.sources) != len(sources):
+		t.Errorf("%d hosts, %d sources: index out of step", len(m.hosts), len(m.cache.sources))
+	case len(e.held) > e.lim.HeldQueries, len(m.resolves) > e.lim.Resolves:
+		t.Errorf("%d held queries, %d resolves", len(e.held), len(m.resolves))
+	case len(e.echoes.ring) > maxEchoes, len(e.conflicts) > conflictCount:
+		t.Errorf("%d echoes, %d conflicts", len(e.echoes.ring), len(e.conflicts))
+	}
+	for src, n := range sources {
+		if n != m.cache.sources[src] || n > e.lim.RecordsPerSource {
+			t.Errorf("%d records of %v, counted %d", n, src, m.cache.sources[src])
+		}
+	}
+}
+
+// FuzzPacket feeds an engine with services and a populated cache with
+// arbitrary packets from two addresses. The seeds are packets of real stacks.
+func FuzzPacket(f *testing.F) {
+	for _, b := range captured(f) {
+		f.Add(b, b, uint16(mdnsPort), uint16(100))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte, port, wait uint16) {
+		r := newRig(t, Config{Host: "h1", Browse: []string{testType, "_presence._tcp"}, Limits: Limits{Records: 20, RecordsPerSource: 12, Instances: 6, InstancesPerSource: 4, HeldQueries: 2}})
+		r.e.Register(r.now, Service{ID: "a", Instance: "alice@h1", Type: "_presence._tcp", Port: 5298, Null: []byte("x")})
+		r.e.Register(r.now, service("b"))
+		r.advance(2 * time.Second)
+		r.e.Resolve(r.now, "bob@h2", "_presence._tcp")
+		for i, data := range [][]byte{a, b, a} {
+			src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(1 + i)}), port)
+			r.e.HandlePacket(r.now, Packet{Data: data, Src: src, Unicast: wait&1 != 0})
+			r.take()
+			checkCaps(t, r.e)
+			r.advance(time.Duration(wait) * ms)
+		}
+		if d := r.e.NextTimeout(); !d.IsZero() && d.Before(r.now.Add(-time.Second)) {
+			t.Error("the engine asks to be called in the past")
+		}
+		if len(r.sent) > 2000 {
+			t.Errorf("three packets made us send %d", len(r.sent))
+		}
+		r.advance(time.Minute)
+		checkCaps(t, r.e)
+	})
+}
+
+// FuzzMessage: what parses packs, and parses again to the same.
+func FuzzMessage(f *testing.F) {
+	for _, b := range captured(f) {
+		f.Add(b)
+	}
+	lim := Limits{}.withDefaults()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseMessage(b, &lim)
+		if err != nil {
+			return
+		}
+		packed, ok := m.pack(false)
+		if !ok {
+			return // larger than a datagram once copied out of compression
+		}
+		again, err := parseMessage(packed, &lim)
+		if err != nil {
+			t.Fatalf("our own packet: %v", err)
+		}
+		for i, section := range [][]record{m.answers, m.authority, m.extras} {
+			got := [][]record{again.answers, again.authority, again.extras}[i]
+			if len(got) != len(section) {
+				t.Fatalf("section %d: %d records became %d", i, len(section), len(got))
+			}
+			for j := range section {
+				if got[j] != section[j] {
+					t.Errorf("%+v became %+v", section[j], got[j])
+				}
+			}
+		}
+	})
+}
+
+func TestTruncatedCapturesDoNoHarm(t *testing.T) {
+	lim := Limits{}.withDefaults()
+	for file, b := range captured(t) {
+		if m, err := parseMessage(b, &lim); err != nil || m.skipped > 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+		for n := range b {
+			if m, err := parseMessage(b[:n], &lim); err == nil && m.skipped == 0 && len(m.answers)+len(m.authority)+len(m.extras) > 0 {
+				t.Errorf("%s cut at %d of %d parses", file, n, len(b))
+			}
+		}
+	}
+}
+
+// TestFloodOfNames: 100,000 hostile instances with addresses and texts of
+// their own, from one address, then from many. Memory and caps hold; a peer
+// known before stays and is still followed; from one address the flood does
+// not even keep newcomers out.
+func TestFloodOfNames(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		sources int
+	}{{"one address", 1}, {"200 addresses", 200}} {
+		t.Run(c.what, func(t *testing.T) {
+			r := publishing(t, service("ours"))
+			r.receive(answerWith(foreign("honest", "h", 1, "n=0")...))
+			wantEvent[Appeared](r, "before the flood")
+			before := heapInUse()
+			packets := 0
+			for i := range 100_000 {
+				n := testName(fmt.Sprintf("evil%d", i))
+				host := hostName(fmt.Sprintf("evil%d", i))
+				src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(i % c.sources)}), mdnsPort)
+				r.receiveFrom(src, answerWith(ptrRecord(mustType(testType), n), srvRecord(n, 1, host), txtRecord(n, textBlob([]string{n.typeString()})), addrRecord(host, src.Addr())))
+				if i%100 == 0 {
+					r.advance(10 * ms)
+					packets += len(r.sent)
+					r.clear()
+				}
+			}
+			checkCaps(t, r.e)
+			if grown := heapInUse() - before; grown > 32<<20 {
+				t.Errorf("memory grew by %d MiB", grown>>20)
+			}
+			if packets > 10*600 {
+				t.Errorf("sent %d packets in 10 s", packets)
+			}
+			if r.e.Stats().CacheDropped == 0 {
+				t.Error("nothing dropped, or not counted")
+			}
+			r.receive(answerWith(txtRecord(testName("honest"), textBlob([]string{"n=1"}))))
+			if ev := wantEvent[Changed](r, "honest peer changes"); ev.Text[0] != "n=1" {
+				t.Errorf("changed to %v", ev)
+			}
+			r.clear()
+			r.receive(ask(dns.TypeSRV, testName("ours")))
+			if len(r.answers(dns.TypeSRV)) != 1 {
+				t.Error("our own service is not answered for any more")
+			}
+			if c.sources > 1 {
+				return
+			}
+			r.receive(answerWith(foreign("newcomer", "n", 2)...))
+			if ev := wantEvent[Appeared](r, "newcomer"); ev.Instance != "newcomer" {
+				t.Errorf("appeared %v", ev)
+			}
+		})
+	}
+}
+
+func heapInUse() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// TestFloodOfPointers: names that are never completed are asked for within
+// AskRate and forgotten.
+func TestFloodOfPointers(t *testing.T) {
+	r := publishing(t)
+	for i := range 20_000 {
+		src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 2, byte(i)}), mdnsPort)
+		r.receiveFrom(src, answerWith(ptrRecord(mustType(testType), testName(fmt.Sprint("ghost", i)))))
+	}
+	r.advance(10 * time.Second)
+	asked := 0
+	for _, p := range r.sent {
+		asked += len(p.Question)
+	}
+	if most := 2 * (600 + 10*100); asked > most {
+		t.Errorf("asked %d questions in 10 s, at most %d allowed", asked, most)
+	}
+	r.advance(30 * time.Minute)
+	if s := r.e.Stats(); s.Instances != 0 || s.Records != 0 {
+		t.Errorf("ghosts are kept: %+v", s)
+	}
+}
+
+// TestFloodOfQuestions: questions make us send no more than ResponseRate.
+func TestFloodOfQuestions(t *testing.T) {
+	var services []Service
+	for i := range 300 {
+		services = append(services, service(fmt.Sprint("user", i), "k=v"))
+	}
+	r := publishing(t, services...)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 20_000 {
+		q := ask([]uint16{dns.TypePTR, dns.TypeANY, dns.TypeSRV}[rng.IntN(3)], mustType(testType), testName(fmt.Sprint("user", rng.IntN(300))))
+		q.questions[0].unicast = rng.IntN(2) == 0
+		q.truncated = rng.IntN(4) == 0
+		port := uint16(mdnsPort)
+		if rng.IntN(3) == 0 {
+			port = 4000
+		}
+		r.receiveFrom(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 3, byte(rng.Uint32())}), port), q)
+		r.advance(500 * time.Microsecond)
+		checkHeld(t, r.e)
+	}
+	lim := r.e.lim
+	if most := 2*(lim.ResponseBurst+10*lim.ResponseRate) + 200; len(r.sent) > most {
+		t.Errorf("sent %d packets in 10 s, want at most %d", len(r.sent), most)
+	}
+	if r.e.Stats().RateLimited == 0 {
+		t.Error("nothing was limited, or not counted")
+	}
+}
+
+func checkHeld(t *testing.T, e *Engine) {
+	t.Helper()
+	if len(e.held) > e.lim.HeldQueries {
+		t.Fatalf("%d queries held", len(e.held))
+	}
+}
+
+func TestRegisterChecksItsInput(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{Services: 2, TextSize: 100}})
+	for _, c := range []struct {
+		what string
+		s    Service
+		ok   bool
+	}{
+		{"good", service("a"), true},
+		{"same id", service("a"), false},
+		{"no name", Service{ID: "x", Type: testType}, false},
+		{"bad type", Service{ID: "x", Instance: "x", Type: "presence"}, false},
+		{"long text", service("x", string(make([]byte, 101))), false},
+		{"large NULL", Service{ID: "x", Instance: "x", Type: testType, Null: make([]byte, 65536)}, false},
+		{"same name, other id", Service{ID: "b", Instance: "A", Type: testType}, true},
+		{"too many", service("c"), false},
+	} {
+		if err := r.e.Register(r.now, c.s); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+	r.advance(2 * time.Second)
+	if ev := wantEvent[Renaming](r, "two of ours want one name"); ev.ID != "b" || ev.New != "A-1" {
+		t.Errorf("renamed %v", ev)
+	}
+}
+
+func TestLongestNames(t *testing.T) {
+	long := "ünïcödé-" + string(make([]byte, 0))
+	for len(long) < 80 {
+		long += "ü"
+	}
+	l := newLAN(t, 21)
+	a, b, c := l.host("a", Config{}), l.host("b", Config{}), l.host("c", Config{})
+	a.register(Service{ID: "x", Instance: long})
+	l.run(5 * time.Second)
+	b.register(Service{ID: "x", Instance: long, Rename: func(p string, n int) string { return p + fmt.Sprint(n) }})
+	l.run(5 * time.Second)
+	if got := a.names["x"]; len(got) > 63 || len(got) < 62 || b.names["x"] == got || b.names["x"] == "" {
+		t.Errorf("names %q and %q", got, b.names["x"])
+	}
+	c.wantSeen("c", a.names["x"], b.names["x"])
+}
+
+// BenchmarkForeignPacket is the cost of a packet of another host that does not
+// concern our 300 services.
+func BenchmarkForeignPacket(b *testing.B) {
+	for _, file := range []string{"avahi-known-answers", "libpurple-announce", "zeroconf-browse", "libpurple-probe"} {
+		b.Run(file, func(b *testing.B) {
+			data := captured(b)[file]
+			r := benchRig(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.now = r.now.Add(ms)
+				r.e.HandlePacket(r.now, Packet{Data: data, Src: peerAddr})
+				r.e.TakeOutput()
+			}
+		})
+	}
+}
+
+// BenchmarkAnswerOne is the cost of one question that we answer among 300.
+func BenchmarkAnswerOne(b *testing.B) {
+	r := benchRig(b)
+	q := ask(dns.TypeSRV, testName("user7"))
+	data, _ := q.pack(false)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.now = r.now.Add(2 * time.Second)
+		r.e.HandlePacket(r.now, Packet{Data: data, Src: peerAddr})
+		r.e.TakeOutput()
+	}
+}
+
+// BenchmarkBrowse300 is the cost of one browse query answered in full.
+func BenchmarkBrowse300(b *testing.B) {
+	r := benchRig(b)
+	q := ask(dns.TypePTR, mustType(testType))
+	data, _ := q.pack(false)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.now = r.now.Add(2 * time.Second)
+		r.e.HandlePacket(r.now, Packet{Data: data, Src: peerAddr})
+		r.now = r.now.Add(200 * ms)
+		r.e.HandleTimeout(r.now)
+		r.e.TakeOutput()
+	}
+}
+
+func benchRig(b *testing.B) *rig {
+	var services []Service
+	for i := range 300 {
+		services = append(services, service(fmt.Sprint("user", i), "txtvers=1", "status=avail", "msg=hello there"))
+	}
+	return publishing(b, services...)
+}
