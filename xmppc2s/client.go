@@ -1,0 +1,153 @@
+package xmppc2s
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"meshgate/internal/mailbox"
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s/sm"
+)
+
+// A Client is one account's session. Its methods are safe from any goroutine.
+type Client struct {
+	cfg    Config
+	log    *slog.Logger
+	dns    resolver
+	prefix string // of ids given to stanzas that have none
+	ids    atomic.Uint64
+
+	inbox *mailbox.Mailbox[outgoing] // from Send and from the outer session
+	dones *mailbox.Mailbox[sm.Mark]
+	poke  chan struct{} // own has changed
+	own   atomic.Pointer[ownPresence]
+
+	waiting, waitingBytes atomic.Int64 // in inbox
+	kept, keptBytes       atomic.Int64 // in the engine, set by the loop
+	undone                atomic.Int64
+	stopped               atomic.Bool
+	counts                counters
+}
+
+// outgoing is one whole stanza on its way to the engine.
+type outgoing struct {
+	data []byte
+	at   time.Time
+}
+
+// New makes a client. It starts nothing.
+func New(cfg Config) *Client {
+	cfg = cfg.withDefaults()
+	c := &Client{
+		cfg: cfg, log: cfg.Log, dns: net.DefaultResolver, prefix: strconv.FormatInt(time.Now().UnixNano(), 36) + "-",
+		inbox: mailbox.New[outgoing](cfg.QueueLimit + 2*queueReserve),
+		dones: mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
+		poke:  make(chan struct{}, 1),
+	}
+	c.own.Store(&ownPresence{})
+	return c
+}
+
+// Run keeps the session up and tells h what happens, until ctx ends. Then what
+// waits is sent if that takes no longer than StopTimeout, the stream is left
+// as CloseOnStop says, and every message that the server has not acknowledged
+// is reported as Undelivered. All goroutines are gone when Run returns. It is
+// called once.
+func (c *Client) Run(ctx context.Context, h Handler) error {
+	events := make(chan Event, eventBuffer)
+	var handler sync.WaitGroup
+	handler.Go(func() {
+		for ev := range events {
+			handle(ctx, h, ev)
+		}
+	})
+	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, events)
+	l.run(ctx)
+	close(events)
+	handler.Wait()
+	return nil
+}
+
+// eventBuffer is how many events may be ahead of the handler.
+const eventBuffer = 64
+
+// lastWords is how long the handler may take for each message that is
+// reported after the end of Run's context.
+const lastWords = time.Second
+
+func handle(ctx context.Context, h Handler, ev Event) {
+	if _, ok := ev.(Undelivered); ok && ctx.Err() != nil {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		defer cancel()
+		ctx = late
+	}
+	h.HandleServer(ctx, ev)
+}
+
+// Send queues a stanza. It never blocks: while there is no session the stanza
+// waits. The server sets from. A message without id gets one.
+func (c *Client) Send(st *stanza.Element) error {
+	if c.stopped.Load() {
+		return ErrStopped
+	}
+	switch {
+	case st.Is(stanza.NSClient, "message"):
+		if st.Attr("id") == "" {
+			st = st.WithAttr("id", c.prefix+strconv.FormatUint(c.ids.Add(1), 36))
+		}
+	case !st.Is(stanza.NSClient, "presence") && !st.Is(stanza.NSClient, "iq"):
+		return ErrNotStanza
+	}
+	b := stanza.Append(nil, st.WithAttr("from", ""), stanza.NSClient)
+	if !c.reserve(len(b)) {
+		c.counts.refused.Add(1)
+		return ErrQueueFull
+	}
+	if !c.inbox.Put(outgoing{b, time.Now()}) {
+		c.release(len(b))
+		c.counts.refused.Add(1)
+		return ErrQueueFull
+	}
+	c.counts.sent.Add(1)
+	return nil
+}
+
+// reserve makes room in the inbox for a stanza of this size, if there is any.
+func (c *Client) reserve(size int) bool {
+	n := c.waiting.Add(1) + c.kept.Load()
+	bytes := c.waitingBytes.Add(int64(size)) + c.keptBytes.Load()
+	if n > int64(c.cfg.QueueLimit) || bytes > int64(c.cfg.QueueBytes) {
+		c.release(size)
+		return false
+	}
+	return true
+}
+
+func (c *Client) release(size int) {
+	c.waiting.Add(-1)
+	c.waitingBytes.Add(-int64(size))
+}
+
+// queueOwn queues what the client itself has to say. There is always room: no
+// stanza that asks for an answer is taken while the queue is over its limit.
+func (c *Client) queueOwn(b []byte) {
+	c.waiting.Add(1)
+	c.waitingBytes.Add(int64(len(b)))
+	if !c.inbox.Put(outgoing{b, time.Now()}) {
+		c.release(len(b))
+		c.log.Error("own stanza dropped", "bytes", len(b))
+	}
+}
+
+// markDone says that an inbound stanza has been handled.
+func (c *Client) markDone(m sm.Mark) {
+	if !c.dones.Put(m) {
+		panic("xmppc2s: more stanzas done than were taken")
+	}
+}

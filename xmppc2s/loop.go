@@ -1,0 +1,253 @@
+package xmppc2s
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/alarm"
+	"meshgate/xmppc2s/sm"
+)
+
+// A loop is the one goroutine that owns a client's engine, its connection and
+// its plans. All other goroutines (one that connects, two of the connection,
+// one of the outer session, one that calls the handler) meet it in the select
+// of step.
+type loop struct {
+	c      *Client
+	cfg    *Config
+	engine *sm.Engine
+	wg     sync.WaitGroup // connecting and outer sessions
+
+	// Connecting: either dialing, or waiting for retryAt, or tr is there.
+	connector *connector
+	dialing   bool
+	verdicts  chan verdict
+	retryAt   time.Time
+	pacer     *pacer
+
+	tr       *transport
+	buf      []byte   // being written, or for the next write
+	atUp     sm.Stats // when the connection came up
+	online   bool     // Online has been said for this connection
+	resumed  bool
+	rotating bool // a stream that we have closed ourselves
+
+	outer   *outer
+	full    jid.JID      // of the session that the outer session is for
+	book    *contactBook // of that session
+	own     ownSender
+	events  chan<- Event
+	pending []Event // from the loop, in order
+	alarm   alarm.Alarm
+}
+
+func newLoop(c *Client, con *connector, events chan<- Event) *loop {
+	return &loop{
+		c: c, cfg: &c.cfg, engine: sm.New(c.cfg.SM), connector: con, verdicts: make(chan verdict, 1),
+		pacer: newPacer(c.cfg.Backoff), events: events,
+	}
+}
+
+// run works until ctx ends and then takes leave. Nothing that it started is
+// left when it returns, but for the handler.
+func (l *loop) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer l.alarm.Stop()
+	l.retryAt = time.Now()
+	for ctx.Err() == nil {
+		l.prepare(ctx, time.Now())
+		l.step(ctx)
+	}
+	l.c.stopped.Store(true)
+	l.leave()
+	cancel()
+	if l.outer != nil {
+		l.stopOuter()
+	}
+	l.wg.Wait()
+	l.discardVerdict()
+	l.reportLeft()
+}
+
+// prepare does what is due: it takes in what others left for the loop, starts
+// an attempt, writes, and sets the alarm for what will be due.
+func (l *loop) prepare(ctx context.Context, now time.Time) {
+	l.collect(now)
+	if l.tr == nil && !l.dialing && !now.Before(l.retryAt) {
+		l.dial(ctx)
+	}
+	l.showPresence(now)
+	l.write(now)
+	l.startOuter(ctx)
+	l.gauge()
+	l.alarm.Set(l.nextAlarm())
+}
+
+// step waits for one thing and deals with it.
+func (l *loop) step(ctx context.Context) {
+	offer, inbound := l.offer()
+	say, event := l.say()
+	select {
+	case <-ctx.Done():
+	case <-l.c.inbox.C():
+	case <-l.c.dones.C():
+	case <-l.c.poke:
+	case v := <-l.verdicts:
+		l.connected(time.Now(), v)
+	case a := <-l.arrivals():
+		l.arrived(time.Now(), a)
+	case err := <-l.written():
+		l.wrote(time.Now(), err)
+	case offer <- inbound:
+		l.engine.Take()
+	case say <- event:
+		l.pending = l.pending[1:]
+	case <-l.outerDone():
+		l.outer = nil
+	case <-l.alarm.C():
+		l.timeout(time.Now())
+	}
+}
+
+// collect takes in what other goroutines left.
+func (l *loop) collect(now time.Time) {
+	for _, m := range l.c.dones.Take() {
+		l.engine.Done(m)
+	}
+	out := l.c.inbox.Take()
+	bytes := 0
+	for _, o := range out {
+		bytes += len(o.data)
+		if err := l.engine.Enqueue(o.at, o.data); err != nil {
+			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
+		}
+	}
+	l.gauge()
+	l.c.waiting.Add(-int64(len(out)))
+	l.c.waitingBytes.Add(-int64(bytes))
+	if l.tr != nil && !l.tr.busy && l.engine.RotationDue() {
+		l.rotate(now)
+	}
+}
+
+// gauge shows others how full the engine is.
+func (l *loop) gauge() {
+	n, bytes := l.engine.Queued()
+	l.c.kept.Store(int64(n))
+	l.c.keptBytes.Store(int64(bytes))
+	s := l.engine.Stats()
+	l.c.counts.sm.Store(&s)
+}
+
+func (l *loop) write(now time.Time) {
+	if l.tr == nil || l.tr.busy || l.rotating {
+		return
+	}
+	l.buf = l.engine.AppendWrite(now, l.buf[:0])
+	if len(l.buf) > 0 {
+		l.tr.send(l.buf)
+	}
+}
+
+// showPresence queues our presence if it has changed.
+func (l *loop) showPresence(now time.Time) {
+	want := l.c.own.Load()
+	if at := l.own.due(want); l.online && !at.IsZero() && !now.Before(at) {
+		l.own.note(now, want)
+		l.c.queueOwn(want.bytes(l.cfg))
+		l.collect(now)
+	}
+}
+
+func (l *loop) nextAlarm() time.Time {
+	var at time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if l.tr == nil && !l.dialing {
+		sooner(l.retryAt)
+	}
+	if l.tr != nil && !l.tr.busy { // a write has its own deadline
+		sooner(l.engine.NextTimeout())
+	}
+	if l.online {
+		sooner(l.own.due(l.c.own.Load()))
+	}
+	return at
+}
+
+func (l *loop) timeout(now time.Time) {
+	if l.tr == nil {
+		return
+	}
+	if err := l.engine.HandleTimeout(now); err != nil {
+		l.lost(now, &Error{Problem: Unreachable, Text: "the server no longer answers", Err: err}, sm.Silent)
+	}
+}
+
+// arrivals is where frames come from, unless there are too many already.
+func (l *loop) arrivals() <-chan arrival {
+	if l.tr == nil || l.engine.InboundFull() {
+		return nil
+	}
+	return l.tr.arrived
+}
+
+func (l *loop) written() <-chan error {
+	if l.tr == nil {
+		return nil
+	}
+	return l.tr.wrote
+}
+
+// wrote notes that the writer is free again.
+func (l *loop) wrote(now time.Time, err error) {
+	l.tr.busy = false
+	switch {
+	case err != nil:
+		l.lost(now, explain(err, l.cfg, l.tr.link.addr), sm.Broken)
+	case l.rotating:
+		l.lost(now, &Error{Text: "the session is replaced: its counters have come far"}, sm.Broken)
+	}
+}
+
+// offer is the next stanza for the outer session, if it may have one. Reading
+// pauses while too many messages are undone, or while answers would make the
+// queue grow beyond its reserve.
+func (l *loop) offer() (chan<- sm.Inbound, sm.Inbound) {
+	if l.outer == nil || !l.online || len(l.pending) > 0 || l.outer.ending {
+		return nil, sm.Inbound{}
+	}
+	if l.c.undone.Load() >= int64(l.cfg.MaxUndone) || l.c.kept.Load() > int64(l.cfg.QueueLimit+queueReserve) {
+		return nil, sm.Inbound{}
+	}
+	in, ok := l.engine.Waiting()
+	if !ok {
+		return nil, in
+	}
+	return l.outer.next, in
+}
+
+// say is the next event of the loop's own.
+func (l *loop) say() (chan<- Event, Event) {
+	if len(l.pending) == 0 {
+		return nil, nil
+	}
+	return l.events, l.pending[0]
+}
+
+// tell queues an event. News about the connection replaces old news that
+// nobody has taken yet, so a handler that hangs does not make the queue grow.
+func (l *loop) tell(ev Event) {
+	if _, ok := ev.(Offline); ok && len(l.pending) > 0 {
+		if _, ok := l.pending[len(l.pending)-1].(Offline); ok {
+			l.pending = l.pending[:len(l.pending)-1]
+		}
+	}
+	l.pending = append(l.pending, ev)
+}

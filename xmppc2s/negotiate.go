@@ -1,0 +1,326 @@
+package xmppc2s
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s/sm"
+)
+
+// A link is a connection on which a session is bound or resumed.
+type link struct {
+	conn    *byteConn
+	raw     net.Conn // below TLS: closing it never waits
+	addr    string
+	jid     string
+	resumed bool
+	h       uint32     // of <resumed/>
+	dialect sm.Dialect // of a bound session
+	prosody bool
+	tls     tls.ConnectionState
+}
+
+// A verdict is what came out of an attempt to get a link.
+type verdict struct {
+	link    *link
+	asked   *sm.Resumption // what was to be resumed
+	refused bool           // the server will not resume it …
+	failedH *uint32        // … but has handled this much
+	err     error
+}
+
+// A connector gets links. Its method connect runs in a goroutine of its own,
+// one at a time.
+type connector struct {
+	cfg   *Config
+	dns   resolver
+	cache tls.ClientSessionCache
+}
+
+// connect tries the targets until one gives a link, a verdict about the
+// session or a reason why none will.
+func (c *connector) connect(ctx context.Context, resume *sm.Resumption, hint string) verdict {
+	v := verdict{asked: resume}
+	list, err := targets(ctx, c.cfg, c.dns, hint)
+	if err != nil {
+		v.err = explain(err, c.cfg, c.cfg.JID.Domain().String())
+		return v
+	}
+	for _, t := range list {
+		err := c.try(ctx, t, &v)
+		if err == nil {
+			v.err = nil
+			return v
+		}
+		v.err = explain(err, c.cfg, t.addr)
+		c.cfg.Log.Debug("no session at this address", "addr", t.addr, "err", v.err)
+		if Fatal(v.err) || v.refused || ctx.Err() != nil {
+			break
+		}
+	}
+	return v
+}
+
+// try negotiates with one target, within NegotiateTimeout.
+func (c *connector) try(ctx context.Context, t target, v *verdict) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.NegotiateTimeout)
+	defer cancel()
+	tcp, err := dial(ctx, c.cfg, t)
+	if err != nil {
+		return err
+	}
+	// mellium's own deadlines do not end what is blocked: closing does.
+	stop := context.AfterFunc(ctx, func() { tcp.Close() })
+	defer func() {
+		if !stop() && err == nil {
+			err = context.DeadlineExceeded
+		}
+		if err != nil {
+			tcp.Close()
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				err = fmt.Errorf("%w (%w)", context.DeadlineExceeded, err)
+			}
+		}
+	}()
+	n := negotiation{cfg: c.cfg, verdict: v, link: &link{addr: t.addr, raw: tcp}}
+	if err := n.run(ctx, c, tcp, t.directTLS); err != nil {
+		return err
+	}
+	tcp.unmeter()
+	v.link = n.link
+	return nil
+}
+
+// A negotiation is one inner session: a mellium session that is thrown away
+// when the stream is ready, and whose connection is then read by others.
+type negotiation struct {
+	cfg     *Config
+	verdict *verdict
+	link    *link
+	offered []string // SASL mechanisms
+}
+
+func (n *negotiation) run(ctx context.Context, c *connector, tcp net.Conn, directTLS bool) error {
+	domain, err := asciiDomain(n.cfg)
+	if err != nil {
+		return err
+	}
+	secure := tlsConfig(n.cfg, domain, c.cache)
+	conn, state := tcp, xmpp.SessionState(0)
+	if directTLS {
+		conn, state = tls.Client(tcp, directTLSConfig(secure)), xmpp.Secure
+	}
+	s, err := xmpp.NewSession(ctx, n.cfg.JID.Domain(), n.cfg.JID.Bare(), conn, state,
+		xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+			return xmpp.StreamConfig{Features: n.features(secure)}
+		}))
+	return n.judge(s, err)
+}
+
+// judge makes sure that what mellium calls ready is what we need, and finds
+// better words for some of its errors.
+func (n *negotiation) judge(s *xmpp.Session, err error) error {
+	if err == nil && n.link.conn != nil && n.link.jid != "" {
+		n.link.tls = n.link.conn.ConnectionState()
+		if n.link.tls.Version == 0 && !n.cfg.InsecureNoTLS {
+			return errors.New("negotiation ended without TLS")
+		}
+		return nil
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return err
+	}
+	if s != nil && s.State()&xmpp.Secure == 0 && !n.cfg.InsecureNoTLS && len(n.offered) > 0 {
+		if _, ok := s.Feature(stanza.NSTLS); !ok {
+			return &Error{Problem: NoEncryption, Err: err, Text: "the server offers no encryption (STARTTLS), and without it nobody logs in"}
+		}
+	}
+	if n.link.conn == nil && len(n.offered) > 0 && !n.acceptable() {
+		return n.noMechanism(err)
+	}
+	if err == nil {
+		err = errors.New("the server has neither logged us in nor said why")
+	}
+	return err
+}
+
+func (n *negotiation) acceptable() bool {
+	for _, m := range n.mechanisms() {
+		if slices.Contains(n.offered, m.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *negotiation) noMechanism(err error) error {
+	text := fmt.Sprintf("no way to log in: the server offers only %s", strings.Join(n.offered, ", "))
+	if slices.Contains(n.offered, "PLAIN") && !n.cfg.AllowPlainAuth {
+		text += "; allow_plain_auth would send it the password itself"
+	}
+	return &Error{Problem: NoMechanism, Text: text, Err: err}
+}
+
+// mechanisms are what we log in with, best first. The PLUS variants are left
+// out: COMPAT ejabberd 23.01 offers them over TLS 1.3 and then refuses the
+// channel binding.
+func (n *negotiation) mechanisms() []sasl.Mechanism {
+	list := []sasl.Mechanism{sasl.ScramSha256, sasl.ScramSha1}
+	if n.cfg.AllowPlainAuth && !n.cfg.InsecureNoTLS {
+		list = append(list, sasl.Plain)
+	}
+	return list
+}
+
+func (n *negotiation) features(secure *tls.Config) []xmpp.StreamFeature {
+	list := []xmpp.StreamFeature{n.login(), n.bindOrResume(), n.capabilities()}
+	if n.cfg.InsecureNoTLS {
+		return list
+	}
+	start := xmpp.StartTLS(secure)
+	parse := start.Parse
+	start.Parse = func(ctx context.Context, d *xml.Decoder, e *xml.StartElement) (bool, any, error) {
+		_, data, err := parse(ctx, d, e)
+		return true, data, err // whatever the server thinks: for us it is required
+	}
+	return append(list, start)
+}
+
+// login is SASL. When it is through, the connection is wrapped, so that what
+// comes after the negotiation can be read by others.
+func (n *negotiation) login() xmpp.StreamFeature {
+	f := xmpp.SASL("", n.cfg.Password, n.mechanisms()...)
+	if n.cfg.InsecureNoTLS {
+		f.Necessary = 0
+	}
+	parse, negotiate := f.Parse, f.Negotiate
+	f.Parse = func(ctx context.Context, d *xml.Decoder, e *xml.StartElement) (bool, any, error) {
+		req, data, err := parse(ctx, d, e)
+		n.offered, _ = data.([]string)
+		return req, data, err
+	}
+	f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
+		mask, rw, err := negotiate(ctx, s, data)
+		if err == nil && mask&xmpp.Authn != 0 {
+			n.link.conn = newByteConn(s.Conn())
+			rw = n.link.conn
+		}
+		return mask, rw, err
+	}
+	return f
+}
+
+// capabilities looks at who the server says it is (XEP-0115 §7); nothing is
+// negotiated.
+func (n *negotiation) capabilities() xmpp.StreamFeature {
+	return xmpp.StreamFeature{
+		Name: xml.Name{Space: stanza.NSCaps, Local: "c"},
+		Parse: func(_ context.Context, d *xml.Decoder, e *xml.StartElement) (bool, any, error) {
+			for _, a := range e.Attr {
+				if a.Name.Local == "node" {
+					n.link.prosody = strings.HasPrefix(a.Value, "http://prosody.im")
+				}
+			}
+			return false, nil, d.Skip()
+		},
+	}
+}
+
+// bindOrResume takes the place of mellium's resource binding. It is one
+// feature because mellium selects binding after any other feature, and it has
+// a binding of its own because mellium's never asks for a resource.
+func (n *negotiation) bindOrResume() xmpp.StreamFeature {
+	f := xmpp.BindResource() // its name, conditions and parser
+	f.Negotiate = func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
+		r := s.TokenReader()
+		defer r.Close()
+		offered := func(ns string) bool { _, ok := s.Feature(ns); return ok }
+		n.link.dialect = sm.Newest(offered)
+		if ask := n.verdict.asked; ask != nil && !n.verdict.refused && offered(string(ask.Dialect)) {
+			if done, err := n.resume(s, r, *ask); done || err != nil {
+				return xmpp.Ready, nil, err
+			}
+		}
+		return xmpp.Ready, nil, n.bind(s, r)
+	}
+	return f
+}
+
+// resume asks for the old session. It reports false if a new one is to be
+// bound, on the same stream (XEP-0198 §5).
+func (n *negotiation) resume(s *xmpp.Session, r xml.TokenReader, ask sm.Resumption) (bool, error) {
+	if _, err := s.Conn().Write(ask.AppendResume(nil)); err != nil {
+		return false, err
+	}
+	answer, err := n.read(r)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case answer.Is(string(ask.Dialect), "resumed"):
+		n.link.h, err = sm.ParseH(answer)
+		n.link.resumed, n.link.jid = true, ask.JID
+		return true, err
+	case answer.Is(string(ask.Dialect), "failed"):
+		n.verdict.refused = true
+		if h, err := sm.ParseH(answer); err == nil {
+			n.verdict.failedH = &h
+		}
+		return false, nil
+	}
+	return false, fmt.Errorf("unexpected answer to <resume/>: <%s/>", answer.Name.Local)
+}
+
+// bind asks for our resource. RFC 6120 §7.7
+func (n *negotiation) bind(s *xmpp.Session, r xml.TokenReader) error {
+	const id = "bind-1"
+	req := stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: "set"}, stanza.Attr{Name: "id", Value: id},
+		stanza.New(stanza.NSBind, "bind", stanza.New(stanza.NSBind, "resource", stanza.Text(n.cfg.resource()))))
+	if _, err := s.Conn().Write(stanza.Append(nil, req, stanza.NSClient)); err != nil {
+		return err
+	}
+	answer, err := n.read(r)
+	if err != nil {
+		return err
+	}
+	if !answer.Is(stanza.NSClient, "iq") || answer.Attr("id") != id || answer.Attr("type") != "result" {
+		return fmt.Errorf("the server binds no session: %w", stanza.ParseError(answer))
+	}
+	full, err := jid.Parse(answer.Child(stanza.NSBind, "bind").Child(stanza.NSBind, "jid").Text())
+	if err != nil || full.Resourcepart() == "" {
+		return fmt.Errorf("the server binds %q: %w", full, errors.Join(err, errors.New("not a full address")))
+	}
+	n.link.jid = full.String()
+	return nil
+}
+
+// read returns the next element of the stream; a stream error is an error.
+func (n *negotiation) read(r xml.TokenReader) (*stanza.Element, error) {
+	for {
+		tok, err := r.Token()
+		if err != nil {
+			return nil, err
+		}
+		start, ok := tok.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		el, err := stanza.Decode(r, start.Copy(), n.cfg.Limits)
+		if err == nil && el.Is(stanza.NSStream, "error") {
+			return nil, parseStreamError(el, n.cfg)
+		}
+		return el, err
+	}
+}

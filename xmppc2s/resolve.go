@@ -1,0 +1,147 @@
+package xmppc2s
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// A target is one place where the server may be.
+type target struct {
+	addr      string // host:port
+	directTLS bool
+}
+
+// resolver is the part of net.Resolver that finds servers.
+type resolver interface {
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
+// maxTargets bounds how many servers are tried in one attempt.
+const maxTargets = 16
+
+// targets lists where to connect, in order. hint is where the server wants to
+// be reached for a resumption (XEP-0198 §5), or empty.
+func targets(ctx context.Context, cfg *Config, r resolver, hint string) ([]target, error) {
+	if cfg.Host != "" {
+		addr := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
+		return []target{{addr, cfg.DirectTLS}}, nil
+	}
+	domain, err := asciiDomain(cfg)
+	if err != nil {
+		return nil, err
+	}
+	list, err := lookup(ctx, r, domain)
+	if err != nil {
+		return nil, err
+	}
+	if addr := hintAddr(hint); addr != "" {
+		list = slices.Insert(list, 0, target{addr: addr})
+	}
+	return list[:min(len(list), maxTargets)], nil
+}
+
+// lookup asks for both kinds of records. RFC 6120 §3.2.1; XEP-0368 §3: a
+// client mixes them by priority and weight as if they were of one kind.
+func lookup(ctx context.Context, r resolver, domain string) ([]target, error) {
+	var records []srvRecord
+	none := 0
+	for _, service := range []string{"xmpps-client", "xmpp-client"} {
+		_, found, err := r.LookupSRV(ctx, service, "tcp", domain)
+		if err != nil && len(found) == 0 {
+			if e, ok := errors.AsType[*net.DNSError](err); !ok || !e.IsNotFound {
+				return nil, fmt.Errorf("xmppc2s: look up %s: %w", domain, err)
+			}
+		}
+		for _, srv := range found {
+			if srv.Target == "." || srv.Target == "" { // the service is not there at all: RFC 2782
+				none++
+				continue
+			}
+			records = append(records, srvRecord{*srv, service == "xmpps-client"})
+		}
+	}
+	if len(records) == 0 && none > 0 {
+		return nil, &Error{Problem: NotServed, Text: fmt.Sprintf("DNS says that %s has no XMPP service", domain)}
+	}
+	if len(records) == 0 {
+		return []target{{addr: net.JoinHostPort(domain, "5222")}}, nil
+	}
+	return order(records, rand.IntN), nil
+}
+
+type srvRecord struct {
+	net.SRV
+	directTLS bool
+}
+
+// order sorts by priority and, within one, draws by weight (RFC 2782).
+func order(records []srvRecord, intn func(int) int) []target {
+	slices.SortStableFunc(records, func(a, b srvRecord) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Weight, b.Weight))
+	})
+	var out []target
+	for len(records) > 0 {
+		n := 1
+		for n < len(records) && records[n].Priority == records[0].Priority {
+			n++
+		}
+		i := draw(records[:n], intn)
+		host := strings.TrimSuffix(records[i].Target, ".")
+		out = append(out, target{net.JoinHostPort(host, strconv.Itoa(int(records[i].Port))), records[i].directTLS})
+		records = slices.Delete(records, i, i+1)
+	}
+	return out
+}
+
+// draw picks one of records of the same priority, those of weight 0 first in
+// the list and last in chance.
+func draw(records []srvRecord, intn func(int) int) int {
+	sum := 0
+	for _, r := range records {
+		sum += int(r.Weight)
+	}
+	x := intn(sum + 1)
+	for i, r := range records {
+		if x -= int(r.Weight); x <= 0 {
+			return i
+		}
+	}
+	return len(records) - 1
+}
+
+// hintAddr completes the location attribute of <enabled/>: an IP address or
+// domain name, optionally with a port (XEP-0198 §5).
+func hintAddr(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	if host, port, err := net.SplitHostPort(hint); err == nil && host != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+			return hint
+		}
+		return ""
+	}
+	return net.JoinHostPort(strings.Trim(hint, "[]"), "5222")
+}
+
+// asciiDomain is the domain as DNS and certificates write it.
+func asciiDomain(cfg *Config) (string, error) {
+	d := cfg.JID.Domain().String()
+	if ip := strings.Trim(d, "[]"); net.ParseIP(ip) != nil {
+		return ip, nil
+	}
+	ascii, err := idna.Lookup.ToASCII(d)
+	if err != nil {
+		return "", &Error{Problem: NotServed, Text: fmt.Sprintf("%s is no domain name", d), Err: err}
+	}
+	return ascii, nil
+}

@@ -1,0 +1,27 @@
+// Package sm is the bookkeeping of XEP-0198: Stream Management for the client
+// end of one session: two counters, a queue of what the server has not
+// acknowledged, and the rules about what may be written when.
+//
+// An Engine does no I/O, starts no goroutine and never reads the clock. It
+// belongs to one goroutine. Its session outlives the connections below it:
+//
+//	          Bound(no dialect)
+//	offline ──────────────────────▶ plain ◀──┐
+//	 ▲ │ │                                   │ <failed/>
+//	 │ │ │      Bound(dialect)               │
+//	 │ │ └─────────────────────▶ enabling ───┤
+//	 │ │                                     │ <enabled/>
+//	 │ │        Resumed                      ▼
+//	 │ └─────────────────────────────────▶ active
+//	 └──────────────────────────────────── Lost, from anywhere
+//
+// While offline or enabling no stanza is written; enabling takes one round
+// trip, and stanzas that arrive in it are delivered but not counted. In plain
+// there is no acknowledgement: a stanza is forgotten once it is written.
+//
+// Counters are unsigned 32-bit numbers and wrap around (XEP-0198 §4): "h" is
+// compared with what is outstanding, never with the counter itself.
+//
+// Numbers are not stored with stanzas: the first stanza of the queue has the
+// number acked+1, the next one acked+2, and so on.
+package sm

@@ -1,0 +1,159 @@
+package sm
+
+import (
+	"errors"
+	"time"
+)
+
+// A State is where the session stands; see the package comment.
+type State uint8
+
+const (
+	Offline State = iota
+	Enabling
+	Active
+	Plain
+)
+
+func (s State) String() string { return [...]string{"offline", "enabling", "active", "plain"}[s] }
+
+// Errors that end a connection.
+var (
+	ErrAckTimeout    = errors.New("sm: the server does not answer")
+	ErrHandledHigh   = errors.New("sm: the server acknowledges stanzas that were not sent")
+	ErrBadAnswer     = errors.New("sm: malformed element of stream management")
+	ErrPoisoned      = errors.New("sm: the server does not process the resumed stream")
+	errNotResumption = errors.New("sm: no session to resume")
+)
+
+// An Engine is the client end of one session. It belongs to one goroutine.
+type Engine struct {
+	pol   Policy
+	state State
+	id    identity
+	out   outbound
+	in    inbound
+	conn  connection
+	bad   poison
+	stats Stats
+}
+
+// identity is what names the session at the server.
+type identity struct {
+	dialect  Dialect
+	id       string // "": cannot be resumed
+	jid      string
+	location string
+	max      time.Duration
+	epoch    uint32 // counts sessions, so that marks of an old one are known
+}
+
+// connection is what begins anew with every connection.
+type connection struct {
+	since     time.Time // of Bound or Resumed
+	received  time.Time // last frame
+	requested time.Time // of the request that is not answered; zero: none
+	unasked   int       // stanzas written since the last request
+	unaskedAt time.Time // of the first of them
+	inFlight  int       // bytes of stanzas written and not acknowledged
+	window    int       // most of them; 0: no limit
+	hello     []byte    // to be written before anything else
+}
+
+// Stats counts what happened since New.
+type Stats struct {
+	Sent, Resent, Acked      uint64 // stanzas written, written again, acknowledged
+	Received, Skipped        uint64 // stanzas; Skipped were seen before the resumption
+	Requests, Answers        uint64 // <r/> and <a/> written
+	Resumptions, Sessions    uint64
+	Poisoned, Rotated, Fails uint64 // sessions given up: stuck, near the wrap, <failed/>
+}
+
+// New makes an engine without session.
+func New(p Policy) *Engine { return &Engine{pol: p.withDefaults()} }
+
+// State is where the session stands.
+func (e *Engine) State() State { return e.state }
+
+// Stats are the counters.
+func (e *Engine) Stats() Stats { return e.stats }
+
+// Location is where the server prefers to be reached for a resumption.
+func (e *Engine) Location() string { return e.id.location }
+
+// MaxResume is how long the server keeps a lost session; 0: not said.
+func (e *Engine) MaxResume() time.Duration { return e.id.max }
+
+// HandleTimeout says that time has passed. An error means that the connection
+// is dead. Being early or late does no harm.
+func (e *Engine) HandleTimeout(now time.Time) error {
+	if e.state == Offline {
+		return nil
+	}
+	c := &e.conn
+	if e.InboundFull() { // the answer may wait behind what we do not read
+		if !c.requested.IsZero() {
+			c.requested = now
+		}
+		c.received = now
+		return nil
+	}
+	if at := e.deadAt(); !at.IsZero() && !now.Before(at) {
+		return ErrAckTimeout
+	}
+	return nil
+}
+
+// deadAt is when the connection counts as dead unless something comes.
+func (e *Engine) deadAt() time.Time {
+	c := &e.conn
+	asked := c.requested
+	if e.state == Enabling {
+		asked = c.since
+	}
+	if asked.IsZero() {
+		return time.Time{}
+	}
+	silent := latest(asked, c.received).Add(e.pol.AckTimeout)
+	hopeless := asked.Add(4 * e.pol.AckTimeout)
+	return earliest(silent, hopeless)
+}
+
+// NextTimeout is when HandleTimeout and AppendWrite are to be called next
+// though nothing else happened; zero: never.
+func (e *Engine) NextTimeout() time.Time {
+	if e.state == Offline {
+		return time.Time{}
+	}
+	if e.InboundFull() {
+		return e.conn.received.Add(e.pol.AckTimeout / 2)
+	}
+	if at := e.deadAt(); !at.IsZero() {
+		return at
+	}
+	return e.requestAt()
+}
+
+// requestAt is when an acknowledgement is to be asked for, if none is
+// outstanding.
+func (e *Engine) requestAt() time.Time {
+	at := latest(e.conn.since, e.conn.received).Add(e.pol.Keepalive)
+	if e.conn.unasked > 0 && e.state == Active {
+		at = earliest(at, e.conn.unaskedAt.Add(e.pol.RequestDelay))
+	}
+	return at
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

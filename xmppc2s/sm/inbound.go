@@ -1,0 +1,243 @@
+package sm
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"meshgate/internal/stanza"
+)
+
+// inbound is what has arrived: stanzas that wait to be taken, and how far
+// they were handled.
+type inbound struct {
+	queue    []Inbound
+	bytes    int
+	handled  uint32 // our h: all stanzas up to this one are done
+	done     []bool // done[i]: stanza handled+1+i is
+	skip     uint32 // stanzas at the head of the resumed stream that we have already
+	told     uint32 // the last h that we sent
+	owed     bool   // an answer is to be written
+	promised bool   // a request was answered while stanzas before it were not done …
+	upTo     uint32 // … up to this one
+}
+
+// An Inbound is one element from the server.
+type Inbound struct {
+	Bytes []byte
+	Kind  Kind
+	Mark  Mark
+}
+
+// A Mark names one inbound stanza, for Done. The zero Mark names none.
+type Mark struct {
+	epoch, number uint32
+	counted       bool
+}
+
+// received is the number of the last stanza that was counted.
+func (in *inbound) received() uint32 { return in.handled + uint32(len(in.done)) }
+
+// HandleFrame takes one whole element from the server. An error ends the
+// connection; an error that is not ErrHandledHigh leaves the session resumable.
+func (e *Engine) HandleFrame(now time.Time, b []byte) error {
+	e.conn.received = now
+	if e.state == Plain {
+		e.conn.requested = time.Time{}
+	}
+	k := KindOf(b)
+	if k == Nonza {
+		return e.handleNonza(now, b)
+	}
+	if m, isNew := e.count(); isNew {
+		e.in.queue = append(e.in.queue, Inbound{Bytes: b, Kind: k, Mark: m})
+		e.in.bytes += len(b)
+	}
+	return nil
+}
+
+// HandleSkipped takes the first bytes of an element that is too large to be
+// kept. A stanza counts as handled, or the server would send it for ever.
+func (e *Engine) HandleSkipped(now time.Time, head []byte) {
+	e.conn.received = now
+	if KindOf(head) == Nonza {
+		return
+	}
+	if m, isNew := e.count(); isNew {
+		e.Done(m)
+	}
+}
+
+// count gives an arriving stanza its number. It is not new if it arrived
+// before the connection was lost already.
+func (e *Engine) count() (m Mark, isNew bool) {
+	e.stats.Received++
+	if e.state != Active {
+		return Mark{}, true
+	}
+	if e.in.skip > 0 {
+		e.in.skip--
+		e.stats.Skipped++
+		return Mark{}, false
+	}
+	e.in.done = append(e.in.done, false)
+	return Mark{epoch: e.id.epoch, number: e.in.received(), counted: true}, true
+}
+
+// uncounted is what a lost session leaves: messages that the server has sent
+// without counting them will not come again, all others will.
+func (in *inbound) uncounted() inbound {
+	var left inbound
+	for _, it := range in.queue {
+		if it.Kind == Message && !it.Mark.counted {
+			left.queue = append(left.queue, it)
+			left.bytes += len(it.Bytes)
+		}
+	}
+	return left
+}
+
+// InboundFull reports whether no more should be read from the server.
+func (e *Engine) InboundFull() bool {
+	return len(e.in.queue) >= e.pol.MaxInbound || e.in.bytes >= e.pol.MaxInboundBytes
+}
+
+// Waiting is the next stanza that Take will return.
+func (e *Engine) Waiting() (Inbound, bool) {
+	if len(e.in.queue) == 0 {
+		return Inbound{}, false
+	}
+	return e.in.queue[0], true
+}
+
+// Take removes the stanza that Waiting showed.
+func (e *Engine) Take() {
+	e.in.bytes -= len(e.in.queue[0].Bytes)
+	e.in.queue[0] = Inbound{}
+	e.in.queue = e.in.queue[1:]
+	if len(e.in.queue) == 0 {
+		e.in.queue = nil
+	}
+}
+
+// Done says that a stanza is delivered, stored or refused. h is the number of
+// the last handled stanza (XEP-0198 §4), so it advances only over stanzas
+// before which nothing is left undone.
+func (e *Engine) Done(m Mark) {
+	if !m.counted || m.epoch != e.id.epoch {
+		return
+	}
+	if i := m.number - e.in.handled - 1; i < uint32(len(e.in.done)) {
+		e.in.done[i] = true
+	}
+	for len(e.in.done) > 0 && e.in.done[0] {
+		e.in.done = e.in.done[1:]
+		e.in.handled++
+		e.settle()
+	}
+}
+
+// settle owes the server an h where it helps it to empty its queue.
+func (e *Engine) settle() {
+	in := &e.in
+	if in.promised && in.handled == in.upTo {
+		in.promised, in.owed = false, true
+	}
+	if in.handled-in.told >= uint32(e.pol.AnswerEvery) {
+		in.owed = true
+	}
+}
+
+func (e *Engine) appendAnswer(b []byte) []byte {
+	if !e.in.owed || e.state != Active {
+		return b
+	}
+	return e.AppendFarewell(b)
+}
+
+// AppendFarewell appends the current h, if the server counts at all. It is to
+// be written before a stream is closed or left.
+func (e *Engine) AppendFarewell(b []byte) []byte {
+	if e.state != Active {
+		return b
+	}
+	e.in.owed, e.in.told = false, e.in.handled
+	e.stats.Answers++
+	return e.id.dialect.appendAnswer(b, e.in.handled)
+}
+
+func (e *Engine) handleNonza(now time.Time, b []byte) error {
+	if e.id.dialect == None || e.state == Plain {
+		return nil
+	}
+	el, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadAnswer, err)
+	}
+	if el.Name.Space != string(e.id.dialect) {
+		return nil // not ours: unknown elements are ignored
+	}
+	switch {
+	case el.Name.Local == "r" && e.state == Active:
+		e.handleRequest()
+	case el.Name.Local == "a" && e.state == Active:
+		return e.handleAnswer(now, el)
+	case el.Name.Local == "enabled" && e.state == Enabling:
+		e.becomeActive(now, el)
+	case el.Name.Local == "failed" && e.state == Enabling:
+		e.becomePlain(now) // not fatal: the stream goes on without
+	}
+	return nil
+}
+
+// handleRequest answers an <r/> at once with what is handled by now, and makes
+// sure that the rest follows (XEP-0198 §4).
+func (e *Engine) handleRequest() {
+	e.in.owed = true
+	if last := e.in.received(); last != e.in.handled {
+		e.in.promised, e.in.upTo = true, last
+	}
+}
+
+func (e *Engine) handleAnswer(now time.Time, el *stanza.Element) error {
+	h, err := ParseH(el)
+	if err != nil {
+		return err
+	}
+	before := e.out.acked
+	if err := e.ack(h); err != nil {
+		e.id.id = "" // this session cannot be trusted any more
+		return &TooHighError{H: h, Err: err}
+	}
+	if h != before { // one that says nothing new may be the farewell of a stuck stream
+		e.bad.progress()
+	}
+	e.conn.requested = time.Time{}
+	if e.conn.unasked > 0 {
+		e.conn.unaskedAt = now
+	}
+	return nil
+}
+
+// A TooHighError is an h above what was sent, with the number that
+// AppendTooHigh wants. It is an ErrHandledHigh.
+type TooHighError struct {
+	H   uint32
+	Err error
+}
+
+func (e *TooHighError) Error() string { return e.Err.Error() }
+func (e *TooHighError) Unwrap() error { return e.Err }
+
+// ParseH reads the h attribute, an unsigned 32-bit integer (XEP-0198 §4).
+func ParseH(el *stanza.Element) (uint32, error) {
+	h, err := strconv.ParseUint(el.Attr("h"), 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%w: h=%.20q in <%s/>", ErrBadAnswer, el.Attr("h"), el.Name.Local)
+	}
+	return uint32(h), nil
+}
+
+// IsTooHigh finds the TooHighError in err.
+func IsTooHigh(err error) (*TooHighError, bool) { return errors.AsType[*TooHighError](err) }

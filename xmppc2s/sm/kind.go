@@ -1,0 +1,91 @@
+package sm
+
+import (
+	"bytes"
+
+	"meshgate/internal/stanza"
+)
+
+// A Kind says what a top-level element of a stream is.
+type Kind uint8
+
+// Only iq, message and presence are stanzas; nothing else is counted
+// (XEP-0198 §4, RFC 6120 §8).
+const (
+	Nonza Kind = iota
+	IQ
+	Message
+	Presence
+)
+
+func (k Kind) String() string { return [...]string{"nonza", "iq", "message", "presence"}[k] }
+
+// KindOf looks at the start tag of one whole element on a stream whose default
+// namespace is jabber:client.
+func KindOf(b []byte) Kind {
+	tag := startTag(b)
+	name := tag
+	if i := bytes.IndexAny(tag, " \t\r\n/>"); i >= 0 {
+		name = tag[:i]
+	}
+	var k Kind
+	switch string(name) {
+	case "message":
+		k = Message
+	case "presence":
+		k = Presence
+	case "iq":
+		k = IQ
+	default:
+		return Nonza
+	}
+	if ns, declared := defaultNamespace(tag[len(name):]); declared && ns != stanza.NSClient {
+		return Nonza
+	}
+	return k
+}
+
+// startTag is what stands between the first < and the first > that is not
+// within quotes, or everything if b ends before.
+func startTag(b []byte) []byte {
+	if len(b) == 0 || b[0] != '<' {
+		return nil
+	}
+	var quote byte
+	for i, c := range b {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '>':
+			return b[1:i]
+		}
+	}
+	return b[1:]
+}
+
+// defaultNamespace finds the value of xmlns among the attributes of a tag.
+func defaultNamespace(attrs []byte) (value string, declared bool) {
+	for {
+		eq := bytes.IndexByte(attrs, '=')
+		if eq < 0 {
+			return "", false
+		}
+		name := bytes.TrimSpace(attrs[:eq])
+		rest := bytes.TrimLeft(attrs[eq+1:], " \t\r\n")
+		if len(rest) == 0 || rest[0] != '"' && rest[0] != '\'' {
+			return "", false
+		}
+		end := bytes.IndexByte(rest[1:], rest[0])
+		if end < 0 {
+			return "", false
+		}
+		if string(name) == "xmlns" {
+			return string(rest[1 : 1+end]), true
+		}
+		attrs = rest[end+2:]
+	}
+}

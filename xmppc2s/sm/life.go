@@ -1,0 +1,235 @@
+package sm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"meshgate/internal/stanza"
+)
+
+// A Resumption is what a request to resume the session needs. It holds for
+// one attempt.
+type Resumption struct {
+	Dialect Dialect
+	ID      string
+	JID     string // the full address of the session, which <resumed/> does not repeat
+	H       uint32
+}
+
+// A Binding is a freshly bound stream.
+type Binding struct {
+	Dialect Dialect // None: the server has no stream management
+	JID     string
+	Window  int // most bytes in flight; 0: no limit
+	// First are stanzas to be written before those that wait.
+	First [][]byte
+}
+
+// A GivenUp is a stanza that will not be sent.
+type GivenUp struct {
+	Bytes  []byte
+	Kind   Kind
+	Reason error
+}
+
+// Reasons of a GivenUp.
+var (
+	ErrStale  = errors.New("sm: it belonged to a session that is lost")
+	ErrDeadly = errors.New("sm: the server ends the stream whenever it is sent")
+)
+
+// Resumption returns what is needed to resume, if there is a session that can be.
+func (e *Engine) Resumption() (Resumption, bool) {
+	r := Resumption{Dialect: e.id.dialect, ID: e.id.id, JID: e.id.jid, H: e.in.handled}
+	return r, e.state == Offline && r.ID != ""
+}
+
+// Resumed says that the server has answered r with <resumed h=…/>. After an
+// error the connection must be closed; the session is forgotten then and a new
+// one has to be bound.
+func (e *Engine) Resumed(now time.Time, r Resumption, h uint32, window int) error {
+	if e.state != Offline || e.id.id == "" || r.ID != e.id.id {
+		return errNotResumption
+	}
+	before := e.out.acked
+	if err := e.ack(h); err != nil {
+		e.id.id = ""
+		return &TooHighError{H: h, Err: err}
+	}
+	if e.bad.resumed(h != before, e.out.tried > 0) {
+		e.stats.Poisoned++
+		e.id.id = ""
+		return ErrPoisoned
+	}
+	e.in.skip = e.in.received() - r.H
+	e.in.told = r.H
+	e.in.owed = e.in.handled != r.H
+	e.stats.Resumptions++
+	e.connected(now, Active, window)
+	return nil
+}
+
+// Refused says that the server will not resume the session; h is that of its
+// <failed/>, if it had one. It is applied at once: a later refusal may come
+// without.
+func (e *Engine) Refused(h *uint32) {
+	if h != nil && e.id.id != "" {
+		_ = e.ack(*h) // one that is too high says nothing, and the session is over anyway
+	}
+	e.id.id = ""
+	e.stats.Fails++
+}
+
+// Forget gives the session up: the next stream is bound freshly.
+func (e *Engine) Forget() { e.id.id = "" }
+
+// Bound begins a new session. Messages that the server has not acknowledged
+// are sent again, with the time when they were first sent (XEP-0203); what
+// makes no sense in a new session (iq, presence) is returned.
+func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
+	keep, gone := e.requeue(b.First, now)
+	wary := e.out.wary
+	if wary > 0 {
+		wary = min(wary+len(b.First), len(keep))
+	}
+	e.out = outbound{q: keep, wary: wary}
+	for _, it := range keep {
+		e.out.bytes += len(it.data)
+	}
+	e.in = e.in.uncounted()
+	e.bad = poison{}
+	e.id = identity{dialect: b.Dialect, jid: b.JID, epoch: e.id.epoch + 1}
+	e.stats.Sessions++
+	if b.Dialect == None {
+		e.connected(now, Plain, 0)
+		return gone
+	}
+	e.connected(now, Enabling, b.Window)
+	e.conn.hello = b.Dialect.appendEnable(nil)
+	return gone
+}
+
+func (e *Engine) requeue(first [][]byte, now time.Time) (keep []item, gone []GivenUp) {
+	for _, b := range first {
+		keep = append(keep, item{data: b, kind: KindOf(b), at: now})
+	}
+	for i, it := range e.out.q {
+		switch {
+		case it.strikes >= maxStrikes:
+			gone = append(gone, GivenUp{it.data, it.kind, ErrDeadly})
+		case it.kind != Message && e.id.epoch > 0:
+			gone = append(gone, GivenUp{it.data, it.kind, ErrStale})
+		default:
+			if i < e.out.tried {
+				it.data = withDelay(it.data, it.at)
+			}
+			keep = append(keep, it)
+		}
+	}
+	return keep, gone
+}
+
+// withDelay marks a message with the time it was first sent, unless it says
+// that already.
+func withDelay(b []byte, at time.Time) []byte {
+	const end = "</message>"
+	head, ok := bytes.CutSuffix(b, []byte(end))
+	if !ok || bytes.Contains(b, []byte("'"+stanza.NSDelay+"'")) || bytes.Contains(b, []byte(`"`+stanza.NSDelay+`"`)) {
+		return b
+	}
+	// XEP-0203 §2 (Protocol), in the format of XEP-0082 §3
+	stamp := at.UTC().Format("2006-01-02T15:04:05.000Z")
+	return fmt.Appendf(bytes.Clone(head), "<delay xmlns='%s' stamp='%s'/>%s", stanza.NSDelay, stamp, end)
+}
+
+// Drain empties the queue for good and returns what was in it.
+func (e *Engine) Drain() []GivenUp {
+	var gone []GivenUp
+	for _, it := range e.out.q {
+		gone = append(gone, GivenUp{Bytes: it.data, Kind: it.kind})
+	}
+	e.out = outbound{acked: e.out.acked}
+	return gone
+}
+
+// A Loss says how a connection ended.
+type Loss uint8
+
+const (
+	Broken  Loss = iota // the connection went away
+	Silent              // it was given up after a timeout
+	Refusal             // the server ended it with a stream error that speaks of what we sent
+	Ended               // the server ended it with another stream error
+)
+
+// Lost says that the connection is gone. What was not acknowledged waits.
+func (e *Engine) Lost(how Loss) {
+	if e.state == Offline {
+		return
+	}
+	e.bad.lost(how == Silent || how == Refusal)
+	if how == Refusal && e.out.next > 0 {
+		e.suspect()
+	}
+	if e.state != Active {
+		e.id.id = ""
+	}
+	e.conn = connection{}
+	e.out.next = 0
+	e.state = Offline
+}
+
+// suspect marks what was in flight when the server refused to go on: one of
+// these stanzas may be what it refuses. They are sent one by one from now on,
+// and one that was alone is struck.
+func (e *Engine) suspect() {
+	if e.out.next == 1 {
+		e.out.q[0].strikes++
+	}
+	e.out.wary = e.out.next
+}
+
+func (e *Engine) connected(now time.Time, s State, window int) {
+	e.conn = connection{since: now, received: now, window: window}
+	e.out.next = 0
+	e.state = s
+}
+
+func (e *Engine) becomeActive(now time.Time, enabled *stanza.Element) {
+	e.state = Active
+	e.conn.received = now
+	if r := enabled.Attr("resume"); r == "true" || r == "1" {
+		e.id.id = enabled.Attr("id")
+	}
+	e.id.location = enabled.Attr("location")
+	if s, err := strconv.ParseUint(enabled.Attr("max"), 10, 31); err == nil {
+		e.id.max = time.Duration(s) * time.Second
+	}
+}
+
+func (e *Engine) becomePlain(now time.Time) {
+	e.id.dialect, e.id.id = None, ""
+	e.connected(now, Plain, 0)
+	e.stats.Fails++
+}
+
+// RotationDue reports whether the counters have come so far that a new session
+// is wanted, and whether this is a moment at which nothing is outstanding in
+// either direction.
+//
+// COMPAT Prosody 0.12: it counts without the wrap at 2^32.
+func (e *Engine) RotationDue() bool {
+	if e.pol.RotateAt == 0 || e.state != Active || max(e.sent(), e.in.handled) < e.pol.RotateAt {
+		return false
+	}
+	return e.out.tried == 0 && len(e.in.done) == 0
+}
+
+// Rotate forgets the session for RotationDue's reason.
+func (e *Engine) Rotate() {
+	e.stats.Rotated++
+	e.id.id = ""
+}

@@ -1,0 +1,163 @@
+package sm
+
+import (
+	"fmt"
+	"time"
+
+	"meshgate/internal/stanza"
+)
+
+// outbound is the queue of stanzas that the server has not acknowledged.
+type outbound struct {
+	q     []item
+	bytes int
+	acked uint32 // the last h of the server
+	next  int    // index of the first item not written on this connection
+	tried int    // items at the head that were ever written in this session
+	wary  int    // items at the head to be sent one by one: one of them may be deadly
+}
+
+type item struct {
+	data    []byte
+	kind    Kind
+	at      time.Time // queued
+	strikes uint8     // streams that ended while this was the only one in flight
+}
+
+// maxStrikes is how often a stanza may end the stream before it is given up.
+const maxStrikes = 2
+
+// Enqueue appends one whole stanza. Other elements are refused: they would be
+// lost with the connection.
+func (e *Engine) Enqueue(now time.Time, b []byte) error {
+	k := KindOf(b)
+	if k == Nonza {
+		return fmt.Errorf("sm: not a stanza: %.40q", b)
+	}
+	e.out.q = append(e.out.q, item{data: b, kind: k, at: now})
+	e.out.bytes += len(b)
+	return nil
+}
+
+// Queued is the number and size of the stanzas that are not acknowledged.
+func (e *Engine) Queued() (stanzas, bytes int) { return len(e.out.q), e.out.bytes }
+
+// Unacked is the number of stanzas written in this session and not acknowledged.
+func (e *Engine) Unacked() int { return e.out.tried }
+
+// AppendWrite appends what is to be written now: at most one batch. It is
+// called again once that has been written, and whenever something has changed.
+// The place where a journal has to be durable is before these bytes leave.
+func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
+	if e.state == Offline {
+		return b
+	}
+	b = append(b, e.conn.hello...)
+	e.conn.hello = nil
+	if e.state == Enabling {
+		return b
+	}
+	if e.state == Plain {
+		e.forget(e.out.next) // what was appended last time has been written
+	}
+	b = e.appendAnswer(b)
+	for e.out.next < len(e.out.q) && !e.windowFull() {
+		it := &e.out.q[e.out.next]
+		if len(b) > 0 && len(b)+len(it.data) > e.pol.MaxBatch {
+			break
+		}
+		b = append(b, it.data...)
+		e.wrote(now, it)
+	}
+	return e.appendRequest(now, b)
+}
+
+// wrote counts the next item as written.
+func (e *Engine) wrote(now time.Time, it *item) {
+	e.stats.Sent++
+	e.conn.inFlight += len(it.data)
+	if e.conn.unasked == 0 {
+		e.conn.unaskedAt = now
+	}
+	e.conn.unasked++
+	e.out.next++
+	if e.out.next > e.out.tried {
+		e.out.tried = e.out.next
+	} else {
+		e.stats.Resent++
+	}
+}
+
+// windowFull reports whether the next item has to wait for an acknowledgement.
+func (e *Engine) windowFull() bool {
+	c := &e.conn
+	if e.state != Active || c.inFlight == 0 || e.out.next >= len(e.out.q) {
+		return false
+	}
+	if e.out.wary > 0 {
+		return true
+	}
+	return c.window > 0 && c.inFlight+len(e.out.q[e.out.next].data) > c.window
+}
+
+func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
+	c := &e.conn
+	if !c.requested.IsZero() {
+		return b
+	}
+	due := !now.Before(e.requestAt())
+	if e.state == Active && (c.unasked >= e.pol.RequestEvery || c.inFlight > 0 && e.windowFull()) {
+		due = true
+	}
+	if !due {
+		return b
+	}
+	c.requested, c.unasked = now, 0
+	e.stats.Requests++
+	if e.state == Plain {
+		return fmt.Appendf(b, "<iq type='get' id='alive-%d'><ping xmlns='%s'/></iq>", e.stats.Requests, stanza.NSPing)
+	}
+	return e.id.dialect.appendRequest(b)
+}
+
+// ack drops what h covers.
+func (e *Engine) ack(h uint32) error {
+	delta := h - e.out.acked // modulo 2^32
+	if uint64(delta) > uint64(e.out.tried) {
+		return fmt.Errorf("%w: h=%d after h=%d, %d outstanding", ErrHandledHigh, h, e.out.acked, e.out.tried)
+	}
+	e.stats.Acked += uint64(delta)
+	e.out.acked = h
+	e.forget(int(delta))
+	return nil
+}
+
+// forget drops n items from the head of the queue.
+func (e *Engine) forget(n int) {
+	for i := range n {
+		size := len(e.out.q[i].data)
+		e.out.bytes -= size
+		if i < e.out.next {
+			e.conn.inFlight -= size
+		}
+		e.out.q[i] = item{}
+	}
+	e.out.q = e.out.q[n:]
+	e.out.next = max(0, e.out.next-n)
+	e.out.tried = max(0, e.out.tried-n)
+	e.out.wary = max(0, e.out.wary-n)
+	if len(e.out.q) == 0 {
+		e.out.q = nil
+	}
+}
+
+// sent is the number of the last stanza that was ever written in this session.
+func (e *Engine) sent() uint32 { return e.out.acked + uint32(e.out.tried) }
+
+// AppendTooHigh appends the stream error for an h above what was sent:
+// undefined-condition with the application condition of XEP-0198 §4.
+func (e *Engine) AppendTooHigh(b []byte, h uint32) []byte {
+	return fmt.Appendf(b, "<stream:error><undefined-condition xmlns='%s'/>"+
+		"<handled-count-too-high xmlns='%s' h='%d' send-count='%d'/></stream:error>",
+		stanza.NSStErr, string(e.id.dialect), h, e.sent())
+}

@@ -1,0 +1,51 @@
+package sm
+
+import "time"
+
+// A Policy says when acknowledgements are asked for and given, and how much
+// may be on its way. Zero fields mean the defaults.
+type Policy struct {
+	// An acknowledgement is requested after RequestEvery stanzas (default 32)
+	// or RequestDelay after the first one (default 50 ms), one at a time.
+	RequestEvery int
+	RequestDelay time.Duration
+	// AckTimeout (default 20 s): a connection on which a request stays
+	// unanswered and nothing arrives that long is dead. One that brings other
+	// things but no answer is dead after four times that.
+	AckTimeout time.Duration
+	// Keepalive (default 60 s): silence after which a request is sent just to
+	// see whether the server is there.
+	Keepalive time.Duration
+	// AnswerEvery (default 100): stanzas handled after which h is sent unasked.
+	// Servers keep a finite queue of what we have not acknowledged.
+	AnswerEvery int
+	// MaxBatch (default 16 KiB, one TLS record): most bytes of one write,
+	// unless a single stanza is longer.
+	MaxBatch int
+	// MaxInbound (default 256 stanzas) and MaxInboundBytes (default 1 MiB)
+	// bound what has arrived and was not taken.
+	MaxInbound      int
+	MaxInboundBytes int
+	// RotateAt (default 0: never) is the count in either direction from which
+	// on RotationDue asks for a new session.
+	RotateAt uint32
+}
+
+func (p Policy) withDefaults() Policy {
+	setDefault(&p.RequestEvery, 32)
+	setDefault(&p.RequestDelay, 50*time.Millisecond)
+	setDefault(&p.AckTimeout, 20*time.Second)
+	setDefault(&p.Keepalive, 60*time.Second)
+	setDefault(&p.AnswerEvery, 100)
+	setDefault(&p.MaxBatch, 16<<10)
+	setDefault(&p.MaxInbound, 256)
+	setDefault(&p.MaxInboundBytes, 1<<20)
+	return p
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,52 @@
+package xmppc2s
+
+import (
+	"sync/atomic"
+
+	"meshgate/xmppc2s/sm"
+)
+
+// Stats are counters since New, and gauges of this moment.
+type Stats struct {
+	Online bool
+	// Gauges: stanzas and bytes accepted and not acknowledged; messages that
+	// wait for their Done.
+	Queued, QueuedBytes, Undone int64
+
+	MessagesIn, PresencesIn, IQsIn uint64
+	// PresencesIgnored came from strangers, or from more resources than are
+	// followed. Oversized and Malformed stanzas were left out.
+	PresencesIgnored, Oversized, Malformed uint64
+	Sent, Refused                          uint64 // by Send
+	Undelivered                            uint64
+	Connects, ConnectFailures              uint64
+	TLSResumed                             uint64 // connects on which TLS did not begin from nothing
+	SM                                     sm.Stats
+}
+
+// counters are safe from any goroutine.
+type counters struct {
+	messagesIn, presencesIn, iqsIn         atomic.Uint64
+	presencesIgnored, oversized, malformed atomic.Uint64
+	sent, refused, undelivered             atomic.Uint64
+	connects, failures, tlsResumed         atomic.Uint64
+	online                                 atomic.Bool
+	sm                                     atomic.Pointer[sm.Stats]
+}
+
+// Stats may be called from any goroutine.
+func (c *Client) Stats() Stats {
+	n := &c.counts
+	s := Stats{
+		Online: n.online.Load(),
+		Queued: c.waiting.Load() + c.kept.Load(), QueuedBytes: c.waitingBytes.Load() + c.keptBytes.Load(), Undone: c.undone.Load(),
+		MessagesIn: n.messagesIn.Load(), PresencesIn: n.presencesIn.Load(), IQsIn: n.iqsIn.Load(),
+		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
+		Sent: n.sent.Load(), Refused: n.refused.Load(), Undelivered: n.undelivered.Load(),
+		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
+	}
+	if p := n.sm.Load(); p != nil {
+		s.SM = *p
+	}
+	return s
+}

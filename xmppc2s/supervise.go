@@ -1,0 +1,232 @@
+package xmppc2s
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/stanza"
+	"meshgate/internal/xmlframe"
+	"meshgate/xmppc2s/sm"
+)
+
+// dial starts an attempt in a goroutine of its own.
+func (l *loop) dial(ctx context.Context) {
+	l.dialing = true
+	var ask *sm.Resumption
+	if r, ok := l.engine.Resumption(); ok {
+		ask = &r
+	}
+	hint := l.engine.Location()
+	l.wg.Go(func() { l.verdicts <- l.connector.connect(ctx, ask, hint) })
+}
+
+// connected takes the outcome of an attempt.
+func (l *loop) connected(now time.Time, v verdict) {
+	l.dialing = false
+	if v.refused {
+		l.engine.Refused(v.failedH)
+	}
+	if v.err != nil {
+		l.c.counts.failures.Add(1)
+		l.retry(now, v.err)
+		return
+	}
+	l.c.counts.connects.Add(1)
+	if v.link.tls.DidResume {
+		l.c.counts.tlsResumed.Add(1)
+	}
+	if !v.link.resumed {
+		l.bind(now, v.link)
+	} else if err := l.resume(now, v); err != nil {
+		l.abandon(v.link, err)
+		l.retry(now, &Error{Text: "the session could not be resumed", Err: err})
+		return
+	}
+	l.tr = newTransport(v.link, l.cfg)
+	l.atUp, l.rotating = l.engine.Stats(), false
+	l.announce()
+}
+
+func (l *loop) resume(now time.Time, v verdict) error {
+	l.resumed = true
+	return l.engine.Resumed(now, *v.asked, v.link.h, l.cfg.window(v.link.prosody))
+}
+
+// abandon closes a connection whose session cannot be used.
+func (l *loop) abandon(k *link, err error) {
+	if high, ok := sm.IsTooHigh(err); ok {
+		_ = k.conn.SetWriteDeadline(time.Now().Add(lastWords))
+		_, _ = k.conn.Write(append(l.engine.AppendTooHigh(nil, high.H), "</stream:stream>"...)) // it is over either way
+	}
+	k.raw.Close()
+}
+
+// bind begins a new session: everything known of the old one is gone.
+func (l *loop) bind(now time.Time, k *link) {
+	l.resumed = false
+	full, err := jid.Parse(k.jid)
+	if err != nil {
+		panic("xmppc2s: a bound address does not parse: " + k.jid) // it did when it came
+	}
+	own := l.c.own.Load()
+	l.own.note(now, own)
+	gone := l.engine.Bound(now, sm.Binding{
+		Dialect: k.dialect, JID: k.jid, Window: l.cfg.window(k.prosody),
+		First: [][]byte{rosterRequest(), own.bytes(l.cfg)},
+	})
+	for _, g := range gone {
+		if g.Kind == sm.Message {
+			l.giveUp(g.Bytes, g.Reason)
+		}
+	}
+	l.stopOuter()
+	l.full = full
+	l.book = newContactBook(full, l.cfg.Contacts, l.cfg.MaxResources)
+}
+
+// announce says Online as soon as stream management is settled: before that,
+// nothing protects what is sent.
+func (l *loop) announce() {
+	if l.online || l.tr == nil || l.engine.State() == sm.Enabling {
+		return
+	}
+	l.online = true
+	l.c.counts.online.Store(true)
+	l.c.log.Info("online", "jid", l.full, "resumed", l.resumed, "sm", l.engine.State(), "addr", l.tr.link.addr)
+	l.tell(Online{JID: l.full, Resumed: l.resumed})
+}
+
+// arrived takes what one read brought.
+func (l *loop) arrived(now time.Time, a arrival) {
+	for _, f := range a.frames {
+		if err := l.frame(now, f); err != nil {
+			l.ended(now, err)
+			return
+		}
+	}
+	l.announce()
+	if a.err != nil {
+		l.ended(now, a.err)
+	}
+}
+
+var errStreamClosed = errors.New("the server has closed the stream")
+
+func (l *loop) frame(now time.Time, f xmlframe.Frame) error {
+	switch f.Kind {
+	case xmlframe.Close:
+		return errStreamClosed
+	case xmlframe.Skipped:
+		l.c.counts.oversized.Add(1)
+		l.c.log.Warn("stanza left out: too large", "limit", l.cfg.MaxStanza)
+		l.engine.HandleSkipped(now, f.Bytes)
+		return nil
+	}
+	if sm.KindOf(f.Bytes) == sm.Nonza {
+		el, err := stanza.Parse(f.Bytes, stanza.NSClient, l.cfg.Limits)
+		if err == nil && el.Is(stanza.NSStream, "error") {
+			return parseStreamError(el, l.cfg)
+		}
+	}
+	return l.engine.HandleFrame(now, f.Bytes)
+}
+
+// ended classifies what ended a connection.
+func (l *loop) ended(now time.Time, err error) {
+	how := sm.Broken
+	e, isOurs := errors.AsType[*Error](err)
+	switch {
+	case isOurs && aboutUs(e.Condition):
+		how = sm.Refusal
+	case isOurs:
+		how = sm.Ended
+	case errors.Is(err, errStreamClosed):
+		how = sm.Ended
+		err = &Error{Problem: StreamEnded, Text: err.Error()}
+	default:
+		if _, high := sm.IsTooHigh(err); high {
+			l.abandon(l.tr.link, err)
+		}
+		err = explain(err, l.cfg, l.tr.link.addr)
+	}
+	l.lost(now, err, how)
+}
+
+// lost notes the end of the connection. The session waits to be resumed.
+func (l *loop) lost(now time.Time, err error, how sm.Loss) {
+	l.tr.close()
+	if l.worthwhile(now, how) {
+		l.pacer.good()
+	}
+	l.engine.Lost(how)
+	l.tr, l.online = nil, false
+	l.c.counts.online.Store(false)
+	l.retry(now, err)
+}
+
+// worthwhile reports whether the connection did some good, so that its end is
+// no reason to hold back.
+func (l *loop) worthwhile(now time.Time, how sm.Loss) bool {
+	if now.Sub(l.tr.since) >= goodUptime {
+		return true
+	}
+	s := l.engine.Stats()
+	return how == sm.Broken && (s.Acked > l.atUp.Acked || s.Received > l.atUp.Received)
+}
+
+// retry plans the next attempt and says so.
+func (l *loop) retry(now time.Time, err error) {
+	wait := l.pacer.next(err)
+	l.retryAt = now.Add(wait)
+	l.c.log.Warn("offline", "err", err, "retry", wait)
+	l.tell(Offline{Err: err, Fatal: Fatal(err), Retry: wait})
+}
+
+// rotate closes a stream in order to begin a new session, at a moment when
+// nothing is outstanding.
+func (l *loop) rotate(now time.Time) {
+	l.rotating = true
+	l.buf = append(l.engine.AppendFarewell(l.buf[:0]), "</stream:stream>"...)
+	l.engine.Rotate()
+	l.tr.send(l.buf)
+}
+
+// giveUp reports a stanza that will not be sent.
+func (l *loop) giveUp(b []byte, reason error) {
+	st, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{Depth: 1 << 10, Nodes: 1 << 20})
+	if err != nil {
+		l.c.log.Error("undelivered stanza does not parse", "err", err)
+		return
+	}
+	l.c.counts.undelivered.Add(1)
+	l.tell(Undelivered{Stanza: st, Err: reason})
+}
+
+// startOuter makes an outer session if one is wanted and none is there. One
+// that ended by itself has met something that is no XML: the next one goes on
+// behind it.
+func (l *loop) startOuter(ctx context.Context) {
+	if l.outer != nil || l.book == nil {
+		return
+	}
+	l.outer = newOuter(l.c, l.full, l.book, l.events)
+	o := l.outer
+	l.wg.Go(func() { o.run(ctx) })
+}
+
+func (l *loop) stopOuter() {
+	if l.outer != nil && !l.outer.ending {
+		l.outer.ending = true
+		close(l.outer.stop)
+	}
+}
+
+func (l *loop) outerDone() <-chan struct{} {
+	if l.outer == nil {
+		return nil
+	}
+	return l.outer.done
+}
