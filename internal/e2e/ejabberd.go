@@ -3,6 +3,7 @@ package e2e
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -30,7 +31,12 @@ func (h *Host) Ejabberd(opt ServerOptions) *Server {
 			"ERL_INETRC=" + h.Path("ejabberd/inetrc"), "ERL_CRASH_DUMP_BYTES=0", "ERL_LIBS=" + erlangLibraries,
 		},
 	}
-	s.ready = `^accounts are made$`
+	s.ready = []string{`^accounts are made$`} // and, independently of that:
+	for _, addr := range s.listenAddrs() {
+		for _, port := range []uint16{s.plain, s.tls} {
+			s.ready = append(s.ready, regexp.QuoteMeta(fmt.Sprintf("connections at %s:%d for ejabberd_c2s", addr, port)))
+		}
+	}
 	return s.run()
 }
 

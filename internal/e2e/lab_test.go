@@ -173,7 +173,7 @@ func TestExpectTakesEachLineOnce(t *testing.T) {
 	if got := p.Expect(`^hello (\d)$`)[1]; got != "1" {
 		t.Errorf("group = %q", got)
 	}
-	p.stdin.Close()
+	p.CloseInput()
 	if code := p.Wait(); code != 3 {
 		t.Errorf("exit status %d, want 3", code)
 	}

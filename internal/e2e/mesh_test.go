@@ -46,11 +46,25 @@ func TestLibpurpleAndAvahiAndZeroconfSeeEachOther(t *testing.T) {
 	bob.Msg("alice@h1", "and back")
 	alice.AwaitIM("bob@h2", "and back")
 
+	drX := h3.Purple("Dr. Ünï X", PurpleOptions{})
+	alice.AwaitOn("Dr. Ünï X@h3")
+	drX.AwaitOn("alice@h1") // libpurple hangs up on whom it does not know
+	alice.Msg("Dr. Ünï X@h3", "two\nlines")
+	drX.AwaitIM("alice@h1", "two\nlines")
+	browser.AwaitResolved("Dr. Ünï X@h3")
+	drX.Quit()
+	alice.AwaitRemoved("Dr. Ünï X@h3")
+
 	alice.SetStatus("away", "at lunch")
 	bob.AwaitStatus("alice@h1", "away", "at lunch")
 	observer.Await("the new status", func(s Service) bool {
 		return s.Event == "update" && s.TXT["msg"] == "at lunch" && s.TXT["status"] == "dnd"
 	})
+
+	want := Buddy{Name: "alice@h1", Alias: "Alice Adams", Status: "away", Message: "at lunch"}
+	if got := bob.Buddies(); len(got) != 1 || got["alice@h1"] != want {
+		t.Errorf("bob's list: %+v, want only %+v", got, want)
+	}
 
 	published, name := h3.Publish("carol@h3", PresenceService, 5999, "txtvers=1", "status=avail")
 	if name != "carol@h3" {

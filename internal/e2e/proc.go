@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +33,7 @@ type Proc struct {
 	host  *Host
 	tb    TB
 	cmd   *Cmd
-	stdin io.WriteCloser
+	stdin *os.File
 	begun time.Time
 	done  chan struct{} // closed when it has ended and its output is all read
 
@@ -82,29 +83,39 @@ func (h *Host) StartSpec(s Spec) *Proc {
 }
 
 func (p *Proc) start() error {
-	stdin, err := p.cmd.StdinPipe()
+	var theirs, ours [3]*os.File // standard input, output and error
+	for i := range ours {
+		r, w, err := os.Pipe()
+		if err != nil {
+			closeFiles(theirs[:i])
+			closeFiles(ours[:i])
+			return err
+		}
+		theirs[i], ours[i] = w, r
+		if i == 0 {
+			theirs[i], ours[i] = r, w
+		}
+	}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1], theirs[2]
+	err := p.cmd.Start()
+	closeFiles(theirs[:])
 	if err != nil {
+		closeFiles(ours[:])
 		return err
 	}
-	outR, outW, err := os.Pipe()
-	if err != nil {
-		return err
+	p.stdin = ours[0]
+	p.watch(ours[1], ours[2])
+	return nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
-	errR, errW, err := os.Pipe()
-	if err != nil {
-		outR.Close()
-		outW.Close()
-		return err
-	}
-	p.stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, outW, errW
-	err = p.cmd.Start()
-	outW.Close()
-	errW.Close()
-	if err != nil {
-		outR.Close()
-		errR.Close()
-		return err
-	}
+}
+
+// watch reads both outputs and waits for the program's end.
+func (p *Proc) watch(outR, errR *os.File) {
 	var readers sync.WaitGroup
 	readers.Go(func() { p.read(outR) })
 	readers.Go(func() { p.read(errR) })
@@ -119,9 +130,9 @@ func (p *Proc) start() error {
 		p.mu.Lock()
 		p.err = err
 		p.mu.Unlock()
+		p.stdin.Close()
 		close(p.done)
 	}()
-	return nil
 }
 
 func (p *Proc) read(r io.ReadCloser) {
@@ -130,6 +141,10 @@ func (p *Proc) read(r io.ReadCloser) {
 	s.Buffer(nil, maxLine)
 	for s.Scan() {
 		p.add(s.Text())
+	}
+	if err := s.Err(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		p.add("e2e: the rest of the output is not read: " + err.Error())
+		_, _ = io.Copy(io.Discard, r) // so that the program does not wait for us
 	}
 }
 
@@ -151,13 +166,17 @@ func (p *Proc) Pid() int { return p.cmd.Process.Pid }
 // Host is where it runs.
 func (p *Proc) Host() *Host { return p.host }
 
-// Send writes a line to the program's standard input.
+// Send writes a line to the program's standard input. CloseInput ends it.
 func (p *Proc) Send(format string, args ...any) {
 	p.tb.Helper()
+	_ = p.stdin.SetWriteDeadline(time.Now().Add(Patience)) // on a pipe it cannot fail
 	if _, err := fmt.Fprintf(p.stdin, format+"\n", args...); err != nil {
 		p.tb.Fatalf("e2e: %s: write: %v", p.Name, err)
 	}
 }
+
+// CloseInput ends the program's standard input.
+func (p *Proc) CloseInput() { p.stdin.Close() }
 
 // Expect waits for the first line, on either output, that matches the regular
 // expression and that no earlier Expect has had; lines printed before the call

@@ -31,7 +31,7 @@ func (h *Host) Prosody(opt ServerOptions) *Server {
 	conf := h.WriteFile("prosody/prosody.cfg.lua", s.prosodyConfig())
 	s.writeProsodyAccounts()
 	s.spec = Spec{Name: "prosody@" + h.Name, Args: []string{"prosody", "-F", "--config", conf}}
-	s.ready = `everything is started`
+	s.ready = []string{`everything is started`}
 	return s.run()
 }
 

@@ -42,7 +42,7 @@ var buildPurplePeer = sync.OnceValues(func() (string, error) {
 	if err := os.WriteFile(source, purplePeerSource, 0o644); err != nil {
 		return "", err
 	}
-	args := append([]string{"-O1", "-Wall", "-o", built, source}, strings.Fields(string(flags))...)
+	args := append([]string{"-O1", "-g", "-rdynamic", "-Wall", "-o", built, source}, strings.Fields(string(flags))...)
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("gcc: %w: %s", err, out)
 	}
@@ -215,21 +215,35 @@ func PlainText(markup string) string {
 	return html.UnescapeString(tag.ReplaceAllString(s, ""))
 }
 
-// Msg sends a message; the text is HTML, as a person's client makes it.
-func (p *Purple) Msg(buddy, text string) { p.tb.Helper(); p.Send("msg %s %s", buddy, text) }
+// command sends the words of a command. Line ends would end it.
+func (p *Purple) command(words ...string) {
+	p.tb.Helper()
+	p.Send("%s", strings.NewReplacer("\r", "", "\n", " ").Replace(strings.Join(words, "\t")))
+}
+
+// Msg sends a message; the text is HTML, as a person's client makes it, and a
+// line end in it a line break.
+func (p *Purple) Msg(buddy, text string) {
+	p.tb.Helper()
+	p.command("msg", buddy, strings.ReplaceAll(text, "\n", "<br>"))
+}
 
 // SetStatus sets "available" or "away" with a message, which may be empty.
 func (p *Purple) SetStatus(status, message string) {
 	p.tb.Helper()
-	p.Send("%s", strings.TrimSpace("status "+status+" "+message))
+	if message == "" {
+		p.command("status", status)
+		return
+	}
+	p.command("status", status, message)
 }
 
 // SetIcon sets the avatar from a file, or with "-" removes it.
-func (p *Purple) SetIcon(file string) { p.tb.Helper(); p.Send("icon %s", file) }
+func (p *Purple) SetIcon(file string) { p.tb.Helper(); p.command("icon", file) }
 
 // SendFile offers a file. The other side of libpurple accepts any, and writes
 // it to NAME.recv in its host's directory.
-func (p *Purple) SendFile(buddy, file string) { p.tb.Helper(); p.Send("send %s %s", buddy, file) }
+func (p *Purple) SendFile(buddy, file string) { p.tb.Helper(); p.command("send", buddy, file) }
 
 // AwaitFile waits until a transfer with a buddy is done and returns the local
 // file's path.
@@ -239,11 +253,38 @@ func (p *Purple) AwaitFile(buddy string) string {
 }
 
 // CloseChat closes the conversation window, which ends the XML stream.
-func (p *Purple) CloseChat(buddy string) { p.tb.Helper(); p.Send("close %s", buddy) }
+func (p *Purple) CloseChat(buddy string) { p.tb.Helper(); p.command("close", buddy) }
+
+// A Buddy is one line of the buddy list.
+type Buddy struct {
+	Name, Alias string
+	Status      string // available, away or offline
+	Message     string
+	IconBytes   int
+}
+
+// Buddies returns what the person sees in the buddy list now, by name.
+func (p *Purple) Buddies() map[string]Buddy {
+	p.tb.Helper()
+	p.command("list")
+	n, _ := strconv.Atoi(p.Expect(`^LIST-END\t(\d+)$`)[1]) // digits
+	buddies := make(map[string]Buddy)
+	lines := p.Lines()
+	for i := len(lines) - 1; i >= 0 && len(buddies) < n; i-- { // the newest list
+		f := strings.Split(lines[i], "\t")
+		if len(f) != 6 || f[0] != "BUDDY" {
+			continue
+		}
+		b := Buddy{Name: f[1], Alias: f[2], Status: f[3], Message: f[4]}
+		b.IconBytes, _ = strconv.Atoi(strings.TrimPrefix(f[5], "icon="))
+		buddies[b.Name] = b
+	}
+	return buddies
+}
 
 // Quit goes off line in order and waits until the program has ended.
 func (p *Purple) Quit() {
 	p.tb.Helper()
-	p.Send("quit")
+	p.command("quit")
 	p.Wait()
 }

@@ -56,7 +56,7 @@ type Server struct {
 	plain uint16 // port of RFC 6120 with STARTTLS
 	tls   uint16 // port of XEP-0368, TLS from the start
 	spec  Spec
-	ready string // what the server logs when it serves
+	ready []string // what the server logs when it serves, in any order
 }
 
 // newServer makes what both servers need. Two servers in one host need
@@ -76,7 +76,9 @@ func (h *Host) newServer(kind string, opt ServerOptions) *Server {
 func (s *Server) run() *Server {
 	s.host.tb.Helper()
 	s.Proc = s.host.StartSpec(s.spec)
-	s.Expect(s.ready)
+	for _, re := range s.ready {
+		s.Expect(re)
+	}
 	return s
 }
 

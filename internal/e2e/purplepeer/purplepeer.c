@@ -3,7 +3,7 @@
  * Links against libpurple (GPL-2+): a test tool, not part of a product.
  *
  * usage: purplepeer [-d] [-p port] [-f First] [-l Last] [-j jid] [-e email] [-i icon.png] [-m "status msg"] username
- * stdin commands:
+ * stdin commands, their words separated by tabs (or, for a person at a terminal, by single spaces):
  *   list                         one line per buddy
  *   msg BUDDY TEXT...            send IM (text is HTML)
  *   close BUDDY                  close the conversation (ends the XML stream)
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <signal.h>
+#include <execinfo.h>
 #include <purple.h>
 
 #define RD (G_IO_IN | G_IO_HUP | G_IO_ERR)
@@ -108,6 +109,13 @@ static void set_icon(const char *file) {
   } else purple_buddy_icons_set_account_icon(me, NULL, 0);
 }
 
+/* A crash inside libpurple says where it was. */
+static void on_crash(int sig) {
+  void *at[40];
+  backtrace_symbols_fd(at, backtrace(at, 40), 2);
+  signal(sig, SIG_DFL); raise(sig);
+}
+
 static gboolean quit_cb(gpointer d) { g_main_loop_quit(loop); return FALSE; }
 
 static gboolean on_stdin(GIOChannel *ch, GIOCondition c, gpointer d) {
@@ -116,7 +124,7 @@ static gboolean on_stdin(GIOChannel *ch, GIOCondition c, gpointer d) {
   if (st == G_IO_STATUS_EOF) return FALSE;               /* keep running without stdin */
   if (st != G_IO_STATUS_NORMAL || !line) return TRUE;
   line[n] = 0;
-  gchar **v = g_strsplit(line, " ", 3);
+  gchar **v = g_strsplit(line, strchr(line, '\t') ? "\t" : " ", 3);
   if (!v[0]) goto done;
   if (!strcmp(v[0], "list")) {
     GSList *l = purple_find_buddies(me, NULL), *i;
@@ -152,6 +160,7 @@ int main(int argc, char **argv) {
     case 'd': dbg = 1; break; case 'p': port = atoi(optarg); break; case 'f': f = optarg; break; case 'l': l = optarg; break;
     case 'j': j = optarg; break; case 'e': e = optarg; break; case 'i': icon0 = optarg; break; case 'm': m = optarg; break; default: return 2; }
   if (optind >= argc) return 2;
+  signal(SIGSEGV, on_crash); signal(SIGABRT, on_crash);
   signal(SIGPIPE, SIG_IGN); signal(SIGCHLD, SIG_IGN);
   char *dir = g_strdup_printf("%s/purple-%s", g_get_home_dir(), argv[optind]);
   purple_util_set_user_dir(dir);
