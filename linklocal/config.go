@@ -1,0 +1,94 @@
+package linklocal
+
+import (
+	"log/slog"
+	"os"
+	"time"
+)
+
+// A Config is what a Service can be told. Zero fields mean the defaults named here.
+type Config struct {
+	// Machine is the machine part of our presence names. What is not
+	// US-ASCII letter, digit or hyphen becomes a hyphen. Default: the first
+	// label of the name of this computer.
+	Machine string
+
+	Publish  PublishKeys // personal TXT keys that may be published; default none
+	Discover bool        // run the active discovery client beside the monitor
+
+	Idle          time.Duration // a stream without stanzas for so long is ended; default 10 min
+	DialTimeout   time.Duration // for all addresses of a peer together; default 5 s
+	HeaderTimeout time.Duration // until the other side's stream header is complete; default 10 s
+	CallerTimeout time.Duration // from the header until the first stanza of a nameless caller; default 1 min
+	WriteTimeout  time.Duration // for one write to a peer that does not read; default 10 s
+	CloseTimeout  time.Duration // for the other side's end tag, and for Run to end; default 2 s
+
+	MaxContacts       int // published by us; default 1024
+	MaxPeers          int // in the roster; more are ignored; default 1024
+	MaxStreams        int // in all; default 1024
+	MaxStreamsPerAddr int // opened by one source address; default 16
+	MaxStanza         int // bytes of one stanza, both ways; default 64 KiB
+	MaxQueued         int // outgoing stanzas not yet done, for all peers together; default 4096
+	QueuePerPeer      int // outgoing stanzas not yet done, for one peer of one contact; default 64
+
+	// What one stream may send us before we read it no faster: stanzas per
+	// second, default 20, and bytes per second, default 64 KiB. Both may come
+	// in bursts, of twice as many stanzas and of one stanza's size.
+	StanzaRate float64
+	ByteRate   float64
+
+	Log *slog.Logger // nil: none
+}
+
+// PublishKeys says which personal TXT keys may be published.
+//
+// "A client MUST allow a user to disable publication of this personal
+// information". XEP-0174 v0.9 (Security Considerations, Private Information)
+type PublishKeys struct{ First, Last, Nick, Email, JID bool }
+
+func (c Config) withDefaults() Config {
+	if c.Machine == "" {
+		c.Machine, _ = os.Hostname()
+	}
+	orDefault(&c.Idle, 10*time.Minute)
+	orDefault(&c.DialTimeout, 5*time.Second)
+	orDefault(&c.HeaderTimeout, 10*time.Second)
+	orDefault(&c.CallerTimeout, time.Minute)
+	orDefault(&c.WriteTimeout, 10*time.Second)
+	orDefault(&c.CloseTimeout, 2*time.Second)
+	orDefault(&c.MaxContacts, 1024)
+	orDefault(&c.MaxPeers, 1024)
+	orDefault(&c.MaxStreams, 1024)
+	orDefault(&c.MaxStreamsPerAddr, 16)
+	orDefault(&c.MaxStanza, 64<<10)
+	orDefault(&c.MaxQueued, 4096)
+	orDefault(&c.QueuePerPeer, 64)
+	orDefault(&c.StanzaRate, 20)
+	orDefault(&c.ByteRate, 64<<10)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func orDefault[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}
+
+// allow is p without the personal keys that may not be published.
+func (k PublishKeys) allow(p Presence) Presence {
+	keep := func(allowed bool, s *string) {
+		if !allowed {
+			*s = ""
+		}
+	}
+	keep(k.First, &p.First)
+	keep(k.Last, &p.Last)
+	keep(k.Nick, &p.Nick)
+	keep(k.Email, &p.Email)
+	keep(k.JID, &p.JID)
+	return p
+}

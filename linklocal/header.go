@@ -1,0 +1,112 @@
+package linklocal
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+
+	"meshgate/internal/stanza"
+	"meshgate/internal/xmlframe"
+)
+
+// A condition is a defined condition of a stream error.
+//
+// RFC 6120 §4.9.3 (Defined Stream Error Conditions)
+type condition string
+
+const (
+	badNamespacePrefix condition = "bad-namespace-prefix"
+	connectionTimeout  condition = "connection-timeout"
+	invalidFrom        condition = "invalid-from"
+	invalidNamespace   condition = "invalid-namespace"
+	notAuthorized      condition = "not-authorized"
+	notWellFormed      condition = "not-well-formed"
+	policyViolation    condition = "policy-violation"
+	restrictedXML      condition = "restricted-xml"
+	unsupportedStanza  condition = "unsupported-stanza-type"
+)
+
+// Error makes a condition an error: the reason why we ended a stream.
+func (c condition) Error() string { return "stream error " + string(c) }
+
+// conditionOf is the stream error for what the framer or the parser said.
+func conditionOf(err error) condition {
+	var c condition
+	switch {
+	case errors.As(err, &c):
+		return c
+	case errors.Is(err, xmlframe.ErrRestricted), errors.Is(err, stanza.ErrRestricted):
+		return restrictedXML
+	case errors.Is(err, xmlframe.ErrTooLarge), errors.Is(err, stanza.ErrTooComplex):
+		return policyViolation
+	}
+	return notWellFormed
+}
+
+// A header is what matters of the start tag of a stream. All of it may be
+// missing: v0.9 has neither "to" nor "from", libpurple and iChat no version.
+type header struct {
+	From, To Instance
+	Version  string
+}
+
+// appendHeader appends a stream header as XEP-0174 v2.0.1 wants it. Behind a
+// version stand features, and there are none.
+//
+// "the initiator's stream header SHOULD include 'to' and 'from'" (in substance),
+// XEP-0174 §6 (Initiating an XML Stream)
+func appendHeader(b []byte, h header, features bool) []byte {
+	b = append(b, "<?xml version='1.0' encoding='UTF-8'?><stream:stream xmlns='"+stanza.NSClient+
+		"' xmlns:stream='"+stanza.NSStream+"'"...)
+	attr := func(name, value string) {
+		if value != "" {
+			b = append(b, " "+name+"='"+stanza.Escape(value)+"'"...)
+		}
+	}
+	attr("from", string(h.From))
+	attr("to", string(h.To))
+	attr("version", h.Version)
+	b = append(b, '>')
+	if features && h.Version != "" {
+		b = append(b, "<stream:features/>"...)
+	}
+	return b
+}
+
+// parseHeader reads the start tag of a stream.
+//
+// The prefix has to be "stream": what stands in the stream is parsed on its
+// own, with this prefix bound and no other. RFC 6120 §4.8.5 allows to insist.
+func parseHeader(b []byte) (header, error) {
+	tok, err := xml.NewDecoder(bytes.NewReader(b)).Token()
+	start, ok := tok.(xml.StartElement)
+	switch {
+	case err != nil || !ok:
+		return header{}, notWellFormed
+	case start.Name != xml.Name{Space: stanza.NSStream, Local: "stream"}:
+		return header{}, invalidNamespace
+	case !bytes.HasPrefix(b, []byte("<stream:stream")):
+		return header{}, badNamespacePrefix
+	}
+	var h header
+	for _, a := range start.Attr {
+		switch a.Name {
+		case xml.Name{Local: "xmlns"}:
+			if a.Value != stanza.NSClient {
+				return header{}, invalidNamespace
+			}
+		case xml.Name{Local: "from"}:
+			h.From = Instance(a.Value)
+		case xml.Name{Local: "to"}:
+			h.To = Instance(a.Value)
+		case xml.Name{Local: "version"}:
+			h.Version = a.Value
+		}
+	}
+	return h, nil
+}
+
+// appendError appends a stream error.
+func appendError(b []byte, c condition) []byte {
+	return stanza.Append(b, stanza.New(stanza.NSStream, "error", stanza.New(stanza.NSStErr, string(c))), stanza.NSClient)
+}

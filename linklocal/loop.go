@@ -1,0 +1,285 @@
+package linklocal
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"meshgate/internal/alarm"
+	"meshgate/linklocal/mdns"
+)
+
+// A loop owns all state of a running Service: contacts, roster, streams. Its
+// fields and methods belong to the one goroutine that is in run, but for
+// those that say otherwise.
+type loop struct {
+	*Service
+	handler Handler
+
+	contacts map[ContactID]*contact
+	names    map[string]*contact // by Instance.Key: the names that we hold
+	roster   *roster
+	conns    map[*conn]struct{}
+	perAddr  map[netip.Addr]int // connections that this address has opened
+	pairs    map[pairKey]*pair
+	dials    chan struct{} // one token for each connecting that may go on at once
+	lookups  lookups
+	news     []Event // about contacts, not told yet
+
+	calls chan func(now time.Time) // other goroutines come in here
+	tell  chan telling             // to the courier
+	quit  chan struct{}            // closed: the loop takes no calls any more
+	// spawn starts a goroutine that run waits for. Its context ends when the
+	// loop has ended, or when cancel is called.
+	spawn  func(f func(ctx context.Context)) (cancel func())
+	stopAt time.Time // not zero: stopping, and over by then
+}
+
+// A telling is an event for the courier, and what to close once it is told.
+type telling struct {
+	ev   Event
+	told chan struct{}
+}
+
+func newLoop(s *Service, h Handler) *loop {
+	return &loop{
+		Service: s, handler: h,
+		contacts: make(map[ContactID]*contact),
+		names:    make(map[string]*contact),
+		roster:   newRoster(s.cfg.MaxPeers),
+		conns:    make(map[*conn]struct{}),
+		perAddr:  make(map[netip.Addr]int),
+		pairs:    make(map[pairKey]*pair),
+		dials:    make(chan struct{}, maxDials),
+		lookups:  lookups{perAddr: make(map[netip.Addr]int)},
+		calls:    make(chan func(time.Time)),
+		tell:     make(chan telling),
+		quit:     make(chan struct{}),
+	}
+}
+
+func (l *loop) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	// What the peers said before we end is still delivered after ctx has ended.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer close(l.quit)
+	l.spawn = func(f func(context.Context)) func() {
+		ctx, cancel := context.WithCancel(life)
+		wg.Go(func() { defer cancel(); f(ctx) })
+		return cancel
+	}
+	l.spawn(l.courier)
+	if l.cfg.Discover {
+		stop := l.spawn(l.discover)
+		defer context.AfterFunc(ctx, stop)()
+	}
+	l.serve(ctx.Done())
+	l.finishAll()
+	return nil
+}
+
+// serve is the loop.
+func (l *loop) serve(stop <-chan struct{}) {
+	var wake alarm.Alarm
+	defer wake.Stop()
+	var news telling
+	for l.stopAt.IsZero() || len(l.conns) > 0 {
+		var tell chan telling
+		if news.ev == nil {
+			news = l.nextNews()
+		}
+		if news.ev != nil {
+			tell = l.tell
+		}
+		wake.Set(l.nextTimeout())
+		select {
+		case call := <-l.calls:
+			call(time.Now())
+		case <-l.commands.C():
+			l.handleCommands(time.Now())
+		case <-l.inbox.wake:
+			for _, ev := range l.inbox.take() {
+				l.handleMDNS(time.Now(), ev)
+			}
+		case tell <- news:
+			news = telling{}
+		case <-wake.C():
+			if l.handleTimeout(time.Now()) {
+				return
+			}
+		case <-stop:
+			stop = nil
+			l.stop(time.Now())
+		}
+	}
+}
+
+// call runs f in the loop. It may be called from any goroutine but the loop's
+// own. It reports false if the loop has ended: f will not run.
+func (l *loop) call(f func(now time.Time)) bool {
+	select {
+	case l.calls <- f:
+		return true
+	case <-l.quit:
+		return false
+	}
+}
+
+// courier tells the handler the news, outside of the loop: it may block.
+func (l *loop) courier(ctx context.Context) {
+	for {
+		select {
+		case t := <-l.tell:
+			l.handler.HandleLAN(ctx, t.ev)
+			if t.told != nil {
+				close(t.told)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *loop) nextNews() telling {
+	if len(l.news) > 0 {
+		ev := l.news[0]
+		l.news = l.news[1:]
+		return telling{ev: ev}
+	}
+	ev, told, _ := l.roster.next()
+	return telling{ev, told}
+}
+
+// nextTimeout is the earliest deadline of anything; zero: none.
+func (l *loop) nextTimeout() time.Time {
+	next := l.stopAt
+	earlier := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	for c := range l.conns {
+		earlier(c.stream.nextTimeout())
+	}
+	for _, ct := range l.contacts {
+		earlier(ct.retry)
+	}
+	return next
+}
+
+// handleTimeout reports whether the time for stopping is over.
+func (l *loop) handleTimeout(now time.Time) (over bool) {
+	for c := range l.conns {
+		if at := c.stream.nextTimeout(); !at.IsZero() && !now.Before(at) {
+			c.stream.handleTimeout(now)
+			l.carry(now, c)
+		}
+	}
+	for _, ct := range l.contacts {
+		if !ct.retry.IsZero() && !now.Before(ct.retry) {
+			l.establish(now, ct)
+		}
+	}
+	return !l.stopAt.IsZero() && !now.Before(l.stopAt)
+}
+
+func (l *loop) handleCommands(now time.Time) {
+	for _, c := range l.commands.Take() {
+		switch c := c.(type) {
+		case Contact:
+			l.publish(now, c)
+		case withdrawal:
+			if ct := l.contacts[ContactID(c)]; ct != nil {
+				l.withdraw(now, ct)
+			}
+		case *outgoing:
+			l.send(now, c)
+		}
+	}
+}
+
+func (l *loop) handleMDNS(now time.Time, ev mdns.Event) {
+	switch ev := ev.(type) {
+	case mdns.Established:
+		l.established(now, ev.ID, Instance(ev.Instance))
+	case mdns.Renaming:
+		l.established(now, ev.ID, "")
+	case mdns.Appeared:
+		l.peerIs(now, ev.Entry)
+	case mdns.Changed:
+		l.peerIs(now, ev.Entry)
+	case mdns.Vanished:
+		l.peerGone(now, Instance(ev.Instance))
+	}
+}
+
+// peerIs notes what mDNS says of a peer.
+//
+// "the client MUST filter out this result", its own. XEP-0174 §4 (Discovering
+// Other Users)
+func (l *loop) peerIs(now time.Time, e mdns.Entry) {
+	p := peerOf(e)
+	if l.names[p.Instance.Key()] != nil {
+		return
+	}
+	if !l.roster.set(p) {
+		l.count.peersIgnored.Add(1)
+		return
+	}
+	l.count.peers.Store(int64(len(l.roster.peers)))
+	l.recheck(now, p.Instance)
+}
+
+// peerGone notes a goodbye, or that the records ran out.
+func (l *loop) peerGone(now time.Time, i Instance) {
+	l.roster.remove(i)
+	l.count.peers.Store(int64(len(l.roster.peers)))
+	l.recheck(now, i)
+}
+
+// recheck ends the streams of a peer that is not where it was.
+func (l *loop) recheck(now time.Time, i Instance) {
+	p := l.roster.get(i)
+	for c := range l.conns {
+		if c.pair != nil && c.pair.key.peer == i.Key() && (p == nil || !hasAddr(p.Addrs, c.remote)) {
+			c.stream.end(now)
+			l.carry(now, c)
+		}
+	}
+	if p == nil {
+		l.failWaiting(i, ErrNoPeer)
+	}
+}
+
+func peerOf(e mdns.Entry) Peer {
+	return Peer{Instance: Instance(e.Instance), Presence: ParseTXT(e.Text), Host: e.Host, Addrs: e.Addrs, Port: e.Port}
+}
+
+// stop withdraws everything and lets the streams end in order.
+func (l *loop) stop(now time.Time) {
+	l.stopped.Store(true)
+	l.stopAt = now.Add(l.cfg.CloseTimeout)
+	l.handleCommands(now)
+	for _, ct := range l.contacts {
+		l.withdraw(now, ct)
+	}
+}
+
+// finishAll cuts what is left.
+func (l *loop) finishAll() {
+	for c := range l.conns {
+		l.drop(c)
+		for _, p := range append(c.inFlight, c.queue...) {
+			if p.out != nil {
+				l.finish(p.out, ErrStopped)
+			}
+		}
+	}
+	for _, p := range l.pairs {
+		l.abandon(p, ErrStopped)
+	}
+	l.failCommands()
+}

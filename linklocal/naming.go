@@ -1,0 +1,85 @@
+package linklocal
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	maxInstance = 63 // bytes of a DNS label, RFC 1035 §2.3.4
+	maxMachine  = 32 // bytes, so that there is room for the user
+)
+
+// presenceName is the name under which a contact wants to be present.
+//
+// "user@machine": the user part is UTF-8 (NFC, RFC 6763 §4.1.1), the machine
+// part US-ASCII. XEP-0174 §10 (Internationalization Considerations)
+func presenceName(user, machine string) Instance {
+	return joinName(cleanUser(user), "", machine)
+}
+
+// renamed is the nth other name (1, 2, …) for a presence name that is taken:
+// "romeo@forza" becomes "romeo1@forza", then "romeo2@forza".
+//
+// "adding the digit "1" to the end of the username string, adding the digit
+// "2" if the resulting presence name is already taken, and incrementing the
+// digit until a unique presence name is constructed". XEP-0174 v0.9 (DNS Records)
+func renamed(preferred string, n int) string {
+	i := Instance(preferred)
+	return string(joinName(i.User(), strconv.Itoa(n), i.Machine()))
+}
+
+// joinName puts a presence name together and cuts the user part, between
+// runes, so that the whole is at most 63 bytes.
+func joinName(user, digits, machine string) Instance {
+	tail := digits
+	if machine != "" {
+		tail += "@" + machine
+	}
+	return Instance(cutBytes(user, max(maxInstance-len(tail), 0)) + tail)
+}
+
+// cleanUser makes a user part of any text: one "@" has a meaning in a
+// presence name, so the user part has none, and no control characters.
+func cleanUser(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '@' || r == '\\':
+			return '-' // COMPAT: see quirks.go, pasted names
+		case unicode.IsSpace(r):
+			return ' '
+		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.Fields(norm.NFC.String(s)), " ")
+	if s == "" {
+		return "unnamed"
+	}
+	return s
+}
+
+// cleanMachine makes a machine part of the name of a computer: its first
+// label, in US-ASCII.
+//
+// "The "machine-name" portion … MUST NOT contain characters outside the
+// US-ASCII character range". XEP-0174 §10 (Internationalization Considerations)
+func cleanMachine(s string) string {
+	s, _, _ = strings.Cut(s, ".")
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, s)
+	s = strings.Trim(cutBytes(s, maxMachine), "-")
+	if s == "" {
+		return "meshgate"
+	}
+	return s
+}

@@ -1,0 +1,254 @@
+package linklocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+)
+
+type pairKey struct {
+	contact *contact
+	peer    string // Instance.Key
+}
+
+// A pair is one of our contacts and one peer in conversation. It belongs to
+// the loop.
+//
+// There is one stream per pair as a rule. When both sides call at once there
+// are two for a while: COMPAT libpurple 2.14 then closes the older one and
+// Salut the newer one, so both are read, and ours are written on the one that
+// the peer has opened, which neither closes (notes: newer replaces older only
+// among those of one side).
+type pair struct {
+	key     pairKey
+	contact *contact
+	peer    Instance
+	conns   []*conn     // in the order in which they came
+	waiting []*outgoing // for a stream
+	queued  int         // not done: waiting or on one of conns
+	dialing bool        // connecting
+	cancel  func()      // ends connecting
+	calling *conn       // connected, their header is not here yet
+}
+
+func (l *loop) pairOf(ct *contact, peer Instance) *pair {
+	key := pairKey{ct, peer.Key()}
+	p := l.pairs[key]
+	if p == nil {
+		p = &pair{key: key, contact: ct, peer: peer}
+		l.pairs[key] = p
+	}
+	return p
+}
+
+// tidy forgets a pair that has nothing any more.
+func (l *loop) tidy(p *pair) {
+	if len(p.conns) == 0 && p.queued == 0 && !p.dialing {
+		delete(l.pairs, p.key)
+	}
+}
+
+// best is the stream to write on; nil: none is open.
+func (p *pair) best() (best *conn) {
+	for _, c := range p.conns {
+		if c.stream.state == open && (best == nil || c.stream.cfg.role >= best.stream.cfg.role) {
+			best = c
+		}
+	}
+	return best
+}
+
+// draining reports whether a stream that is over may still have stanzas that
+// have to go before others.
+func (p *pair) draining() bool {
+	return slices.ContainsFunc(p.conns, func(c *conn) bool {
+		return c.inFlight != nil && (c.stream.state == closed || c.stream.state == refused)
+	})
+}
+
+// send takes a stanza of a caller.
+func (l *loop) send(now time.Time, o *outgoing) {
+	ct, peer := l.contacts[o.From], l.roster.get(o.To)
+	switch {
+	case !l.stopAt.IsZero():
+		l.finish(o, ErrStopped)
+		return
+	case ct == nil || ct.name == "":
+		l.finish(o, fmt.Errorf("%w: %s", ErrNoContact, o.From))
+		return
+	case peer == nil:
+		l.finish(o, fmt.Errorf("%w: %s", ErrNoPeer, o.To))
+		return
+	}
+	p := l.pairOf(ct, peer.Instance)
+	o.pair = p
+	p.queued++
+	switch {
+	case p.queued > l.cfg.QueuePerPeer:
+		l.finish(o, fmt.Errorf("%w: %s", ErrQueueFull, o.To))
+	case o.OpenOnly && p.best() == nil:
+		l.finish(o, ErrNotOpen)
+	default:
+		p.waiting = append(p.waiting, o)
+		l.flush(now, p)
+	}
+	l.tidy(p)
+}
+
+// flush puts what waits on a stream, or sees to it that there will be one.
+func (l *loop) flush(now time.Time, p *pair) {
+	switch best := p.best(); {
+	case len(p.waiting) == 0 || p.draining():
+	case best != nil:
+		for _, o := range p.waiting {
+			best.queue = append(best.queue, piece{best.stream.appendStanza(nil, o.Stanza), o})
+		}
+		p.waiting = nil
+		l.pump(now, best)
+	case !l.stopAt.IsZero():
+		l.abandon(p, ErrStopped)
+	case l.contacts[p.contact.ID] != p.contact || p.contact.name == "":
+		l.abandon(p, ErrNoContact)
+	case l.roster.get(p.peer) == nil:
+		l.abandon(p, ErrNoPeer)
+	case !p.dialing && p.calling == nil:
+		l.dial(p)
+	}
+}
+
+// abandon fails what waits for a stream.
+func (l *loop) abandon(p *pair, why error) {
+	waiting := p.waiting
+	p.waiting = nil
+	for _, o := range waiting {
+		l.finish(o, fmt.Errorf("%w: %s", why, p.peer))
+	}
+	if p.cancel != nil {
+		p.cancel()
+	}
+	l.tidy(p)
+}
+
+// failWaiting fails what waits for a stream to a peer.
+func (l *loop) failWaiting(i Instance, why error) {
+	for _, p := range l.pairs {
+		if p.key.peer == i.Key() {
+			l.abandon(p, why)
+		}
+	}
+}
+
+// dial connects to the peer, in a goroutine of its own.
+func (l *loop) dial(p *pair) {
+	p.dialing = true
+	peer := p.peer
+	p.cancel = l.spawn(func(ctx context.Context) {
+		tcp, err := l.connect(ctx, peer)
+		if !l.call(func(now time.Time) { l.dialled(now, p, tcp, err) }) && err == nil {
+			tcp.Close()
+		}
+	})
+}
+
+// dialled takes the result of dial.
+func (l *loop) dialled(now time.Time, p *pair, tcp net.Conn, err error) {
+	p.dialing, p.cancel = false, nil
+	wanted := p.best() == nil && l.contacts[p.contact.ID] == p.contact && p.contact.name != "" && l.stopAt.IsZero()
+	switch {
+	case err == nil && wanted && len(l.conns) < l.cfg.MaxStreams:
+		l.count.streamsOut.Add(1)
+		l.addConn(now, tcp, p.contact, p)
+	case err == nil:
+		// The peer's own stream is there already, or nobody wants one any
+		// more. Nothing was said on this connection, so nothing is lost.
+		tcp.Close()
+		if wanted {
+			l.abandon(p, ErrUnreachable)
+		}
+	case wanted && !errors.Is(err, context.Canceled):
+		l.count.dialsFailed.Add(1)
+		l.log.Debug("peer cannot be reached", "peer", p.peer, "err", err)
+		l.abandon(p, fmt.Errorf("%w: %w", ErrUnreachable, err))
+	}
+	l.flush(now, p)
+	l.tidy(p)
+}
+
+// opened notes that a stream is open. It may be called again.
+func (l *loop) opened(now time.Time, c *conn) {
+	if c.wasOpen {
+		return
+	}
+	c.wasOpen = true
+	if c.pair == nil {
+		c.pair = l.pairOf(c.contact, c.stream.cfg.peer)
+		c.pair.conns = append(c.pair.conns, c)
+	}
+	p := c.pair
+	if p.calling == c {
+		p.calling = nil
+	}
+	if c.stream.cfg.role == recipient {
+		l.replace(now, c)
+	}
+	l.flush(now, p)
+}
+
+// replace ends what a stream of the peer's makes superfluous: an older one of
+// the peer's, and connecting on our side.
+func (l *loop) replace(now time.Time, c *conn) {
+	for _, old := range slices.Clone(c.pair.conns) {
+		if old != c && old.stream.cfg.role == recipient && old.stream.state == open {
+			old.stream.end(now)
+			l.carry(now, old)
+		}
+	}
+	if c.pair.cancel != nil {
+		c.pair.cancel()
+	}
+}
+
+// retry takes back the stanzas that a stream which is over has not written.
+// Each gets one more chance, on another stream.
+func (l *loop) retry(now time.Time, c *conn, unsent []*outgoing) {
+	p := c.pair
+	if p == nil {
+		return
+	}
+	if c.stream.state == closed {
+		p.conns = slices.DeleteFunc(p.conns, func(o *conn) bool { return o == c })
+	}
+	if p.calling == c {
+		p.calling = nil
+		unsent = append(unsent, p.waiting...)
+		p.waiting = nil
+	}
+	var again []*outgoing
+	for _, o := range unsent {
+		if err := c.verdict(o); err != nil {
+			l.finish(o, err)
+		} else {
+			o.tries++
+			again = append(again, o)
+		}
+	}
+	p.waiting = append(again, p.waiting...)
+	l.flush(now, p)
+	l.tidy(p)
+}
+
+// verdict is why a stanza that c has not written shall not be tried again;
+// nil: it shall.
+func (c *conn) verdict(o *outgoing) error {
+	var ours condition
+	switch {
+	case c.slow:
+		return ErrSlow
+	case o.tries > 0 || (!c.wasOpen && errors.As(c.stream.why, &ours)):
+		return fmt.Errorf("%w: %s: stream broke: %v", ErrUnreachable, c.pair.peer, c.stream.why)
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package linklocal
+
+import "meshgate/internal/stanza"
+
+// Deviations of real peers, one thing each. COMPAT names the client and the
+// version in which it was seen. Others stand where they matter: a peer that
+// names itself only in its first stanza or never (identity.go), a listening
+// port for each contact because iChat sends no "to" (listen.go), the source
+// address of our calls (dial.go), names with "@" and backslashes (naming.go).
+
+// offlineStatus is what status=offline means to us.
+//
+// COMPAT Salut 0.8: knows a fourth word, "offline", which no document has. A
+// peer with a record is there, but does not want to be spoken to.
+const offlineStatus = Away
+
+// sentFeatures reports whether el is a list of stream features, which no peer
+// on the mesh fills.
+//
+// COMPAT Salut (wocky): both sides send an empty <stream:features/>, the
+// initiator too, and wait for none.
+func sentFeatures(el *stanza.Element) bool { return el.Is(stanza.NSStream, "features") }
+
+// headerVersion is the version for our header, given that of the peer's.
+// RFC 6120 §4.7.5 wants features behind a version; libpurple 2.14 knows neither.
+//
+// COMPAT libpurple 2.14, iChat: no version, and none is wanted.
+func headerVersion(peers string) string {
+	if peers == "" {
+		return ""
+	}
+	return "1.0"
+}
+
+// saidTo is the "to" of our stream header.
+//
+// COMPAT libpurple 2.14: a header without "from" and "to" does not tell it
+// which of several peers on one address is calling; we say both, always. Its
+// own header says to="" where it does not know who calls.
+func saidTo(peer, claimed Instance) Instance {
+	if peer != "" {
+		return peer
+	}
+	return claimed
+}

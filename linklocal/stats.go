@@ -1,0 +1,70 @@
+package linklocal
+
+import "sync/atomic"
+
+// Stats are the counters of a Service since it was made, and its gauges.
+type Stats struct {
+	Contacts, Peers, Streams int64 // now
+
+	StreamsIn, StreamsOut   int64 // opened: by peers, by us
+	StanzasIn, StanzasOut   int64
+	SendsFailed             int64            // Done with an error
+	IQAnswered, IQRefused   int64            // of peers
+	Ignored                 int64            // presence, iq results and other stanzas that mean nothing here
+	Spoofed                 int64            // callers and stanzas whose name is not that of their address (IJ-04)
+	UnknownCallers          int64            // whom mDNS does not know
+	OverLimit               int64            // connections closed unread: too many
+	WrongInterface          int64            // connections closed unread: not to an address of the mesh
+	PeersIgnored            int64            // no room in the roster, or a name that is no text
+	EventsLost              int64            // mDNS events that nobody fetched
+	StreamErrors            map[string]int64 // ours, by condition
+	DialsFailed, SlowClosed int64
+}
+
+// counters is what stands behind Stats. The loop counts, anybody reads.
+type counters struct {
+	contacts, peers, streams                        atomic.Int64
+	streamsIn, streamsOut, stanzasIn, stanzasOut    atomic.Int64
+	sendsFailed, iqAnswered, iqRefused, ignored     atomic.Int64
+	spoofed, unknownCallers, overLimit, wrongIface  atomic.Int64
+	peersIgnored, eventsLost, dialsFailed, slowStop atomic.Int64
+	streamErrors                                    map[condition]*atomic.Int64 // the map itself never changes
+}
+
+func newCounters() *counters {
+	c := &counters{streamErrors: make(map[condition]*atomic.Int64)}
+	for _, cond := range []condition{badNamespacePrefix, connectionTimeout, invalidFrom, invalidNamespace,
+		notAuthorized, notWellFormed, policyViolation, restrictedXML, unsupportedStanza} {
+		c.streamErrors[cond] = new(atomic.Int64)
+	}
+	return c
+}
+
+// Stats may be called from any goroutine.
+func (s *Service) Stats() Stats {
+	c := s.count
+	out := Stats{
+		Contacts: c.contacts.Load(), Peers: c.peers.Load(), Streams: c.streams.Load(),
+		StreamsIn: c.streamsIn.Load(), StreamsOut: c.streamsOut.Load(),
+		StanzasIn: c.stanzasIn.Load(), StanzasOut: c.stanzasOut.Load(),
+		SendsFailed: c.sendsFailed.Load(),
+		IQAnswered:  c.iqAnswered.Load(), IQRefused: c.iqRefused.Load(), Ignored: c.ignored.Load(),
+		Spoofed: c.spoofed.Load(), UnknownCallers: c.unknownCallers.Load(),
+		OverLimit: c.overLimit.Load(), WrongInterface: c.wrongIface.Load(),
+		PeersIgnored: c.peersIgnored.Load(), EventsLost: c.eventsLost.Load(),
+		DialsFailed: c.dialsFailed.Load(), SlowClosed: c.slowStop.Load(),
+		StreamErrors: make(map[string]int64),
+	}
+	for cond, n := range c.streamErrors {
+		out.StreamErrors[string(cond)] = n.Load()
+	}
+	return out
+}
+
+// add counts what came in on a stream.
+func (c *counters) add(n streamCounts) {
+	c.stanzasIn.Add(int64(n.Stanzas))
+	c.iqAnswered.Add(int64(n.Answered))
+	c.iqRefused.Add(int64(n.Refused))
+	c.ignored.Add(int64(n.Ignored))
+}
