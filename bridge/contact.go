@@ -49,6 +49,9 @@ func (c *contact) update(p xmppc2s.ContactPresence, limit int) {
 	case known || len(c.resources) < limit:
 		c.resources[key] = resource{p.Show, rewrite.Line(p.Status, maxMsg), p.Priority}
 	}
+	if !c.available() {
+		c.spokeTill = time.Time{} // it has said goodbye since
+	}
 }
 
 func (c *contact) available() bool { return len(c.resources) > 0 }

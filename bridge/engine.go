@@ -91,7 +91,7 @@ type delivery struct {
 
 // remarkRate is how often the gateway says something by itself, so that two
 // automata cannot keep each other busy (IJ-08).
-var remarkRate = Rate{PerMinute: 10, Burst: 5}
+var remarkRate = Rate{PerMinute: 20, Burst: 8}
 
 // stateRate is how many chat states each side may pass on.
 var stateRate = Rate{PerMinute: 60, Burst: 10}

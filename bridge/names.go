@@ -91,7 +91,7 @@ func quoted(body string) string {
 // shownAs is the one whose displayed name this is.
 func shownAs(name string, among []linklocal.Instance) (linklocal.Instance, bool) {
 	for _, i := range among {
-		if strings.EqualFold(rewrite.DisplayName(i), name) {
+		if rewrite.DisplayName(i) == name {
 			return i, true
 		}
 	}

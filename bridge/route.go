@@ -39,10 +39,18 @@ func (e *engine) present(ct *contact) []linklocal.Peer {
 	return e.peers.list(func(i linklocal.Instance) bool { return e.policy.connects(i, ct.bare) })
 }
 
-func instances(list []linklocal.Peer) []linklocal.Instance {
+// known are the peers that the contact may mean: those present, and those gone
+// with whom it talked. Without the latter, "@bob" would go to another bob once
+// the one who was meant has left.
+func (e *engine) known(now time.Time, ct *contact) []linklocal.Instance {
 	var out []linklocal.Instance
-	for _, p := range list {
+	for _, p := range e.present(ct) {
 		out = append(out, p.Instance)
+	}
+	for _, i := range e.talks.peersOf(now, ct) {
+		if !e.peers.here(i) {
+			out = append(out, i)
+		}
 	}
 	return out
 }
@@ -57,8 +65,7 @@ func (e *engine) route(now time.Time, ct *contact, c rewrite.Content) way {
 		return e.toward(ct, m.peer, c.Body)
 	}
 	if name := quoted(c.Body); name != "" {
-		known := append(instances(e.present(ct)), e.talks.peersOf(now, ct)...)
-		if peer, ok := shownAs(name, known); ok {
+		if peer, ok := shownAs(name, e.known(now, ct)); ok {
 			return e.toward(ct, peer, c.Body)
 		}
 	}
@@ -72,15 +79,13 @@ func (e *engine) route(now time.Time, ct *contact, c rewrite.Content) way {
 }
 
 func (e *engine) routeMention(now time.Time, ct *contact, text string) way {
-	among, rest := mention(text, instances(e.present(ct)))
-	switch {
-	case len(among) == 1:
-		return way{fate: found, peer: among[0], body: rest}
-	case len(among) > 1:
+	among, rest := mention(text, e.known(now, ct))
+	switch len(among) {
+	case 0:
+	case 1:
+		return e.toward(ct, among[0], rest)
+	default:
 		return way{fate: ambiguous, among: among}
-	}
-	if left, _ := mention(text, e.talks.peersOf(now, ct)); len(left) > 0 {
-		return way{fate: gone, peer: left[0]}
 	}
 	name, _, _ := strings.Cut(rewrite.Line(text, maxExcerpt), " ")
 	return way{fate: unknown, name: name}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"time"
 
 	"meshgate/linklocal"
@@ -107,7 +108,7 @@ func (t *talks) last(now time.Time, c *contact) *talk {
 	return t.alive(now, last)
 }
 
-// peersOf are those whom c talked to.
+// peersOf are those whom c talked to, in order of their names.
 func (t *talks) peersOf(now time.Time, c *contact) []linklocal.Instance {
 	var out []linklocal.Instance
 	for _, k := range t.m {
@@ -115,6 +116,7 @@ func (t *talks) peersOf(now time.Time, c *contact) []linklocal.Instance {
 			out = append(out, k.peer)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 

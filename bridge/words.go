@@ -59,9 +59,9 @@ func wordsUnknown(name string) string {
 func wordsAmbiguous(among []linklocal.Instance) string {
 	var names []string
 	for _, i := range among {
-		names = append(names, rewrite.DisplayName(i))
+		names = append(names, "@"+rewrite.DisplayName(i))
 	}
-	return "not sent: several have this name; write one of @" + joinWords(names, maxWho)
+	return "not sent: several have this name; write one of " + joinWords(names, maxWho)
 }
 
 func wordsPeers(list []linklocal.Peer) string {

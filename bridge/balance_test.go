@@ -1,0 +1,119 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+// TestCountersBalanceWhateverHappens plays random scripts. After each step
+// every message that entered is in exactly one counter, and at the end, when
+// every delivery has had its result, each message of the network was finished
+// exactly once.
+func TestCountersBalanceWhateverHappens(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := office()
+		cfg.Limits = Limits{Peers: 4, Conversations: 3, PendingToLAN: 3, SentIDs: 5, Resources: 2, BodyBytes: 30, PeerRate: Rate{600, 30}, ContactRate: Rate{600, 30}}
+		r := newRig(rt, cfg)
+		messages := 0 // of the network, but for errors
+		steps := rapid.IntRange(1, 80).Draw(rt, "steps")
+		for range steps {
+			randomStep(rt, r, &messages)
+			r.wantBalanced()
+		}
+		r.wait(heldFor) // what waits for a mirror goes out or is given up
+		for len(r.tokens) > 0 {
+			r.result(nil)
+		}
+		r.wantBalanced()
+		if n := len(r.e.pending); n != 0 {
+			rt.Fatalf("%d deliveries are pending for ever", n)
+		}
+		for i := range messages {
+			if n := r.done[fmt.Sprintf("n%d", i)]; n != 1 {
+				rt.Fatalf("message n%d was finished %d times", i, n)
+			}
+		}
+		if s := r.e.stats(); s.FromNetwork.Entered < uint64(messages) {
+			rt.Fatalf("%d messages entered, want at least %d", s.FromNetwork.Entered, messages)
+		}
+	})
+}
+
+var (
+	somePeers    = []linklocal.Instance{"bob@h2", "Bob@h3", "carol@h1", "guest@h1", "eve@evil", "alice@gw", "wjt@bael (2)"}
+	someContacts = []linklocal.ContactID{alice, "carl@example.org", "boss@example.org", conciergeID, "nobody@example.org"}
+	someFroms    = []string{"alice@example.org/a", "alice@example.org/b", "boss@example.org/x", "carl@example.org", "spam@example.net/x", "gate@example.org/mesh", ""}
+	someBodies   = []string{"hi", "@bob hi", "@bob@h2", "@carol hi", "@who", "help", "> [carol@h1] x", "@", "", "[meshgate] x", strings.Repeat("x", 40)}
+	somePayloads = []string{"", "<composing xmlns='http://jabber.org/protocol/chatstates'/>", "<x xmlns='jabber:x:event'><composing/><id/></x>",
+		"<request xmlns='urn:xmpp:receipts'/>", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>", "<encryption xmlns='urn:xmpp:eme:0'/>",
+		"<sent xmlns='urn:xmpp:carbons:2'/>"}
+	someTypes = []string{"chat", "chat", "chat", "normal", "groupchat", "error"}
+)
+
+func randomStep(rt *rapid.T, r *rig, messages *int) {
+	peer := rapid.SampledFrom(somePeers).Draw(rt, "peer")
+	message := func(attrs string) string {
+		return fmt.Sprintf("<message type='%s' %s><body>%s</body>%s</message>", rapid.SampledFrom(someTypes).Draw(rt, "type"), attrs,
+			stanza.Escape(rapid.SampledFrom(someBodies).Draw(rt, "body")), rapid.SampledFrom(somePayloads).Draw(rt, "payload"))
+	}
+	switch rapid.IntRange(0, 13).Draw(rt, "step") {
+	case 0:
+		r.online(rapid.Bool().Draw(rt, "resumed"))
+	case 1:
+		r.srv(xmppc2s.Offline{Err: errors.New("lost")})
+	case 2:
+		r.peer(peer, linklocal.Presence{Status: "away"})
+	case 3:
+		r.lan(linklocal.PeerVanished{Instance: peer})
+	case 4:
+		r.presence(rapid.SampledFrom(someFroms[:4]).Draw(rt, "who"), "", "", 0, rapid.Bool().Draw(rt, "available"))
+	case 5, 6:
+		r.fromLAN(rapid.SampledFrom(someContacts).Draw(rt, "to"), peer, message(""))
+	case 7, 8, 9:
+		from := rapid.SampledFrom(someFroms).Draw(rt, "from")
+		r.fromNet(message(fmt.Sprintf("from='%s' id='n%d'", from, *messages)))
+		*messages++
+	case 10:
+		r.result(nil)
+	case 11:
+		r.result(errors.New("connection refused"))
+	case 12:
+		r.wait(rapid.SampledFrom([]time.Duration{time.Millisecond, 3 * time.Second, 2 * time.Minute, time.Hour}).Draw(rt, "wait"))
+	case 13:
+		bounceSomething(rt, r)
+	}
+}
+
+// bounceSomething lets the session give up something that it was given.
+func bounceSomething(rt *rapid.T, r *rig) {
+	out := r.sent()
+	if len(out) == 0 {
+		return
+	}
+	st := out[rapid.IntRange(0, len(out)-1).Draw(rt, "bounced")]
+	if rapid.Bool().Draw(rt, "by the session") {
+		r.srv(xmppc2s.Undelivered{Stanza: st, Err: errors.New("given up")})
+		return
+	}
+	r.fromNetError(st)
+}
+
+func (r *rig) fromNetError(st *stanza.Element) {
+	err := &stanza.Error{Condition: stanza.RecipientUnavailable}
+	reply := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "error"},
+		stanza.Attr{Name: "from", Value: st.Attr("to")}, stanza.Attr{Name: "id", Value: st.Attr("id")}, err.Element())
+	finished := 0
+	r.srv(xmppc2s.Message{Stanza: reply, Done: func() { finished++ }})
+	if finished != 1 {
+		r.t.Fatalf("an error was finished %d times", finished)
+	}
+}

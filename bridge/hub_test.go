@@ -1,0 +1,284 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A fakeLAN takes what the hub sends and, until it is held up, reports it
+// written from a goroutine of its own, as connections do.
+type fakeLAN struct {
+	mu        sync.Mutex
+	hub       *Hub
+	ctx       context.Context
+	wg        sync.WaitGroup
+	published map[linklocal.ContactID]linklocal.Presence
+	sent      []linklocal.Outgoing
+	heldUp    bool
+	refuse    error // of Publish
+}
+
+func (f *fakeLAN) Publish(c linklocal.Contact) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuse != nil {
+		return f.refuse
+	}
+	_, known := f.published[c.ID]
+	f.published[c.ID] = c.Presence
+	if !known {
+		ev := linklocal.ContactPublished{ID: c.ID, Instance: linklocal.Instance(c.User + "@gw")}
+		f.wg.Go(func() { f.hub.HandleLAN(f.ctx, ev) })
+	}
+	return nil
+}
+
+func (f *fakeLAN) Withdraw(id linklocal.ContactID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.published, id)
+}
+
+func (f *fakeLAN) Send(o linklocal.Outgoing) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, o)
+	if o.Done != nil && !f.heldUp {
+		f.wg.Go(func() { o.Done(nil) })
+	}
+}
+
+func (f *fakeLAN) setRefuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = err
+}
+
+// bodies are the texts sent so far.
+func (f *fakeLAN) bodies() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, o := range f.sent {
+		out = append(out, o.Stanza.Child(stanza.NSClient, "body").Text())
+	}
+	return out
+}
+
+type fakeServer struct {
+	mu     sync.Mutex
+	sent   []*stanza.Element
+	refuse error
+	status string
+}
+
+func (f *fakeServer) Send(st *stanza.Element) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuse != nil {
+		return f.refuse
+	}
+	f.sent = append(f.sent, st)
+	return nil
+}
+
+func (f *fakeServer) SetPresence(_, status string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status = status
+}
+
+func (f *fakeServer) bodies() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, st := range f.sent {
+		out = append(out, st.Child(stanza.NSClient, "body").Text())
+	}
+	return out
+}
+
+// A hubRig is a running hub between fakes, within a synctest bubble.
+type hubRig struct {
+	t    *testing.T
+	hub  *Hub
+	lan  *fakeLAN
+	srv  *fakeServer
+	ctx  context.Context
+	stop func()
+}
+
+func runHub(t *testing.T, cfg Config) *hubRig {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &hubRig{t: t, ctx: ctx, srv: &fakeServer{}}
+	r.lan = &fakeLAN{ctx: ctx, published: make(map[linklocal.ContactID]linklocal.Presence)}
+	r.hub = New(cfg, r.lan, r.srv)
+	r.lan.hub = r.hub
+	errc := make(chan error, 1)
+	go func() { errc <- r.hub.Run(ctx) }()
+	r.stop = func() {
+		cancel()
+		if err := <-errc; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		r.lan.wg.Wait()
+	}
+	return r
+}
+
+func (r *hubRig) element(xml string) *stanza.Element {
+	st, err := stanza.Parse([]byte(xml), stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return st
+}
+
+func (r *hubRig) begin() {
+	r.hub.HandleServer(r.ctx, xmppc2s.Online{JID: jid.MustParse("gate@example.org/mesh")})
+	r.hub.HandleServer(r.ctx, xmppc2s.ContactPresence{JID: jid.MustParse("alice@example.org/phone"), Available: true})
+	r.hub.HandleLAN(r.ctx, linklocal.PeerAppeared{Peer: linklocal.Peer{Instance: "bob@h2"}})
+	synctest.Wait()
+}
+
+func (r *hubRig) fromNet(body string, done func()) {
+	st := r.element("<message from='alice@example.org/phone' id='1' type='chat'><body>" + stanza.Escape(body) + "</body></message>")
+	r.hub.HandleServer(r.ctx, xmppc2s.Message{Stanza: st, Done: done})
+}
+
+func (r *hubRig) fromLAN(body string) {
+	st := r.element("<message><body>" + stanza.Escape(body) + "</body></message>")
+	r.hub.HandleLAN(r.ctx, linklocal.Received{To: "alice@example.org", From: "bob@h2", Stanza: st})
+}
+
+func TestHubCarriesMessagesBothWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		defer r.stop()
+		r.begin()
+		finished := 0
+		r.fromNet("@bob hello", func() { finished++ })
+		synctest.Wait()
+		r.fromLAN("hi yourself")
+		synctest.Wait()
+		if got := r.lan.bodies(); len(got) != 1 || got[0] != "hello" || finished != 1 {
+			t.Errorf("the LAN got %q, finished %d times", got, finished)
+		}
+		if got := r.srv.bodies(); len(got) != 1 || got[0] != "[bob@h2] hi yourself" {
+			t.Errorf("the server got %q", got)
+		}
+		s := r.hub.Stats()
+		if s.FromLAN.Ended[Accepted] != 1 || s.FromNetwork.Ended[Delivered] != 1 || !s.Online || s.Peers != 1 || s.Mirrors != 1 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+func TestWhatTheOutboxDoesNotTakeIsToldToItsSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		defer r.stop()
+		r.begin()
+		r.srv.refuse = errors.New("the outbox is full")
+		r.fromLAN("hi")
+		synctest.Wait()
+		if got := r.lan.bodies(); len(got) != 1 || !strings.Contains(got[0], "not delivered: “hi” (the outbox is full)") {
+			t.Errorf("the LAN got %q", got)
+		}
+		if l := r.hub.Stats().FromLAN; l.Ended[Bounced] != 1 || l.Ended[Accepted] != 0 || l.Entered != 1 {
+			t.Errorf("ledger %+v", l)
+		}
+	})
+}
+
+func TestAMessageIsNotFinishedBeforeItIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		r.begin()
+		r.lan.heldUp = true
+		finished := 0
+		r.fromNet("@bob hello", func() { finished++ })
+		time.Sleep(time.Hour) // virtual
+		synctest.Wait()
+		if finished != 0 {
+			t.Error("finished although nothing was written")
+		}
+		if l := r.hub.Stats().FromNetwork; l.Pending != 1 {
+			t.Errorf("ledger %+v, want one pending", l)
+		}
+		r.stop()
+		if finished != 0 {
+			t.Error("finished by stopping: the server would forget the message")
+		}
+		r.lan.sent[0].Done(nil) // late: must not block or panic
+	})
+}
+
+func TestPublishingIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		defer r.stop()
+		synctest.Wait()
+		r.lan.setRefuse(errors.New("too many contacts"))
+		r.begin()
+		if len(r.lan.published) != 1 { // the concierge was there before
+			t.Fatalf("published %v", r.lan.published)
+		}
+		r.lan.setRefuse(nil)
+		time.Sleep(31 * time.Second) // virtual
+		synctest.Wait()
+		if _, ok := r.lan.published["alice@example.org"]; !ok {
+			t.Errorf("published %v, want alice among them", r.lan.published)
+		}
+	})
+}
+
+func TestHandlersReturnWhenTheHubOrTheirContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		r.stop()
+		r.hub.HandleLAN(context.Background(), linklocal.PeerVanished{Instance: "bob@h2"})
+		r.hub.HandleServer(context.Background(), xmppc2s.Offline{})
+
+		idle := New(office(), r.lan, r.srv) // not running
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		idle.HandleLAN(ctx, linklocal.PeerVanished{Instance: "bob@h2"})
+		idle.HandleServer(ctx, xmppc2s.Offline{})
+	})
+}
+
+func TestWhatStandsAtTheDoorAtTheEndStillGoesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan, srv := &fakeLAN{published: make(map[linklocal.ContactID]linklocal.Presence)}, &fakeServer{}
+		h := New(office(), lan, srv)
+		lan.hub, lan.ctx = h, t.Context()
+		r := &hubRig{t: t, hub: h, ctx: t.Context()}
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { r.fromLAN("last words") })
+		}
+		synctest.Wait() // all three stand at the door
+		h.drain(newEngine(time.Now(), h.cfg))
+		wg.Wait()
+		close(h.done) // what the fake LAN has to say comes too late
+		lan.wg.Wait()
+		if got := srv.bodies(); len(got) != 3 {
+			t.Errorf("the server got %q", got)
+		}
+	})
+}

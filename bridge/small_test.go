@@ -1,0 +1,115 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"meshgate/linklocal"
+)
+
+func TestLimiterGivesBurstAndRate(t *testing.T) {
+	l := newLimiter(Rate{PerMinute: 60, Burst: 3}, 2)
+	allowed := func(now time.Time, key string) (n int) {
+		for range 100 {
+			if l.allow(now, key) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, tc := range []struct {
+		after time.Duration
+		key   string
+		want  int
+	}{
+		{0, "a", 3}, {0, "b", 3}, {0, "c", 0}, // no room for a third
+		{1500 * time.Millisecond, "a", 1}, {2 * time.Second, "a", 1}, {time.Hour, "a", 3}, {time.Hour, "c", 3}, // b was swept
+	} {
+		if got := allowed(start.Add(tc.after), tc.key); got != tc.want {
+			t.Errorf("%s after %v: %d allowed, want %d", tc.key, tc.after, got, tc.want)
+		}
+	}
+}
+
+func TestMemoryKeepsTheNewest(t *testing.T) {
+	m := newMemory[string, int](3, time.Minute)
+	for i, k := range []string{"a", "b", "c", "d"} {
+		m.put(start.Add(time.Duration(i)*time.Second), k, i)
+	}
+	at := start.Add(10 * time.Second)
+	for k, want := range map[string]bool{"a": false, "b": true, "c": true, "d": true} {
+		if _, ok := m.get(at, k); ok != want {
+			t.Errorf("%s is there: %v, want %v", k, ok, want)
+		}
+	}
+	if _, ok := m.get(start.Add(time.Hour), "d"); ok {
+		t.Error("d is there after an hour")
+	}
+	m.put(at, "d", 5) // again: the older entry must not take the newer one along
+	m.put(at, "e", 6)
+	m.put(at, "f", 7)
+	if v, _ := m.get(at, "d"); v != 5 {
+		t.Errorf("d is %d, want 5", v)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"bob@h2", "bob@h2", true}, {"bob@h2", "bob@h22", false}, {"*", "", true}, {"*", "x", true},
+		{"*@h2", "bob@h2", true}, {"*@h2", "bob@h2x", false}, {"b*b*b", "bb", false}, {"b*b*b", "bxbxb", true},
+		{"a*a", "a", false}, {"a**c", "abc", true}, {"", "", true}, {"", "x", false}, {"*a*b*", "xbxa", false},
+	} {
+		if got := matches(tc.pattern, tc.name); got != tc.want {
+			t.Errorf("matches(%q, %q) = %v, want %v", tc.pattern, tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestMentionTakesTheLongestName(t *testing.T) {
+	among := []linklocal.Instance{"bob@h2", "Bob@h3", "bob@h2 (2)", "ännchen@h", "bo\u200bx@h", "@h9"}
+	for text, want := range map[string]struct {
+		found string
+		rest  string
+	}{
+		"bob@h2 hi":      {"bob@h2", "hi"},
+		"BOB@H2: hi":     {"bob@h2", "hi"},
+		"bob@h2 (2) hi":  {"bob@h2 (2)", "hi"},
+		"bob@h2\n(2) hi": {"bob@h2", "(2) hi"},
+		"bob hi":         {"bob@h2,Bob@h3,bob@h2 (2)", "hi"},
+		"ÄNNCHEN na":     {"ännchen@h", "na"},
+		"~box@h hi":      {"bo\u200bx@h", "hi"},
+		"bo":             {"", "bo"},
+		"bobby hi":       {"", "bobby hi"},
+		"":               {"", ""},
+		"bob@h3":         {"Bob@h3", ""},
+		"\xff\xfe":       {"", "\xff\xfe"},
+	} {
+		found, rest := mention(text, among)
+		names := ""
+		for i, f := range found {
+			if i > 0 {
+				names += ","
+			}
+			names += string(f)
+		}
+		if names != want.found || rest != want.rest {
+			t.Errorf("mention(%q) = %q, %q; want %q, %q", text, names, rest, want.found, want.rest)
+		}
+	}
+}
+
+func TestListsAreBounded(t *testing.T) {
+	var peers []linklocal.Peer
+	for range 500 {
+		peers = append(peers, linklocal.Peer{Instance: "somebody@somewhere"})
+	}
+	if got := describePeers(peers, 200, false); len(got) > 220 || got[len(got)-9:] != " 490 more" {
+		t.Errorf("list of %d bytes: %s", len(got), got)
+	}
+	if got := joinWords([]string{"aaaa", "bbbb", "cccc"}, 12); got != "aaaa, bbbb and 1 more" {
+		t.Errorf("got %q", got)
+	}
+}
