@@ -43,7 +43,6 @@ type publishConfig struct {
 	Nick  bool `yaml:"nick"`
 	First bool `yaml:"first"`
 	Last  bool `yaml:"last"`
-	JID   bool `yaml:"jid"`
 }
 
 type conciergeConfig struct {
@@ -82,7 +81,7 @@ type logConfig struct {
 func defaults() fileConfig {
 	return fileConfig{
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
-		LAN:       lanConfig{Discover: true, Idle: 5 * time.Minute, Publish: publishConfig{Nick: true}},
+		LAN:       lanConfig{Discover: true, Idle: 10 * time.Minute, Publish: publishConfig{Nick: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,

@@ -102,7 +102,7 @@ func TestExampleStatesTheTrueDefaults(t *testing.T) {
 	ct.setDefaults()
 	defaultTexts(reflect.ValueOf(ct), "contacts[]", values)
 	defaultTexts(reflect.ValueOf(peerRule{}), "peer_contacts[]", values)
-	if values["lan.idle"] != "5m" || values["contacts[].offline"] != "withdraw" || values["limits.body"] != "8192" {
+	if values["lan.idle"] != "10m" || values["contacts[].offline"] != "withdraw" || values["limits.body"] != "8192" {
 		t.Fatalf("the defaults were not found: %v", values)
 	}
 	shown := readExample(t, example(t))

@@ -21,7 +21,10 @@ func helpCommand(args []string, p process) int {
 		topic = args[0]
 	}
 	text, ok := helpText[topic]
-	if !ok || len(args) > 1 {
+	if len(args) > 1 {
+		return usage(p, "help", fmt.Sprintf("what is %q for?", args[1]))
+	}
+	if !ok {
 		fmt.Fprintf(p.stderr, "meshgate help: there is no help about %q%s\nRun meshgate help for the commands.\n", topic, suggestCommand(topic))
 		return exitUsage
 	}

@@ -10,6 +10,9 @@ import (
 	"regexp"
 )
 
+// stdinName stands for a file's name in messages.
+const stdinName = "standard input"
+
 // A config is a file that has been read and checked.
 type config struct {
 	fileConfig
@@ -52,7 +55,7 @@ func load(name string, h host) *config {
 
 func (c *config) read(name string) []byte {
 	if name == "-" {
-		c.file, c.dir = "standard input", "."
+		c.file, c.dir = stdinName, "."
 		return readConfig(c.host.stdin, c.problems)
 	}
 	f, err := os.Open(name)

@@ -33,12 +33,13 @@ type process struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	signals        <-chan os.Signal // SIGINT, SIGTERM: stop, then kill; SIGHUP: check again
+	kill           func(code int)   // os.Exit
 }
 
 func main() {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	os.Exit(realMain(os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Getenv, signals}))
+	os.Exit(realMain(os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Getenv, signals, os.Exit}))
 }
 
 // realMain runs the command line and returns the exit code.

@@ -118,6 +118,7 @@ func deepLine(b []byte) int {
 
 var (
 	yamlError     = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	parserError   = regexp.MustCompile(`^did not find expected (<document start>|node content|key|'-' indicator|',' or)`)
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced`)
 )
 
@@ -125,8 +126,12 @@ var (
 func addSyntax(ps *problems, err error, b []byte) {
 	line, text := 0, err.Error()
 	if m := yamlError.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
 		text = m[2]
+		line, _ = strconv.Atoi(m[1]) // none for the first line
+		// yaml.v3 counts from zero where its parser, and not its scanner, complains.
+		if line == 0 || parserError.MatchString(text) {
+			line++
+		}
 	}
 	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
 		before, _, _ := bytes.Cut(b, []byte("*"+m[1]))
@@ -143,7 +148,8 @@ func syntaxAdvice(text string) string {
 	for _, h := range []struct{ part, advice string }{
 		{"mapping values are not allowed", "is the indentation of this line or the one above wrong, or does a value with a colon need quotes?"},
 		{"could not find expected ':'", `is there a key without a colon, or a quote that is not closed?`},
-		{"did not find expected key", "is it indented as far as its neighbours? Do quotes stand around the whole value?"},
+		{"did not find expected key", "are the keys from here on indented alike? Do quotes stand around the whole value?"},
+		{"did not find expected ',' or", "a bracket is not closed, or a comma is missing"},
 		{"did not find expected '-' indicator", "are the entries of the list indented alike?"},
 		{"found character that cannot start any token", `a value that begins with @, % or a backquote needs quotes`},
 		{"found unexpected end of stream", "a quote or a bracket is not closed"},

@@ -10,8 +10,10 @@ import (
 	"unicode"
 )
 
-// maxProblems caps how many problems of one file are printed.
-const maxProblems = 25
+const (
+	maxProblems = 25   // of one file are printed
+	maxKept     = 1000 // of one file are kept; the rest is counted
+)
 
 // A problem is one thing in the configuration that a person should mend.
 type problem struct {
@@ -26,15 +28,24 @@ type problem struct {
 type problems struct {
 	file string
 	list []problem
+	more int // beyond maxKept
 }
 
 func (p *problems) add(line int, path, format string, args ...any) {
-	p.list = append(p.list, problem{line: line, path: printable(path), text: words(format, args)})
+	p.put(problem{line: line, path: path}, format, args)
 }
 
 func (p *problems) warn(line int, path, format string, args ...any) {
-	p.add(line, path, format, args...)
-	p.list[len(p.list)-1].warning = true
+	p.put(problem{line: line, path: path, warning: true}, format, args)
+}
+
+func (p *problems) put(x problem, format string, args []any) {
+	if len(p.list) >= maxKept {
+		p.more++
+		return
+	}
+	x.path, x.text = printable(x.path), words(format, args)
+	p.list = append(p.list, x)
 }
 
 // words formats a text, with long parts of it clipped: they may be anything
@@ -71,7 +82,7 @@ func (p *problems) faulty(path string) bool {
 
 // errors counts the problems that are no mere warnings.
 func (p *problems) errors() int {
-	n := 0
+	n := p.more
 	for _, x := range p.list {
 		if !x.warning {
 			n++
@@ -91,7 +102,7 @@ func (p *problems) ordered() []problem {
 func (p *problems) write(w io.Writer) {
 	for i, x := range p.ordered() {
 		if i == maxProblems {
-			fmt.Fprintf(w, "%s: and %d more\n", p.file, len(p.list)-i)
+			fmt.Fprintf(w, "%s: and %d more\n", p.file, len(p.list)-i+p.more)
 			return
 		}
 		fmt.Fprintln(w, p.file+x.String())

@@ -1,12 +1,105 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+)
 
 func runCommand(args []string, p process) int {
-	_, code, done := parse("run", args, p)
+	o, code, done := parse("run", args, p)
 	if done {
 		return code
 	}
-	_ = runStages(context.Background(), 0)
-	return exitFailed
+	c := load(o.config, p.host())
+	if c.errors() > 0 {
+		c.write(p.stderr)
+		return exitConfig
+	}
+	log := newLogger(p.stderr, c.Log, o.verbose)
+	c.logProblems(log, slog.LevelWarn)
+	g, err := build(c, p, log)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "%s: %v\n", c.file, err)
+		return exitConfig
+	}
+	return g.runUntilSignal(c, p, log)
+}
+
+// runUntilSignal runs the gateway until it is told to stop, or fails.
+func (g *gateway) runUntilSignal(c *config, p process, log *slog.Logger) int {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	over := make(chan struct{})
+	told := false // by a signal; read once the goroutine is gone
+	var wg sync.WaitGroup
+	wg.Go(func() { told = handleSignals(over, stop, p, log, func() { c.reload(log) }) })
+	log.Info("starting", "version", buildVersion(), "config", c.file, "jid", c.Account.JID, "contacts", len(c.Contacts))
+	err := runStages(ctx, c.Grace, g.stages()...)
+	close(over)
+	wg.Wait()
+	g.watch.logCounters()
+	if err == nil && !told {
+		err = errors.New("a part ended by itself")
+	}
+	if err != nil {
+		log.Error("stopped", "err", err)
+		return exitFailed
+	}
+	log.Info("stopped")
+	return exitOK
+}
+
+// handleSignals stops the gateway at the first signal and kills it at the
+// second, until the gateway is over. It returns whether there was a first.
+func handleSignals(over <-chan struct{}, stop func(), p process, log *slog.Logger, reload func()) (told bool) {
+	for {
+		select {
+		case <-over:
+			return told
+		case s := <-p.signals:
+			switch {
+			case s == syscall.SIGHUP:
+				reload()
+			case told:
+				log.Error("killed by a second signal", "signal", s.String())
+				p.kill(exitFailed)
+			default:
+				log.Info("stopping", "signal", s.String())
+				told = true
+				stop()
+			}
+		}
+	}
+}
+
+// reload reads the configuration again, and says whether the next start will
+// go well.
+func (c *config) reload(log *slog.Logger) {
+	if c.file == stdinName {
+		log.Warn("the configuration came from standard input, there is no file to read again")
+		return
+	}
+	n := load(c.file, c.host)
+	n.logProblems(log, slog.LevelError)
+	if e := n.errors(); e > 0 {
+		log.Error("the configuration is wrong, nothing changes", "file", n.file, "errors", e)
+		return
+	}
+	log.Info("the configuration is good, restart meshgate to apply it", "file", n.file)
+}
+
+// logProblems logs each problem of the configuration: errors at the level
+// given, warnings as such.
+func (c *config) logProblems(log *slog.Logger, errorLevel slog.Level) {
+	for _, x := range c.ordered() {
+		l := errorLevel
+		if x.warning {
+			l = slog.LevelWarn
+		}
+		log.Log(context.Background(), l, "configuration", "file", c.file, "line", x.line, "key", x.path, "problem", x.text)
+	}
 }

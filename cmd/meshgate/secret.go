@@ -29,6 +29,14 @@ func (c *config) secretKeys() []string {
 	return given
 }
 
+// secretPath is the key that gives the password.
+func (c *config) secretPath() string {
+	if given := c.secretKeys(); len(given) > 0 {
+		return "account." + given[0]
+	}
+	return "account"
+}
+
 // checkSecret says whether the password can be had. One that the environment
 // gives need not be there yet.
 func (c *config) checkSecret() {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"unicode"
+
+	"meshgate/bridge"
+)
+
+// newLogger returns the log that the configuration asks for.
+func newLogger(w io.Writer, cfg logConfig, verbose bool) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: level(cfg.Level)}
+	if verbose {
+		opt.Level = slog.LevelDebug
+	}
+	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, opt))
+	}
+	return slog.New(slog.NewJSONHandler(w, opt))
+}
+
+func level(name string) slog.Level {
+	switch name {
+	case "debug":
+		return slog.LevelDebug
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+}
+
+// counters turns a part's Stats into attributes: every number and switch in
+// it, and of a ledger the outcomes that occurred.
+func counters(stats any) []any {
+	var attrs []any
+	v := reflect.ValueOf(stats)
+	for i := range v.NumField() {
+		name := attrName(v.Type().Field(i).Name)
+		switch f := v.Field(i).Interface().(type) {
+		case bridge.Ledger:
+			attrs = append(attrs, ledger(name, f))
+		case int, int64, uint32, uint64, bool:
+			attrs = append(attrs, slog.Any(name, f))
+		}
+	}
+	return attrs
+}
+
+func ledger(name string, l bridge.Ledger) slog.Attr {
+	attrs := []any{slog.Uint64("entered", l.Entered), slog.Uint64("pending", l.Pending)}
+	for _, o := range bridge.Outcomes() {
+		if n := l.Ended[o]; n > 0 {
+			attrs = append(attrs, slog.Uint64(o.String(), n))
+		}
+	}
+	return slog.Group(name, attrs...)
+}
+
+// attrName writes PacketsIn as packets_in, and FromLAN as from_lan.
+func attrName(field string) string {
+	var b strings.Builder
+	lower := false
+	for _, r := range field {
+		if unicode.IsUpper(r) && lower {
+			b.WriteByte('_')
+		}
+		lower = unicode.IsLower(r)
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}

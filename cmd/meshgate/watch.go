@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+const (
+	// lanPatience is how long the start may wait for the LAN: an interface may
+	// come hours later, and the service manager is told ready before that.
+	lanPatience = 20 * time.Second
+	// countersEvery is how often the counters are logged.
+	countersEvery = time.Hour
+	// pingPatience is how long the hub may take before it counts as hanging.
+	pingPatience = 10 * time.Second
+)
+
+// A hub takes the events of both sides.
+type hub interface {
+	linklocal.Handler
+	xmppc2s.Handler
+}
+
+// A notifier is the service manager; sdnotify.Notifier has it.
+type notifier interface {
+	Ready()
+	Stopping()
+	Alive()
+	Status(line string)
+	Interval() time.Duration // at which Alive is to be called; 0: never
+}
+
+// A watch stands in front of the hub, hands everything on, and tells the
+// service manager and the log how the gateway is doing. Its handlers may be
+// called from any goroutine.
+type watch struct {
+	hub
+	log     *slog.Logger
+	notify  notifier
+	parts   []part
+	present chan struct{} // closed once a name of ours is on the LAN
+	once    sync.Once
+
+	stopping atomic.Bool
+
+	mu          sync.Mutex
+	lan, server string // for the status line
+}
+
+// A part is something that counts.
+type part struct {
+	name  string
+	stats func() any
+}
+
+func newWatch(h hub, n notifier, log *slog.Logger, parts ...part) *watch {
+	return &watch{
+		hub: h, notify: n, log: log, parts: parts, present: make(chan struct{}),
+		lan: "LAN: not there yet", server: "server: connecting",
+	}
+}
+
+func (w *watch) HandleLAN(ctx context.Context, ev linklocal.Event) {
+	if ev, ok := ev.(linklocal.ContactPublished); ok {
+		w.once.Do(func() {
+			w.setStatus(&w.lan, "LAN: present as "+string(ev.Instance)+" and others")
+			close(w.present)
+		})
+	}
+	w.hub.HandleLAN(ctx, ev)
+}
+
+func (w *watch) HandleServer(ctx context.Context, ev xmppc2s.Event) {
+	switch ev := ev.(type) {
+	case xmppc2s.Online:
+		w.setStatus(&w.server, "server: online as "+ev.JID.String())
+	case xmppc2s.Offline:
+		w.setStatus(&w.server, fmt.Sprintf("server: offline, %v", ev.Err))
+	case xmppc2s.Undelivered:
+		if w.stopping.Load() { // the hub is gone, and so is the LAN: nobody else can be told
+			w.log.Warn("given up at the stop", "to", ev.Stanza.Attr("to"), "id", ev.Stanza.Attr("id"), "err", ev.Err)
+		}
+	}
+	w.hub.HandleServer(ctx, ev)
+}
+
+// setStatus changes one half of the status line.
+func (w *watch) setStatus(half *string, text string) {
+	w.mu.Lock()
+	*half = text
+	line := w.lan + "; " + w.server
+	w.mu.Unlock()
+	w.notify.Status(line)
+}
+
+// Run keeps the service manager informed until ctx ends, and logs the counters
+// from time to time.
+func (w *watch) Run(ctx context.Context) error {
+	late := time.NewTimer(lanPatience)
+	defer late.Stop()
+	hourly := time.NewTicker(countersEvery)
+	defer hourly.Stop()
+	var alive <-chan time.Time
+	if d := w.notify.Interval(); d > 0 {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		alive = t.C
+	}
+	present := w.present
+	for {
+		select {
+		case <-present:
+			present = nil
+			if late.Stop() {
+				w.log.Info("ready")
+				w.notify.Ready()
+			}
+		case <-late.C:
+			w.log.Warn("ready, but not on the LAN yet: is the interface up?")
+			w.notify.Ready()
+		case <-alive:
+			w.ping(ctx)
+		case <-hourly.C:
+			w.logCounters()
+		case <-ctx.Done():
+			w.stopping.Store(true)
+			w.notify.Stopping()
+			return nil
+		}
+	}
+}
+
+// ping tells the service manager that we are alive, if the hub's loop is: it
+// hands the hub an event that changes nothing, which the hub takes only when
+// it has done with what came before.
+func (w *watch) ping(ctx context.Context) {
+	pctx, cancel := context.WithTimeout(ctx, pingPatience)
+	defer cancel()
+	w.hub.HandleLAN(pctx, linklocal.PeerVanished{})
+	if pctx.Err() == nil {
+		w.notify.Alive()
+	} else if ctx.Err() == nil {
+		w.log.Error("the hub does not answer")
+	}
+}
+
+// logCounters writes one line for each part.
+func (w *watch) logCounters() {
+	for _, p := range w.parts {
+		w.log.With("part", p.name).Info("counters", counters(p.stats())...)
+	}
+}

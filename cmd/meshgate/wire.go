@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/bridge"
+	"meshgate/internal/sdnotify"
+	"meshgate/linklocal"
+	"meshgate/linklocal/mdns"
+	"meshgate/xmppc2s"
+)
+
+// presenceType is what we browse for. XEP-0174 §3 (DNS Records)
+const presenceType = "_presence._tcp"
+
+// A gateway is all parts of the program, built and not yet running.
+type gateway struct {
+	server *xmppc2s.Client
+	hub    *bridge.Hub
+	dns    *mdns.Conn
+	lan    *linklocal.Service
+	watch  *watch
+}
+
+// build makes the parts, bottom-up. An error is the configuration's fault.
+func build(c *config, p process, log *slog.Logger) (*gateway, error) {
+	password, err := c.secret()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.secretPath(), err)
+	}
+	server, err := c.serverConfig(password)
+	if err != nil {
+		return nil, err
+	}
+	hub, err := c.hubConfig()
+	if err != nil {
+		return nil, err
+	}
+	named := func(part string) *slog.Logger { return log.With("part", part) }
+	server.Log, hub.Log = named("server"), named("hub")
+	notify, err := sdnotify.New(p.getenv, os.Getpid())
+	if err != nil {
+		log.Warn("the service manager will hear nothing of us", "err", err)
+	}
+
+	g := &gateway{}
+	g.server = xmppc2s.New(server)
+	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
+	g.lan = linklocal.New(c.lanConfig(named("linklocal")), g.dns)
+	g.hub = bridge.New(hub, g.lan, g.server)
+	g.watch = newWatch(g.hub, notify, log,
+		part{"server", func() any { return g.server.Stats() }},
+		part{"hub", func() any { return g.hub.Stats() }},
+		part{"mdns", func() any { return g.dns.Stats() }},
+		part{"linklocal", func() any { return g.lan.Stats() }})
+	return g, nil
+}
+
+// stages are the parts in the order in which they start. They stop in
+// reverse: linklocal closes its streams and unregisters, mdns says the
+// goodbyes, the hub takes what still stands at its door, and the server
+// session sends that before it leaves.
+func (g *gateway) stages() []stage {
+	return []stage{
+		{"server", func(ctx context.Context) error { return g.server.Run(ctx, g.watch) }},
+		{"hub", g.hub.Run},
+		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, g.lan) }},
+		{"linklocal", func(ctx context.Context) error { return g.lan.Run(ctx, g.watch) }},
+		{"watch", g.watch.Run},
+	}
+}
+
+func (c *config) serverConfig(password string) (xmppc2s.Config, error) {
+	own, err := parseAddress(c.Account.JID)
+	if err != nil {
+		return xmppc2s.Config{}, fmt.Errorf("account.jid: %w", err)
+	}
+	cfg := xmppc2s.Config{
+		JID:            own,
+		Password:       password,
+		DirectTLS:      c.Account.TLS == "direct",
+		AllowPlainAuth: c.Account.AllowPlain,
+		InsecureNoTLS:  c.Account.TLS == "none",
+		CloseOnStop:    c.Account.OnStop == "logout",
+		Version:        buildVersion(),
+	}
+	if c.Account.Server != "" {
+		if cfg.Host, cfg.Port, err = parseServer(c.Account.Server); err != nil {
+			return cfg, fmt.Errorf("account.server: %w", err)
+		}
+	}
+	if cfg.RootCAs, err = c.rootCAs(); err != nil {
+		return cfg, fmt.Errorf("account.ca_file: %w", err)
+	}
+	for _, p := range c.Account.Pins {
+		pin, err := parsePin(p)
+		if err != nil {
+			return cfg, fmt.Errorf("account.pins: %w", err)
+		}
+		cfg.Pins = append(cfg.Pins, pin[:])
+	}
+	for _, ct := range c.Contacts {
+		j, err := parseAddress(ct.JID)
+		if err != nil {
+			return cfg, fmt.Errorf("contacts: %w", err)
+		}
+		cfg.Contacts = append(cfg.Contacts, j)
+	}
+	return cfg, nil
+}
+
+func (c *config) hubConfig() (bridge.Config, error) {
+	cfg := bridge.Config{
+		Concierge: c.Concierge.Name,
+		Peers:     c.Peers,
+		Limits: bridge.Limits{
+			PeerRate:    bridge.Rate{PerMinute: c.Limits.PeerPerMinute, Burst: c.Limits.PeerBurst},
+			ContactRate: bridge.Rate{PerMinute: c.Limits.ContactPerMinute, Burst: c.Limits.ContactBurst},
+			BodyBytes:   c.Limits.Body,
+			Peers:       c.Limits.Peers,
+		},
+	}
+	for _, ct := range c.Contacts {
+		j, err := parseAddress(ct.JID)
+		if err != nil {
+			return cfg, fmt.Errorf("contacts: %w", err)
+		}
+		offline := bridge.Withdraw
+		if ct.Offline == "show" {
+			offline = bridge.ShowOffline
+		}
+		cfg.Contacts = append(cfg.Contacts, bridge.Contact{
+			JID: j, User: ct.Name, Nick: ct.Nick, First: ct.First, Last: ct.Last, Offline: offline,
+		})
+	}
+	for _, r := range c.PeerRules {
+		rule := bridge.PeerRule{Peer: r.Peer}
+		for _, s := range r.Contacts {
+			j, err := jid.Parse(s)
+			if err != nil {
+				return cfg, fmt.Errorf("peer_contacts: %w", err)
+			}
+			rule.Contacts = append(rule.Contacts, j)
+		}
+		cfg.PeerContacts = append(cfg.PeerContacts, rule)
+	}
+	return cfg, cfg.Validate()
+}
+
+// hostLabel is the name under .local that our records point to. If the
+// configuration names a machine it is that; the name of this computer itself
+// belongs to its own mDNS responder, if there is one, and is left alone.
+func (c *config) hostLabel() string {
+	if c.LAN.Machine != "" {
+		return c.LAN.Machine
+	}
+	return "meshgate-" + c.machine()
+}
+
+func (c *config) mdnsConfig(log *slog.Logger) mdns.ConnConfig {
+	return mdns.ConnConfig{
+		Interface: c.LAN.Interface,
+		Host:      c.hostLabel(),
+		Browse:    []string{presenceType},
+		Limits:    mdns.Limits{Instances: c.Limits.Peers},
+		Log:       log,
+	}
+}
+
+func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
+	p := c.LAN.Publish
+	return linklocal.Config{
+		Machine:  c.machine(),
+		Publish:  linklocal.PublishKeys{Nick: p.Nick, First: p.First, Last: p.Last},
+		Discover: c.LAN.Discover,
+		Idle:     c.LAN.Idle,
+		MaxPeers: c.Limits.Peers,
+		Log:      log,
+	}
+}
