@@ -14,8 +14,8 @@
 //	bob.AwaitIM("alice@h1", "hello")
 //
 // Everything in it reports a failure through the [TB] it was made with, so
-// its methods return no errors and must be called from the goroutine of the
-// test. Nothing waits by sleeping: a wait ends with the line, the connection or
+// its methods return no errors and must be called from the goroutine of that
+// test: a subtest that wants a failure of its own makes a lab of its own. Nothing waits by sleeping: a wait ends with the line, the connection or
 // the exit it waits for, or fails after [Patience].
 //
 // A host is its own network, UTS, mount and process namespace and has no

@@ -242,7 +242,11 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range ends {
-		if n, err := unix.Poll(ends[i:i+1], int(Patience.Milliseconds())); n != 1 {
+		n, err := unix.Poll(ends[i:i+1], int(Patience.Milliseconds()))
+		for err == unix.EINTR { // by a signal of the Go runtime
+			n, err = unix.Poll(ends[i:i+1], int(Patience.Milliseconds()))
+		}
+		if n != 1 {
 			t.Errorf("process %d is left, %v", pids[i], err)
 		}
 	}
