@@ -79,7 +79,7 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	c.gone = gone
 	l.conns[c] = struct{}{}
 	l.count.streams.Store(int64(len(l.conns)))
-	l.spawn(func(ctx context.Context) { l.read(ctx, turn, c) })
+	l.linger(func(ctx context.Context) { l.read(ctx, turn, c) })
 	l.spawn(func(context.Context) { l.write(c) })
 	l.carry(now, c)
 }
@@ -100,14 +100,19 @@ func (l *loop) read(ctx, turn context.Context, c *conn) {
 		if !l.call(func(now time.Time) { l.readBytes(now, c, buf[:n]) }) {
 			return
 		}
+		var d delivery
 		select {
-		case d := <-c.deliveries:
-			l.deliver(ctx, d)
-			if wait(turn, bytes, n) != nil || wait(turn, stanzas, d.stanzas) != nil {
-				continue // the connection is closed: Read will say so
+		case d = <-c.deliveries:
+		case <-l.quit:
+			select {
+			case d = <-c.deliveries: // the last one
+			default:
+				return
 			}
-		case <-ctx.Done():
-			return
+		}
+		l.deliver(ctx, d)
+		if wait(turn, bytes, n) != nil || wait(turn, stanzas, d.stanzas) != nil {
+			continue // the connection is closed: Read will say so
 		}
 	}
 }
@@ -116,8 +121,7 @@ func (l *loop) deliver(ctx context.Context, d delivery) {
 	if d.after != nil {
 		select {
 		case <-d.after:
-		case <-ctx.Done():
-			return
+		case <-l.quit: // no news any more
 		}
 	}
 	for _, ev := range d.received {
@@ -326,6 +330,9 @@ func (c *conn) controlBytes() (n int) {
 func (l *loop) kill(c *conn) {
 	if !c.dead {
 		c.dead = true
+		if c.slow {
+			l.count.slowStop.Add(1)
+		}
 		c.tcp.Close()
 		c.gone()
 	}

@@ -32,7 +32,10 @@ type loop struct {
 	quit  chan struct{}            // closed: the loop takes no calls any more
 	// spawn starts a goroutine that run waits for. Its context ends when the
 	// loop has ended, or when cancel is called.
-	spawn  func(f func(ctx context.Context)) (cancel func())
+	spawn func(f func(ctx context.Context)) (cancel func())
+	// linger is spawn for readers: the context lasts Config.CloseTimeout
+	// longer, so that what the peers have said is still delivered.
+	linger func(f func(ctx context.Context)) (cancel func())
 	stopAt time.Time // not zero: stopping, and over by then
 }
 
@@ -61,16 +64,17 @@ func newLoop(s *Service, h Handler) *loop {
 
 func (l *loop) run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	// What the peers said before we end is still delivered after ctx has ended.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	defer close(l.quit)
-	l.spawn = func(f func(context.Context)) func() {
-		ctx, cancel := context.WithCancel(life)
-		wg.Go(func() { defer cancel(); f(ctx) })
-		return cancel
+	spawner := func(ctx context.Context) func(func(context.Context)) func() {
+		return func(f func(context.Context)) func() {
+			ctx, cancel := context.WithCancel(ctx)
+			wg.Go(func() { defer cancel(); f(ctx) })
+			return cancel
+		}
 	}
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	deliveries, endDeliveries := context.WithCancel(context.WithoutCancel(ctx))
+	l.spawn, l.linger = spawner(work), spawner(deliveries)
+
 	l.spawn(l.courier)
 	if l.cfg.Discover {
 		stop := l.spawn(l.discover)
@@ -78,6 +82,11 @@ func (l *loop) run(ctx context.Context) error {
 	}
 	l.serve(ctx.Done())
 	l.finishAll()
+	close(l.quit)
+	endWork()
+	defer time.AfterFunc(l.cfg.CloseTimeout, endDeliveries).Stop()
+	wg.Wait()
+	endDeliveries()
 	return nil
 }
 

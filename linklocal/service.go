@@ -66,8 +66,9 @@ func New(cfg Config, dns DNS) *Service {
 }
 
 // Run is present on the mesh until ctx ends: then it withdraws the contacts,
-// ends the streams, waits for the peers to do so too, at most
-// Config.CloseTimeout, and returns nil. It must be called once.
+// ends the streams, waits for the peers to do so too and for h to take what
+// they said, each at most Config.CloseTimeout, and returns nil. It must be
+// called once.
 //
 // All calls of h come from goroutines that Run owns. The goodbyes are sent by
 // the mDNS responder, which has to end later.
