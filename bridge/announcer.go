@@ -11,16 +11,18 @@ type announcer struct {
 	next    time.Time // when to call update again; zero: never
 }
 
-// update returns the command that tells the status, if one is due.
-func (a *announcer) update(now time.Time, status string) action {
-	a.next = time.Time{}
-	if status == a.told {
-		return nil
-	}
+// update notes that the status may have changed, and returns the command that
+// tells it, if one is due. The status is made no more often than it could be told.
+func (a *announcer) update(now time.Time, status func() string) action {
 	if now.Before(a.notTill) {
 		a.next = a.notTill
 		return nil
 	}
-	a.told, a.notTill = status, now.Add(a.damp)
-	return setPresence{"", status}
+	a.next, a.notTill = time.Time{}, now.Add(a.damp)
+	s := status()
+	if s == a.told {
+		return nil
+	}
+	a.told = s
+	return setPresence{"", s}
 }

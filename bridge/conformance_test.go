@@ -138,6 +138,40 @@ func TestIJ05RatesArePerPeer(t *testing.T) {
 	}
 }
 
+func TestIJ05RatesArePerContact(t *testing.T) {
+	cfg := office()
+	cfg.Limits.ContactRate = Rate{PerMinute: 60, Burst: 5}
+	r := newRig(t, cfg)
+	r.online(false)
+	r.peer("bob@h2", linklocal.Presence{})
+	for i, from := range []string{"alice/a", "alice/b", "alice/a", "alice/b", "alice/a", "alice/b", "alice/c", "boss/x"} {
+		user, res, _ := strings.Cut(from, "/")
+		r.fromNet(fmt.Sprintf(`<message from='%s@example.org/%s' id='%d'><body>@bob hi</body></message>`, user, res, i))
+	}
+	if l := r.e.stats().FromNetwork; l.Pending != 6 || l.Ended[RefusedRate] != 2 {
+		t.Errorf("ledger %+v, want 6 pending and 2 refused", l)
+	}
+	for _, st := range r.sent() {
+		if err := stanza.ParseError(st); err.Condition != stanza.PolicyViolation || err.Type != "wait" {
+			t.Errorf("answer %s", st)
+		}
+	}
+}
+
+// A peer that calls itself by a contact's address does not use up the
+// contact's rights.
+func TestAPeerCannotSpendAContactsRemarks(t *testing.T) {
+	r := ready(t)
+	for range 50 {
+		r.fromLAN(conciergeID, "alice@example.org", `<message><body>hi</body></message>`)
+	}
+	r.actions = nil
+	r.fromNet(`<message from='alice@example.org/phone' id='1'><body>@who</body></message>`)
+	if out := r.sent(); len(out) != 1 || out[0].Attr("type") == "error" {
+		t.Errorf("alice got %v", out)
+	}
+}
+
 // IJ-06: nobody but contacts reaches the mesh, and gets the error of an
 // address that has nobody.
 func TestIJ06OnlyContactsReachTheMesh(t *testing.T) {

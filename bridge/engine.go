@@ -69,8 +69,9 @@ type engine struct {
 	fromLAN, fromNetwork Ledger
 	payloadsDropped      uint64
 
-	changed bool // presence of either side has to be looked at
-	out     []action
+	changed      bool // the contacts' presence, or the session, has to be looked at
+	peersChanged bool // the peers' presence has
+	out          []action
 }
 
 // A sentMessage is a peer's message that the server session has taken.
@@ -115,7 +116,7 @@ func newEngine(now time.Time, cfg Config) *engine {
 		contactRate: newLimiter(cfg.Limits.ContactRate, senders),
 		remarks:     newLimiter(remarkRate, 2*senders),
 		states:      newLimiter(stateRate, 2*senders),
-		changed:     true,
+		changed:     true, peersChanged: true,
 	}
 	e.settle(now)
 	return e
@@ -126,17 +127,17 @@ func (e *engine) handleLAN(now time.Time, ev linklocal.Event) {
 	switch ev := ev.(type) {
 	case linklocal.PeerAppeared:
 		e.peers.put(ev.Peer)
-		e.changed = true
+		e.peersChanged = true
 	case linklocal.PeerChanged:
 		e.peers.put(ev.Peer)
-		e.changed = true
+		e.peersChanged = true
 	case linklocal.PeerVanished:
 		e.peers.drop(ev.Instance)
-		e.changed = true
+		e.peersChanged = true
 	case linklocal.ContactPublished:
 		e.peers.claim(ev.ID, ev.Instance)
 		e.releaseHeld(ev.ID)
-		e.changed = true
+		e.peersChanged = true
 	case linklocal.Received:
 		e.received(now, ev)
 	}
@@ -168,7 +169,7 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 // handleTimeout notes that time has passed. Early or late is harmless.
 func (e *engine) handleTimeout(now time.Time) {
 	e.expireHeld(now)
-	e.changed = true
+	e.changed, e.peersChanged = true, !now.Before(e.announcer.next)
 	e.settle(now)
 }
 
@@ -191,19 +192,26 @@ func (e *engine) emit(a action) { e.out = append(e.out, a) }
 
 // settle brings both sides' view of the other up to date.
 func (e *engine) settle(now time.Time) {
-	if !e.changed {
-		return
-	}
-	e.changed = false
-	for _, a := range e.mirrors.reconcile(now) {
-		if w, ok := a.(withdraw); ok {
-			e.peers.release(w.id)
+	if e.changed {
+		e.changed = false
+		for _, a := range e.mirrors.reconcile(now) {
+			if w, ok := a.(withdraw); ok {
+				e.peers.release(w.id)
+			}
+			e.emit(a)
 		}
-		e.emit(a)
 	}
-	if a := e.announcer.update(now, "LAN: "+describePeers(e.peers.list(e.policy.public), maxMsg, false)); a != nil {
-		e.emit(a)
+	if e.peersChanged {
+		e.peersChanged = false
+		if a := e.announcer.update(now, e.summary); a != nil {
+			e.emit(a)
+		}
 	}
+}
+
+// summary is the gateway's own status: who is on the LAN, as all may know it.
+func (e *engine) summary() string {
+	return "LAN: " + describePeers(e.peers.list(e.policy.public), maxMsg, false)
 }
 
 // newID makes an id that nobody can guess or has used before.

@@ -12,7 +12,7 @@ import (
 // on the mesh: probing for a name takes a second, a conflict some more.
 const heldFor = 15 * time.Second
 
-var errNoMirror = errors.New("the gateway could not show you on the LAN")
+var errNoMirror = errors.New("bridge: the contact has no presence name on the mesh")
 
 // A heldStanza waits for its contact's mirror to have a presence name.
 type heldStanza struct {
@@ -77,5 +77,5 @@ func (e *engine) tellAbout(c *contact, to linklocal.Instance, text string) {
 
 // refusalOf is the error for a message that did not reach its peer.
 func refusalOf(peer linklocal.Instance, err error) *stanza.Error {
-	return &stanza.Error{Type: "wait", Condition: stanza.RecipientUnavailable, Text: wordsNotReached(peer, reason(err))}
+	return &stanza.Error{Type: "wait", Condition: stanza.RecipientUnavailable, Text: wordsNotReached(peer, reasonLAN(err))}
 }

@@ -121,6 +121,9 @@ func (h *Hub) drain(e *engine) {
 
 func (h *Hub) takeResults(e *engine) {
 	for _, r := range h.results.Take() {
+		if r.err != nil {
+			h.cfg.Log.Info("message did not reach its peer", "err", r.err)
+		}
 		e.handleSent(time.Now(), r.token, r.err)
 	}
 }

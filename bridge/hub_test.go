@@ -96,6 +96,12 @@ func (f *fakeServer) Send(st *stanza.Element) error {
 	return nil
 }
 
+func (f *fakeServer) setRefuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = err
+}
+
 func (f *fakeServer) SetPresence(_, status string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -193,10 +199,10 @@ func TestWhatTheOutboxDoesNotTakeIsToldToItsSender(t *testing.T) {
 		r := runHub(t, office())
 		defer r.stop()
 		r.begin()
-		r.srv.refuse = errors.New("the outbox is full")
+		r.srv.setRefuse(xmppc2s.ErrQueueFull)
 		r.fromLAN("hi")
 		synctest.Wait()
-		if got := r.lan.bodies(); len(got) != 1 || !strings.Contains(got[0], "not delivered: “hi” (the outbox is full)") {
+		if got := r.lan.bodies(); len(got) != 1 || !strings.Contains(got[0], "not delivered: “hi” (too much is waiting for the server)") {
 			t.Errorf("the LAN got %q", got)
 		}
 		if l := r.hub.Stats().FromLAN; l.Ended[Bounced] != 1 || l.Ended[Accepted] != 0 || l.Entered != 1 {

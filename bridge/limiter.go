@@ -1,6 +1,10 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"meshgate/linklocal"
+)
 
 // A limiter is a set of token buckets, one for each key.
 type limiter struct {
@@ -17,6 +21,11 @@ type bucket struct {
 func newLimiter(rate Rate, limit int) *limiter {
 	return &limiter{rate: rate, limit: limit, m: make(map[string]bucket)}
 }
+
+// peerKey and contactKey keep the two apart: a peer may call itself by a
+// contact's address.
+func peerKey(i linklocal.Instance) string { return "peer " + i.Key() }
+func contactKey(bare string) string       { return "contact " + bare }
 
 // allow takes a token of key, if there is one.
 func (l *limiter) allow(now time.Time, key string) bool {

@@ -49,8 +49,9 @@ func newMirrors(cfg Config) *mirrors {
 // up notes a session. After a fresh bind no presence is known any more, but
 // what the mirrors show stands until it has had time to come.
 func (m *mirrors) up(now time.Time, resumed bool) {
+	known := resumed && m.seen // a session that was resumed after our own restart tells us nothing
 	m.seen, m.online = true, true
-	if resumed {
+	if known {
 		return
 	}
 	m.settling = now.Add(m.cfg.Timing.Settle)

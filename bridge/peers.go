@@ -1,8 +1,8 @@
 package bridge
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -68,14 +68,11 @@ func (p *peers) isOwn(i linklocal.Instance) bool {
 // list are the peers that pass, in order of their names.
 func (p *peers) list(pass func(linklocal.Instance) bool) []linklocal.Peer {
 	var out []linklocal.Peer
-	for _, peer := range p.m {
-		if pass(peer.Instance) {
+	for _, key := range slices.Sorted(maps.Keys(p.m)) {
+		if peer := p.m[key]; pass(peer.Instance) {
 			out = append(out, peer)
 		}
 	}
-	slices.SortFunc(out, func(a, b linklocal.Peer) int {
-		return cmp.Compare(a.Instance.Key(), b.Instance.Key())
-	})
 	return out
 }
 

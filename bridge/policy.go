@@ -35,8 +35,9 @@ func newPolicy(cfg Config) policy {
 
 // admits reports whether the peer may use the gateway at all.
 func (p policy) admits(peer linklocal.Instance) bool {
+	key := peer.Key()
 	for _, pattern := range p.peers {
-		if matches(pattern, peer.Key()) {
+		if matches(pattern, key) {
 			return true
 		}
 	}

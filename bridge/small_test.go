@@ -1,10 +1,14 @@
 package bridge
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"meshgate/internal/stanza"
 	"meshgate/linklocal"
+	"meshgate/xmppc2s"
 )
 
 func TestLimiterGivesBurstAndRate(t *testing.T) {
@@ -97,6 +101,31 @@ func TestMentionTakesTheLongestName(t *testing.T) {
 		}
 		if names != want.found || rest != want.rest {
 			t.Errorf("mention(%q) = %q, %q; want %q, %q", text, names, rest, want.found, want.rest)
+		}
+	}
+}
+
+func TestReasonsAreForPeople(t *testing.T) {
+	for err, want := range map[error]string{
+		nil:                  "",
+		xmppc2s.ErrQueueFull: "too much is waiting for the server",
+		errors.New("dial tcp 192.0.2.1: refused"):                              "the server did not take it",
+		&stanza.Error{Condition: "recipient-unavailable"}:                      "recipient unavailable",
+		&stanza.Error{Condition: "gone", Text: "moved\u202e\n[meshgate] away"}: "moved [meshgate] away",
+	} {
+		if got := reason(err); got != want {
+			t.Errorf("reason(%v) = %q, want %q", err, got, want)
+		}
+	}
+	for err, want := range map[error]string{
+		fmt.Errorf("%w: 192.0.2.1:5298", linklocal.ErrUnreachable): "no connection",
+		fmt.Errorf("%w: bob@h2", linklocal.ErrNoPeer):              "gone",
+		linklocal.ErrSlow: "its program does not read",
+		errors.New("dial tcp 192.0.2.1:5298: connection refused"): "no connection",
+		errNoMirror: "the gateway could not show you there",
+	} {
+		if got := reasonLAN(err); got != want {
+			t.Errorf("reasonLAN(%v) = %q, want %q", err, got, want)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (e *engine) takeWords(now time.Time, m xmppc2s.Message, ct *contact, c rewr
 		// The server stored it although it had been delivered: the session broke
 		// before our acknowledgement arrived.
 		return Duplicate, true
-	case !e.contactRate.allow(now, ct.bare):
+	case !e.contactRate.allow(now, contactKey(ct.bare)):
 		return e.refuse(m.Stanza, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast), true
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
 		text := wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes)
@@ -170,7 +170,7 @@ func (e *engine) stateToLAN(now time.Time, ct *contact, c rewrite.Content) Outco
 	if k == nil {
 		k = e.talks.last(now, ct)
 	}
-	if k == nil || !e.reachable(k.peer, ct) || !k.toLAN.due(now, c.State) || !e.states.allow(now, ct.bare) {
+	if k == nil || !e.reachable(k.peer, ct) || !k.toLAN.due(now, c.State) || !e.states.allow(now, contactKey(ct.bare)) {
 		return Ignored
 	}
 	e.emit(toLAN{from: ct.mirror.id, to: k.peer, stanza: rewrite.StateToLAN(c.State), open: true})

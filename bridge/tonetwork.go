@@ -1,12 +1,9 @@
 package bridge
 
 import (
-	"errors"
-	"strings"
 	"time"
 
 	"meshgate/bridge/rewrite"
-	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 )
 
@@ -41,7 +38,7 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received) Outcome {
 		return Ignored
 	}
 	switch {
-	case !e.peerRate.allow(now, r.From.Key()):
+	case !e.peerRate.allow(now, peerKey(r.From)):
 		return e.reject(now, r, c, RefusedRate, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
 		return e.reject(now, r, c, RefusedLength, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))
@@ -56,7 +53,7 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received) Outcome {
 // reject tells the peer why its words are not passed on, unless it was told
 // so only just now.
 func (e *engine) reject(now time.Time, r linklocal.Received, c rewrite.Content, o Outcome, text string) Outcome {
-	if c.Kind == rewrite.Words && e.remarks.allow(now, r.From.Key()) {
+	if c.Kind == rewrite.Words && e.remarks.allow(now, peerKey(r.From)) {
 		e.tell(r.To, r.From, text)
 	}
 	return o
@@ -81,7 +78,7 @@ func (e *engine) stateToNetwork(now time.Time, r linklocal.Received, to *contact
 		return Ignored
 	}
 	k := e.talks.with(now, to, r.From)
-	if k == nil || !k.toNetwork.due(now, state) || !e.states.allow(now, r.From.Key()) {
+	if k == nil || !k.toNetwork.due(now, state) || !e.states.allow(now, peerKey(r.From)) {
 		return Ignored
 	}
 	e.emit(toServer{rewrite.StateToNetwork(state, rewrite.Envelope{To: to.bare, Thread: k.thread})})
@@ -99,18 +96,4 @@ func (e *engine) undelivered(now time.Time, id string, err error) bool {
 	e.fromLAN.bounce()
 	e.tellAbout(m.contact, m.peer, wordsUndelivered(m.excerpt, reason(err)))
 	return true
-}
-
-// reason is an error in words for a person.
-func reason(err error) string {
-	var st *stanza.Error
-	switch {
-	case err == nil:
-		return ""
-	case !errors.As(err, &st):
-		return rewrite.Line(err.Error(), maxReason)
-	case st.Text != "":
-		return rewrite.Line(st.Text, maxReason)
-	}
-	return strings.ReplaceAll(rewrite.Line(string(st.Condition), maxReason), "-", " ")
 }

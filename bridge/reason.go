@@ -1,0 +1,49 @@
+package bridge
+
+import (
+	"errors"
+	"strings"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+// reason says in words why a peer's message did not get through.
+func reason(err error) string {
+	var st *stanza.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, xmppc2s.ErrQueueFull):
+		return "too much is waiting for the server"
+	case errors.Is(err, xmppc2s.ErrStopped):
+		return "the gateway is stopping"
+	case !errors.As(err, &st):
+		return "the server did not take it"
+	case st.Text != "":
+		return rewrite.Line(st.Text, maxReason)
+	}
+	return strings.ReplaceAll(rewrite.Line(string(st.Condition), maxReason), "-", " ")
+}
+
+// reasonLAN says in words why a contact's message did not reach a peer. It
+// never tells the network addresses of the LAN, which errors hold.
+func reasonLAN(err error) string {
+	switch {
+	case errors.Is(err, linklocal.ErrNoPeer):
+		return "gone"
+	case errors.Is(err, linklocal.ErrNoContact), errors.Is(err, errNoMirror):
+		return "the gateway could not show you there"
+	case errors.Is(err, linklocal.ErrSlow):
+		return "its program does not read"
+	case errors.Is(err, linklocal.ErrTooLarge):
+		return "the message is too large"
+	case errors.Is(err, linklocal.ErrQueueFull):
+		return "too much is waiting for it"
+	case errors.Is(err, linklocal.ErrStopped):
+		return "the gateway is stopping"
+	}
+	return "no connection"
+}
