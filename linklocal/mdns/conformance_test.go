@@ -703,3 +703,23 @@ func TestSharedDataOfSeveralAnnouncers(t *testing.T) {
 	l.run(5 * time.Second)
 	c.wantSeen("both have left")
 }
+
+// TestNothingIsDueAfterAShutdown: a deadline left over would make the loop spin.
+func TestNothingIsDueAfterAShutdown(t *testing.T) {
+	r := publishing(t, service("a"))
+	r.receive(answerWith(foreign("bob@h", "h", 1)...))
+	r.e.Resolve(r.now, "bob@h", testType)
+	r.e.Shutdown(r.now)
+	for range 100 {
+		at := r.e.NextTimeout()
+		if at.IsZero() {
+			break
+		}
+		r.now = later(r.now, at)
+		r.e.HandleTimeout(r.now)
+		r.take()
+	}
+	if at := r.e.NextTimeout(); !at.IsZero() || !r.e.Done() {
+		t.Errorf("still something due at %v, done is %v", at.Sub(r.now), r.e.Done())
+	}
+}

@@ -53,7 +53,7 @@ func (m *monitor) stop() {
 }
 
 func (m *monitor) handleTimeout(now time.Time) {
-	if m.stopped || !m.wake.take(now) {
+	if !m.wake.take(now) || m.stopped {
 		return
 	}
 	m.runCache(now)
