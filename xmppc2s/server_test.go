@@ -1,152 +1,174 @@
 package xmppc2s_test
 
 import (
-	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
-	"net"
+	"math/rand/v2"
 	"os"
-	"strconv"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"mellium.im/xmpp/jid"
 
 	"meshgate/internal/e2e"
 	"meshgate/internal/stanza"
 	"meshgate/xmppc2s"
 )
 
-// tail is a Handler that keeps what it is told and lets tests wait for it.
-type tail struct {
-	tb     testing.TB
-	mu     sync.Mutex
-	events []xmppc2s.Event
-	wake   chan struct{}
-	hold   bool // messages are kept undone
-}
-
-func newTail(tb testing.TB) *tail { return &tail{tb: tb, wake: make(chan struct{}, 1)} }
-
-func (h *tail) HandleServer(_ context.Context, ev xmppc2s.Event) {
-	h.mu.Lock()
-	h.events = append(h.events, ev)
-	hold := h.hold
-	h.mu.Unlock()
-	if m, ok := ev.(xmppc2s.Message); ok && !hold {
-		m.Done()
-	}
-	select {
-	case h.wake <- struct{}{}:
-	default:
+// servers runs a test against each kind of real server.
+func servers(t *testing.T, test func(*testing.T, *e2e.Server)) {
+	opt := e2e.ServerOptions{Users: map[string]string{"alice": "a", "bob": "b"}}
+	for kind, begin := range map[string]func(*e2e.Host) *e2e.Server{
+		"prosody":  func(h *e2e.Host) *e2e.Server { return h.Prosody(opt) },
+		"ejabberd": func(h *e2e.Host) *e2e.Server { return h.Ejabberd(opt) },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			e2e.Require(t)
+			test(t, begin(e2e.Local(t)))
+		})
 	}
 }
 
-// await returns the first event for which fits holds.
-func (h *tail) await(what string, fits func(xmppc2s.Event) bool) xmppc2s.Event {
-	h.tb.Helper()
-	var found xmppc2s.Event
-	h.awaitAll(what, func(events []xmppc2s.Event) bool {
-		for _, ev := range events {
-			if fits(ev) {
-				found = ev
-				return true
-			}
+func TestRealServersLetUsInAndSayWhyNot(t *testing.T) {
+	servers(t, func(t *testing.T, s *e2e.Server) {
+		good := account(t, s, "alice", "a")
+		pin := leafPin(t, s)
+		host, directPort := split(t, s.DirectTLSAddr())
+		for name, tc := range map[string]struct {
+			change func(*xmppc2s.Config)
+			want   xmppc2s.Problem // Trouble: it works
+			words  string
+		}{
+			"starttls":       {func(*xmppc2s.Config) {}, 0, ""},
+			"direct TLS":     {func(c *xmppc2s.Config) { c.Host, c.Port, c.DirectTLS = host, directPort, true }, 0, ""},
+			"wrong password": {func(c *xmppc2s.Config) { c.Password = "b" }, xmppc2s.WrongLogin, "wrong password or unknown account"},
+			"bad CA":         {func(c *xmppc2s.Config) { c.RootCAs = x509.NewCertPool() }, xmppc2s.Untrusted, "ca_file"},
+			"pin":            {func(c *xmppc2s.Config) { c.RootCAs, c.Pins = nil, [][]byte{pin} }, 0, ""},
+			"wrong pin":      {func(c *xmppc2s.Config) { c.Pins = [][]byte{make([]byte, 32)} }, xmppc2s.Untrusted, fmt.Sprintf("%x", pin)},
+			"wrong domain": {func(c *xmppc2s.Config) {
+				c.JID, c.RootCAs, c.Pins = parse("alice@elsewhere.example"), nil, [][]byte{pin}
+			}, xmppc2s.NotServed, "elsewhere.example"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				cfg := good
+				cfg.JID = parse(good.JID.String() + "/" + strings.ReplaceAll(name, " ", "-"))
+				tc.change(&cfg)
+				_, h, _ := start(t, cfg)
+				if tc.want == 0 {
+					h.await("online", isOnline)
+					return
+				}
+				off := h.await("offline", isOffline).(xmppc2s.Offline)
+				e, ok := errors.AsType[*xmppc2s.Error](off.Err)
+				if !ok || e.Problem != tc.want || !strings.Contains(e.Text, tc.words) {
+					t.Errorf("offline because of %#v, want %v with %q", off.Err, tc.want, tc.words)
+				}
+				if !off.Fatal || off.Retry < time.Minute {
+					t.Errorf("fatal %v, retry in %v: want fatal, and slowly", off.Fatal, off.Retry)
+				}
+			})
 		}
-		return false
 	})
-	return found
 }
 
-func (h *tail) awaitAll(what string, holds func([]xmppc2s.Event) bool) {
-	h.tb.Helper()
-	deadline := time.After(e2e.Patience)
-	for {
-		h.mu.Lock()
-		ok := holds(h.events)
-		h.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-h.wake:
-		case <-deadline:
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.tb.Fatalf("waiting for %s; events: %s", what, describe(h.events))
-		}
-	}
-}
-
-func describe(events []xmppc2s.Event) string {
-	var b strings.Builder
-	for _, ev := range events[max(0, len(events)-20):] {
-		fmt.Fprintf(&b, "\n  %T %+v", ev, ev)
-	}
-	return b.String()
-}
-
-func isOnline(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.Online); return ok }
-
-// start runs a client until the test is over, or until stop is called.
-func start(tb testing.TB, cfg xmppc2s.Config) (c *xmppc2s.Client, h *tail, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	c, h = xmppc2s.New(cfg), newTail(tb)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := c.Run(ctx, h); err != nil {
-			tb.Errorf("Run: %v", err)
-		}
-	}()
-	stop = func() { cancel(); <-ended }
-	tb.Cleanup(stop)
-	return c, h, stop
-}
-
-// account is how to reach a user of a real server.
-func account(tb testing.TB, s *e2e.Server, user, password string) xmppc2s.Config {
-	pem, err := os.ReadFile(s.CAFile)
+// leafPin is the SHA-256 of the server's key.
+func leafPin(t *testing.T, s *e2e.Server) []byte {
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(s.CAFile), "cert.pem"))
 	if err != nil {
-		tb.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	host, port := split(tb, s.LoopbackAddr())
-	return xmppc2s.Config{JID: jid.MustParse(s.JID(user)), Password: password, Host: host, Port: port, RootCAs: pool, CloseOnStop: true}
-}
-
-func split(tb testing.TB, addr string) (string, uint16) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return host, uint16(n)
-}
-
-func chat(to, body string) *stanza.Element {
-	return stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: to}, stanza.Attr{Name: "type", Value: "chat"},
-		stanza.New(stanza.NSClient, "body", stanza.Text(body)))
-}
-
-func TestProsody(t *testing.T) {
-	e2e.Require(t)
-	s := e2e.Local(t).Prosody(e2e.ServerOptions{Users: map[string]string{"alice": "a", "bob": "b"}})
-	cfg := account(t, s, "alice", "a")
-	c, h, _ := start(t, cfg)
-	h.await("online", isOnline)
-	if err := c.Send(chat("alice@example.org", "to myself")); err != nil {
 		t.Fatal(err)
 	}
-	h.await("message", func(ev xmppc2s.Event) bool {
-		m, ok := ev.(xmppc2s.Message)
-		return ok && m.Stanza.Child(stanza.NSClient, "body").Text() == "to myself"
+	block, _ := pem.Decode(b)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return sum[:]
+}
+
+// SM-03, SM-04, SM-07: connections that break in the middle of traffic lose
+// nothing and double nothing.
+func TestNothingIsLostOrDoubledThroughTenCuts(t *testing.T) {
+	servers(t, func(t *testing.T, s *e2e.Server) {
+		const rounds, each = 10, 50
+		proxy := s.Host().Proxy(s.LoopbackAddr())
+		cfg := account(t, s, "alice", "a")
+		cfg.Host, cfg.Port = split(t, proxy.Addr())
+		cfg.Contacts = append(cfg.Contacts, parse(s.JID("bob")))
+		alice, ha, _ := start(t, cfg)
+		bob, hb, _ := start(t, account(t, s, "bob", "b"))
+		ha.await("alice online", isOnline)
+		hb.await("bob online", isOnline)
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for round := range rounds {
+			proxy.CutAfter(1+rnd.Int64N(3000), e2e.Direction(round%2))
+			for i := range each {
+				id := fmt.Sprint(round*each + i)
+				send(t, alice, chat(s.JID("bob")+"/meshgate", id+strings.Repeat("x", rnd.IntN(200))).WithAttr("id", id))
+				send(t, bob, chat(s.JID("alice")+"/meshgate", id+strings.Repeat("y", rnd.IntN(200))).WithAttr("id", id))
+			}
+			ha.awaitAll("resumption", func(evs []xmppc2s.Event) bool { return resumptions(evs) >= round+1 })
+		}
+		ha.awaitAll("all of bob's", func(evs []xmppc2s.Event) bool { return len(ids(evs)) >= rounds*each })
+		hb.awaitAll("all of alice's", func(evs []xmppc2s.Event) bool { return len(ids(evs)) >= rounds*each })
+		for name, h := range map[string]*tail{"alice": ha, "bob": hb} {
+			seen := map[string]int{}
+			for _, id := range ids(h.seen()) {
+				seen[id]++
+			}
+			for i := range rounds * each {
+				if n := seen[fmt.Sprint(i)]; n != 1 {
+					t.Errorf("%s got message %d %d times", name, i, n)
+				}
+			}
+		}
+		for _, ev := range ha.seen() {
+			if ev, ok := ev.(xmppc2s.Online); ok && !ev.Resumed && resumptions(ha.seen()) > 0 && countFresh(ha.seen()) > 1 {
+				t.Fatalf("a session was lost: %+v", alice.Stats())
+			}
+		}
+		st := alice.Stats()
+		if st.TLSResumed < rounds-1 { // SM-14
+			t.Errorf("TLS was resumed %d times, want %d", st.TLSResumed, rounds)
+		}
+		t.Logf("%+v", st.SM)
 	})
-	t.Logf("%+v", c.Stats())
+}
+
+func send(t *testing.T, c *xmppc2s.Client, st *stanza.Element) {
+	t.Helper()
+	if err := c.Send(st); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func resumptions(evs []xmppc2s.Event) (n int) {
+	for _, ev := range evs {
+		if on, ok := ev.(xmppc2s.Online); ok && on.Resumed {
+			n++
+		}
+	}
+	return n
+}
+
+func countFresh(evs []xmppc2s.Event) (n int) {
+	for _, ev := range evs {
+		if on, ok := ev.(xmppc2s.Online); ok && !on.Resumed {
+			n++
+		}
+	}
+	return n
+}
+
+func ids(evs []xmppc2s.Event) (list []string) {
+	for _, ev := range evs {
+		if m, ok := ev.(xmppc2s.Message); ok && m.Stanza.Attr("type") == "chat" {
+			list = append(list, m.Stanza.Attr("id"))
+		}
+	}
+	return list
 }

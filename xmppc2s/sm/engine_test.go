@@ -1,0 +1,530 @@
+package sm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func at(d time.Duration) time.Time { return t0.Add(d) }
+
+// active is an engine with a session, at t0.
+func active(t *testing.T, p Policy, window int) *Engine {
+	t.Helper()
+	e := New(p)
+	e.Bound(t0, Binding{Dialect: V3, JID: "a@b/c", Window: window})
+	wantWrite(t, "enable first", e, t0, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+	feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='x' resume='1' max='300' location='[::1]:5222'/>")
+	return e
+}
+
+func feed(t *testing.T, e *Engine, now time.Time, elements ...string) {
+	t.Helper()
+	for _, s := range elements {
+		if err := e.HandleFrame(now, []byte(s)); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+func enqueue(t *testing.T, e *Engine, now time.Time, elements ...string) {
+	t.Helper()
+	for _, s := range elements {
+		if err := e.Enqueue(now, []byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func wantWrite(t *testing.T, why string, e *Engine, now time.Time, want string) {
+	t.Helper()
+	if got := string(e.AppendWrite(now, nil)); got != want {
+		t.Errorf("%s:\n got %s\nwant %s", why, got, want)
+	}
+}
+
+// resume breaks the connection and gets it back with the server's h.
+func resume(e *Engine, how Loss, h uint32) error {
+	e.Lost(how)
+	r, ok := e.Resumption()
+	if !ok {
+		return errNotResumption
+	}
+	return e.Resumed(t0, r, h, 0)
+}
+
+func m(n int) string { return fmt.Sprintf("<message id='%d'><body/></message>", n) }
+
+const (
+	request = "<r xmlns='urn:xmpp:sm:3'/>"
+	answer  = "<a xmlns='urn:xmpp:sm:3' h='%d'/>"
+)
+
+func a(h uint32) string { return fmt.Sprintf(answer, h) }
+
+// SM-01, SM-02
+func TestEnablingComesFirstAndReadsWhatTheServerGrants(t *testing.T) {
+	e := New(Policy{})
+	enqueue(t, e, t0, m(1))
+	wantWrite(t, "offline", e, t0, "")
+	e.Bound(t0, Binding{Dialect: V2, JID: "a@b/c"})
+	wantWrite(t, "nothing but enable", e, t0, "<enable xmlns='urn:xmpp:sm:2' resume='true'/>")
+	wantWrite(t, "waiting", e, t0, "")
+	feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:2' id='a&amp;b' resume='true' max='300' location='h:1'/>")
+	wantWrite(t, "enabled", e, t0, m(1))
+	if e.Location() != "h:1" || e.MaxResume() != 300*time.Second {
+		t.Errorf("location %q, max %v", e.Location(), e.MaxResume())
+	}
+	e.Lost(Broken)
+	r, ok := e.Resumption()
+	if got := string(r.AppendResume(nil)); !ok || got != "<resume xmlns='urn:xmpp:sm:2' previd='a&amp;b' h='0'/>" {
+		t.Errorf("resumption %v, %s", ok, got)
+	}
+}
+
+// SM-01
+func TestTheNewestDialectIsChosen(t *testing.T) {
+	for offer, want := range map[string]Dialect{
+		"urn:xmpp:sm:2 urn:xmpp:sm:3": V3, "urn:xmpp:sm:2": V2, "urn:xmpp:sm:9": None, "": None,
+	} {
+		got := Newest(func(ns string) bool { return strings.Contains(offer, ns) })
+		if got != want {
+			t.Errorf("of %q: %q, want %q", offer, got, want)
+		}
+	}
+}
+
+// SM-02
+func TestARefusalToEnableIsNotFatal(t *testing.T) {
+	e := New(Policy{})
+	enqueue(t, e, t0, m(1))
+	e.Bound(t0, Binding{Dialect: V3})
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
+	wantWrite(t, "plain", e, t0, m(1))
+	wantWrite(t, "written is forgotten", e, t0, "")
+	if n, _ := e.Queued(); n != 0 || e.State() != Plain {
+		t.Errorf("%d queued, state %v", n, e.State())
+	}
+}
+
+// SM-03, SM-05: h is what is done without a gap, requests are answered at
+// once, and again when what was asked about is done.
+func TestHIsTheContiguousPrefixOfWhatIsDone(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	feed(t, e, t0, m(1), "<presence/>", "<iq type='get'/>", "<other xmlns='x'/>", "<message xmlns='urn:other'/>", request)
+	wantWrite(t, "nothing done", e, t0, a(0))
+	var marks []Mark
+	for range 3 {
+		in, _ := e.Waiting()
+		e.Take()
+		marks = append(marks, in.Mark)
+	}
+	if _, more := e.Waiting(); more {
+		t.Error("a nonza was delivered as a stanza")
+	}
+	e.Done(marks[2])
+	e.Done(marks[1])
+	feed(t, e, t0, request)
+	wantWrite(t, "a gap at the first", e, t0, a(0))
+	e.Done(marks[0])
+	e.Done(marks[0]) // twice does no harm
+	wantWrite(t, "as promised, without being asked again", e, t0, a(3))
+	e.Done(Mark{epoch: 77, number: 4, counted: true})
+	wantWrite(t, "a mark of another session", e, t0, "")
+}
+
+// SM-05
+func TestHIsSentUnaskedNowAndThen(t *testing.T) {
+	e := active(t, Policy{AnswerEvery: 3}, 0)
+	for i := range 7 {
+		feed(t, e, t0, m(i))
+		in, _ := e.Waiting()
+		e.Take()
+		e.Done(in.Mark)
+		want := ""
+		if (i+1)%3 == 0 {
+			want = a(uint32(i + 1))
+		}
+		wantWrite(t, fmt.Sprint("after ", i+1), e, t0, want)
+	}
+}
+
+// SM-05
+func TestAcknowledgementsAreRequestedByCountAndTime(t *testing.T) {
+	e := active(t, Policy{RequestEvery: 3, RequestDelay: 50 * time.Millisecond}, 0)
+	enqueue(t, e, t0, m(1), m(2))
+	wantWrite(t, "two", e, t0, m(1)+m(2))
+	if got := e.NextTimeout(); !got.Equal(at(50 * time.Millisecond)) {
+		t.Errorf("next timeout %v", got.Sub(t0))
+	}
+	wantWrite(t, "after a while", e, at(50*time.Millisecond), request)
+	enqueue(t, e, t0, m(3), m(4), m(5), m(6))
+	wantWrite(t, "one request at a time", e, at(60*time.Millisecond), m(3)+m(4)+m(5)+m(6))
+	feed(t, e, at(70*time.Millisecond), a(2))
+	wantWrite(t, "four since", e, at(70*time.Millisecond), request)
+	feed(t, e, at(80*time.Millisecond), a(6))
+	if n, bytes := e.Queued(); n != 0 || bytes != 0 {
+		t.Errorf("%d stanzas, %d bytes queued", n, bytes)
+	}
+}
+
+// SM-10
+func TestAnHAboveWhatWasSentEndsTheSession(t *testing.T) {
+	for _, base := range []uint32{0, math.MaxUint32 - 1} {
+		for _, off := range []uint32{6, 1 << 31, math.MaxUint32} {
+			e := active(t, Policy{}, 0)
+			e.out.acked = base
+			enqueue(t, e, t0, m(1), m(2), m(3), m(4), m(5))
+			e.AppendWrite(t0, nil)
+			err := e.HandleFrame(t0, []byte(a(base+off)))
+			high, ok := IsTooHigh(err)
+			if !ok || !errors.Is(err, ErrHandledHigh) {
+				t.Fatalf("h=%d after %d: %v", base+off, base, err)
+			}
+			want := fmt.Sprintf("<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"+
+				"<handled-count-too-high xmlns='urn:xmpp:sm:3' h='%d' send-count='%d'/></stream:error>", base+off, base+5)
+			if got := string(e.AppendTooHigh(nil, high.H)); got != want {
+				t.Errorf("stream error %s, want %s", got, want)
+			}
+			e.Lost(Broken)
+			if _, ok := e.Resumption(); ok {
+				t.Error("still to be resumed")
+			}
+			if n, _ := e.Queued(); n != 5 {
+				t.Errorf("%d queued", n)
+			}
+		}
+	}
+}
+
+// SM-10
+func TestAnHThatGoesBackIsTooHigh(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1), m(2), m(3))
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, a(2))
+	if err := e.HandleFrame(t0, []byte(a(1))); !errors.Is(err, ErrHandledHigh) {
+		t.Errorf("h=1 after h=2: %v", err)
+	}
+}
+
+func TestMalformedAnswersEndTheConnectionButNotTheSession(t *testing.T) {
+	for _, attr := range []string{"", "h=''", "h='-1'", "h='4294967296'", "h='x'", "h='0x1'"} {
+		e := active(t, Policy{}, 0)
+		if err := e.HandleFrame(t0, []byte("<a xmlns='urn:xmpp:sm:3' "+attr+"/>")); !errors.Is(err, ErrBadAnswer) {
+			t.Errorf("%s: %v", attr, err)
+		}
+		e.Lost(Broken)
+		if _, ok := e.Resumption(); !ok {
+			t.Errorf("%s: session lost", attr)
+		}
+	}
+}
+
+// SM-13
+func TestASilentServerIsDead(t *testing.T) {
+	e := active(t, Policy{AckTimeout: 10 * time.Second, Keepalive: time.Minute}, 0)
+	wantWrite(t, "silence", e, at(59*time.Second), "")
+	wantWrite(t, "asking whether it is there", e, at(60*time.Second), request)
+	if got := e.NextTimeout(); !got.Equal(at(70 * time.Second)) {
+		t.Errorf("next timeout %v", got.Sub(t0))
+	}
+	if err := e.HandleTimeout(at(69 * time.Second)); err != nil {
+		t.Errorf("too early: %v", err)
+	}
+	feed(t, e, at(69*time.Second), "<presence/>") // alive, but does not answer
+	if err := e.HandleTimeout(at(78 * time.Second)); err != nil {
+		t.Errorf("although something came: %v", err)
+	}
+	for s := 70; s < 99; s += 5 {
+		feed(t, e, at(time.Duration(s)*time.Second), "<presence/>")
+	}
+	if err := e.HandleTimeout(at(100 * time.Second)); !errors.Is(err, ErrAckTimeout) {
+		t.Errorf("talks but never answers: %v", err)
+	}
+	e = active(t, Policy{AckTimeout: 10 * time.Second}, 0)
+	enqueue(t, e, t0, m(1))
+	e.AppendWrite(t0, nil)
+	e.AppendWrite(at(time.Second), nil)
+	if err := e.HandleTimeout(at(11 * time.Second)); !errors.Is(err, ErrAckTimeout) {
+		t.Errorf("no answer: %v", err)
+	}
+}
+
+// SM-13: the same without stream management, by XEP-0199.
+func TestWithoutStreamManagementAPingAsks(t *testing.T) {
+	e := New(Policy{AckTimeout: 10 * time.Second, Keepalive: time.Minute})
+	e.Bound(t0, Binding{})
+	wantWrite(t, "ping", e, at(time.Minute), "<iq type='get' id='alive-1'><ping xmlns='urn:xmpp:ping'/></iq>")
+	feed(t, e, at(65*time.Second), "<iq type='result' id='alive-1'/>")
+	if err := e.HandleTimeout(at(71 * time.Second)); err != nil {
+		t.Errorf("although it answered: %v", err)
+	}
+	e.AppendWrite(at(125*time.Second), nil)
+	if err := e.HandleTimeout(at(135 * time.Second)); !errors.Is(err, ErrAckTimeout) {
+		t.Errorf("no answer: %v", err)
+	}
+}
+
+func TestTheServerIsNotBlamedForWhatWeDoNotRead(t *testing.T) {
+	e := active(t, Policy{AckTimeout: 10 * time.Second, MaxInbound: 2}, 0)
+	enqueue(t, e, t0, m(1))
+	e.AppendWrite(t0, nil)
+	wantWrite(t, "request", e, at(time.Second), request)
+	feed(t, e, at(time.Second), m(1), m(2))
+	if err := e.HandleTimeout(at(100 * time.Second)); err != nil || !e.InboundFull() {
+		t.Errorf("full %v: %v", e.InboundFull(), err)
+	}
+	e.Take()
+	if err := e.HandleTimeout(at(105 * time.Second)); err != nil {
+		t.Errorf("just after reading went on: %v", err)
+	}
+	if err := e.HandleTimeout(at(111 * time.Second)); !errors.Is(err, ErrAckTimeout) {
+		t.Errorf("and no answer: %v", err)
+	}
+}
+
+func TestTheWindowBoundsWhatIsInFlight(t *testing.T) {
+	one := m(1)
+	e := active(t, Policy{}, 2*len(one)+1)
+	enqueue(t, e, t0, one, one, one, one, one)
+	wantWrite(t, "two and a request at once", e, t0, one+one+request)
+	wantWrite(t, "full", e, t0, "")
+	feed(t, e, t0, a(1))
+	wantWrite(t, "room for one", e, t0, one+request)
+	feed(t, e, t0, a(3))
+	wantWrite(t, "room for two", e, t0, one+one)
+	big := "<message><body>" + strings.Repeat("x", 1000) + "</body></message>"
+	enqueue(t, e, t0, big)
+	feed(t, e, t0, a(5))
+	wantWrite(t, "larger than the window, alone", e, t0, big)
+}
+
+// SM-07
+func TestResumptionSendsTheRestInOrder(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1), m(2), m(3))
+	e.AppendWrite(t0, nil)
+	enqueue(t, e, t0, m(4))
+	if err := resume(e, Broken, 2); err != nil {
+		t.Fatal(err)
+	}
+	wantWrite(t, "the rest, once", e, t0, m(3)+m(4))
+	wantWrite(t, "nothing else", e, t0, "")
+	if s := e.Stats(); s.Resent != 1 || s.Resumptions != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// SM-09, SM-11
+func TestAFreshSessionSendsMessagesAgainAsDelayed(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, "<message id='1'><body/></message>", "<iq type='get' id='2'/>", "<presence/>",
+		"<message id='3'><body/></message>", "<message id='4'><delay xmlns='urn:xmpp:delay' stamp='x'/></message>")
+	e.AppendWrite(t0, nil)
+	enqueue(t, e, t0, "<message id='5'><body/></message>", "<iq type='get' id='6'/>")
+	e.Lost(Broken)
+	h := uint32(1)
+	e.Refused(&h)
+	gone := e.Bound(at(time.Hour), Binding{Dialect: V3, JID: "a@b/c", First: [][]byte{[]byte("<presence/>")}})
+	e.AppendWrite(at(time.Hour), nil)
+	feed(t, e, at(time.Hour), "<enabled xmlns='urn:xmpp:sm:3' id='y' resume='true'/>")
+	wantWrite(t, "what is sent again", e, at(time.Hour), "<presence/>"+
+		"<message id='3'><body/><delay xmlns='urn:xmpp:delay' stamp='2026-01-02T03:04:05.000Z'/></message>"+
+		"<message id='4'><delay xmlns='urn:xmpp:delay' stamp='x'/></message>"+
+		"<message id='5'><body/></message>")
+	if len(gone) != 3 || gone[0].Kind != IQ || gone[1].Kind != Presence || gone[2].Kind != IQ || !errors.Is(gone[0].Reason, ErrStale) {
+		t.Errorf("given up: %v", gone)
+	}
+	feed(t, e, at(time.Hour), a(4)) // numbers begin at 1 again
+	if n, _ := e.Queued(); n != 0 {
+		t.Errorf("%d queued", n)
+	}
+}
+
+// SM-10
+func TestAnUnbelievableHOfAResumptionForgetsTheSession(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1))
+	e.AppendWrite(t0, nil)
+	if err := resume(e, Broken, 2); !errors.Is(err, ErrHandledHigh) {
+		t.Errorf("resumed: %v", err)
+	}
+	if _, ok := e.Resumption(); ok {
+		t.Error("would be resumed again")
+	}
+}
+
+// The server resumes the session but reads nothing: it is given up after the
+// second resumption that follows such an end and finds no progress.
+func TestAStuckSessionIsGivenUp(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1))
+	e.AppendWrite(t0, nil)
+	for range 5 {
+		if err := resume(e, Broken, 0); err != nil {
+			t.Fatalf("broken connections say nothing about the server: %v", err)
+		}
+		e.AppendWrite(t0, nil)
+	}
+	if err := resume(e, Silent, 0); err != nil {
+		t.Fatalf("once may be chance: %v", err)
+	}
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, a(0)) // a farewell that says nothing new
+	if err := resume(e, Refusal, 0); !errors.Is(err, ErrPoisoned) {
+		t.Fatalf("resumed: %v", err)
+	}
+	if _, ok := e.Resumption(); ok || e.Stats().Poisoned != 1 {
+		t.Error("would be resumed again")
+	}
+
+	e = active(t, Policy{}, 0)
+	for i := range 10 {
+		enqueue(t, e, t0, m(i))
+		e.AppendWrite(t0, nil)
+		if err := resume(e, Silent, uint32(i+1)); err != nil {
+			t.Fatalf("with progress: %v", err)
+		}
+	}
+}
+
+// SM-11: one stanza that the server will not have must not keep all others
+// from being sent.
+func TestAStanzaThatEndsEveryStreamIsGivenUp(t *testing.T) {
+	const deadly = 3
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1), m(2), m(deadly), m(4), m(5))
+	var sent []string
+	var gone []GivenUp
+	acked := uint32(0)
+	for range 20 { // a server that ends the stream at the deadly one, and forgets the session
+		b := string(e.AppendWrite(t0, nil))
+		before, _, dies := strings.Cut(b, fmt.Sprintf("<message id='%d'", deadly))
+		n := uint32(strings.Count(before, "<message"))
+		sent = append(sent, before)
+		acked += n
+		if !dies {
+			if n > 0 {
+				feed(t, e, t0, a(acked))
+			}
+			continue
+		}
+		e.Lost(Refusal)
+		e.Refused(&acked)
+		gone = append(gone, e.Bound(t0, Binding{Dialect: V3})...)
+		acked = 0
+		e.AppendWrite(t0, nil)
+		feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='y' resume='true'/>")
+	}
+	all := strings.Join(sent, "")
+	for _, i := range []int{1, 2, 4, 5} {
+		if n := strings.Count(all, fmt.Sprintf("id='%d'", i)); n != 1 {
+			t.Errorf("stanza %d was sent %d times", i, n)
+		}
+	}
+	if len(gone) != 1 || !strings.Contains(string(gone[0].Bytes), "id='3'") || !errors.Is(gone[0].Reason, ErrDeadly) {
+		t.Errorf("given up: %v", gone)
+	}
+	if n, _ := e.Queued(); n != 0 {
+		t.Errorf("%d queued", n)
+	}
+}
+
+func TestRotationWaitsForAMomentOfPeace(t *testing.T) {
+	e := active(t, Policy{RotateAt: 2}, 0)
+	enqueue(t, e, t0, m(1), m(2))
+	e.AppendWrite(t0, nil)
+	if e.RotationDue() {
+		t.Error("due with stanzas outstanding")
+	}
+	feed(t, e, t0, a(2), m(1))
+	if e.RotationDue() {
+		t.Error("due with a stanza undone")
+	}
+	in, _ := e.Waiting()
+	e.Take()
+	e.Done(in.Mark)
+	if !e.RotationDue() {
+		t.Error("not due")
+	}
+	e.Rotate()
+	e.Lost(Broken)
+	if _, ok := e.Resumption(); ok {
+		t.Error("would be resumed")
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	for in, want := range map[string]Kind{
+		"<message/>": Message, "<message>": Message, "<presence a='b'/>": Presence, "<iq\n/>": IQ, `<iq a=">" xmlns="x"/>`: Nonza,
+		"<iq xmlns='jabber:client'/>": IQ, "<iq a='xmlns=\"x\"'/>": IQ, "<iq xmlns = 'y'/>": Nonza, "<x:iq/>": Nonza, "<iqx/>": Nonza,
+		"": Nonza, "iq": Nonza, "<iq a=/>": IQ, "<iq xmlns:xmlns='x'/>": IQ, "<message to='very long": Message,
+	} {
+		if got := KindOf([]byte(in)); got != want {
+			t.Errorf("%s is %v, want %v", in, got, want)
+		}
+	}
+}
+
+func TestOversizedStanzasAreCountedAsHandled(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	e.HandleSkipped(t0, []byte("<message to='x'><body>aaaaaaa"))
+	e.HandleSkipped(t0, []byte("<huge xmlns='x'>aaaaaaa"))
+	feed(t, e, t0, request)
+	wantWrite(t, "counted", e, t0, a(1))
+}
+
+func TestOnlyStanzasAreQueued(t *testing.T) {
+	if err := New(Policy{}).Enqueue(t0, []byte("<r xmlns='urn:xmpp:sm:3'/>")); err == nil {
+		t.Error("a nonza was queued")
+	}
+}
+
+// FuzzFrames feeds whatever a server may send: no panic, no h above what came,
+// and no acknowledgement of what was not written.
+func FuzzFrames(f *testing.F) {
+	f.Add("<enabled xmlns='urn:xmpp:sm:3' id='x' resume='true'/>\n<message/>\n<r xmlns='urn:xmpp:sm:3'/>\n<a xmlns='urn:xmpp:sm:3' h='1'/>")
+	f.Add("<failed xmlns='urn:xmpp:sm:3' h='1'/>\n<iq/>\nLOST\n<presence/>")
+	f.Fuzz(func(t *testing.T, script string) {
+		e := New(Policy{})
+		now := t0
+		var received uint32
+		e.Bound(now, Binding{Dialect: V3, JID: "a@b/c"})
+		for i, line := range strings.Split(script, "\n") {
+			now = now.Add(time.Second)
+			_ = e.Enqueue(now, []byte(m(i)))
+			e.AppendWrite(now, nil)
+			if line == "LOST" {
+				e.Lost(Broken)
+				e.Bound(now, Binding{Dialect: V3})
+				received = 0
+				continue
+			}
+			if e.State() == Active && KindOf([]byte(line)) != Nonza {
+				received++
+			}
+			queued, _ := e.Queued()
+			unacked := e.Unacked()
+			_ = e.HandleFrame(now, []byte(line))
+			if left, _ := e.Queued(); queued-left > unacked && e.State() == Active {
+				t.Fatalf("%d acknowledged, %d were written", queued-left, unacked)
+			}
+			for in, ok := e.Waiting(); ok; in, ok = e.Waiting() {
+				e.Take()
+				e.Done(in.Mark)
+			}
+			if e.in.handled > received {
+				t.Fatalf("h=%d of %d", e.in.handled, received)
+			}
+			_ = e.HandleTimeout(now)
+			e.NextTimeout()
+		}
+	})
+}
