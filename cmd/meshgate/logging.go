@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -13,7 +14,7 @@ import (
 
 // newLogger returns the log that the configuration asks for.
 func newLogger(w io.Writer, cfg logConfig, verbose bool) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: level(cfg.Level)}
+	opt := &slog.HandlerOptions{Level: level(cfg.Level), ReplaceAttr: spell}
 	if verbose {
 		opt.Level = slog.LevelDebug
 	}
@@ -21,6 +22,20 @@ func newLogger(w io.Writer, cfg logConfig, verbose bool) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opt))
 	}
 	return slog.New(slog.NewJSONHandler(w, opt))
+}
+
+// spell writes what has a text form, an address or a duration, in that form:
+// JSON would show its insides.
+func spell(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value; v.Kind() {
+	case slog.KindDuration:
+		a.Value = slog.StringValue(v.Duration().String())
+	case slog.KindAny:
+		if s, ok := v.Any().(fmt.Stringer); ok {
+			a.Value = slog.StringValue(s.String())
+		}
+	}
+	return a
 }
 
 func level(name string) slog.Level {
