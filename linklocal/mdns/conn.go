@@ -110,6 +110,7 @@ func (c *Conn) Register(s Service) error {
 	if err := s.check(&c.cfg.Limits); err != nil {
 		return err
 	}
+	s.Text, s.Null, s.Addrs = slices.Clone(s.Text), slices.Clone(s.Null), slices.Clone(s.Addrs)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

@@ -96,7 +96,7 @@ func unescapeLabel(label string) string {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// typeName returns the name of a service type such as "_presence._tcp".
+// typeName returns the name of a service type such as "_http._tcp".
 func typeName(typ string) (name, error) {
 	app, proto, ok := strings.Cut(strings.TrimSuffix(typ, "."), ".")
 	if !ok || len(app) < 2 || len(app) > 16 || app[0] != '_' || (proto != "_tcp" && proto != "_udp") || escapeLabel(app) != app {

@@ -175,8 +175,8 @@ func (e *Engine) compareOwn(c *claim, k kind, r *record) comparison {
 // "If the TTL … is less than half the true TTL … the responder MUST mark its
 // record to be announced via Multicast DNS", RFC 6762 §6.6.
 func (e *Engine) rescue(now time.Time, c *claim, k kind, r *record) {
-	true_ := e.records(ref{c: c, k: k})[0].ttl
-	if c.state == established && r.ttl < true_/2 {
+	full := e.records(ref{c: c, k: k})[0].ttl
+	if c.state == established && r.ttl < full/2 {
 		e.respondAt(now, ref{c: c, k: k}, 0, time.Second)
 	}
 }
