@@ -1,0 +1,223 @@
+package mdns
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// What XEP-0174 and the link ask for beyond the sections of the RFCs.
+
+// TestNamesOnTheWire: LL-06.
+func TestNamesOnTheWire(t *testing.T) {
+	for _, label := range []string{`Dr. J@box`, `a\b@c`, `jürgen@büro`, `"q" (x); y'`, `.`, "日本語@h", "tab\there", `\065`} {
+		l := newLAN(t, 3)
+		a, b := l.host("a", Config{}), l.host("b", Config{})
+		a.register(Service{ID: "x", Instance: label, Text: []string{`msg=C:\new "ü" 日本`}})
+		l.run(2 * time.Second)
+		b.wantSeen("escaping", label)
+		if e := b.seen[label]; fmt.Sprint(e.Text) != `[msg=C:\new "ü" 日本]` {
+			t.Errorf("text of %q is %q", label, e.Text)
+		}
+	}
+}
+
+// TestOwnServicesAreNotReported: LL-07. Other hosts behind our address are.
+func TestOwnServicesAreNotReported(t *testing.T) {
+	r := publishing(t, service("a"))
+	own := netip.MustParseAddrPort("10.0.0.1:5353") // another stack on our host
+	typ := mustType(testType)
+	r.receiveFrom(own, answerWith(append(foreign("other", "otherstack", 5), ptrRecord(typ, testName("a")))...))
+	if ev := wantEvent[Appeared](r, "another stack's"); ev.Instance != "other" || len(r.events) != 1 {
+		t.Errorf("events %v", r.events)
+	}
+}
+
+// TestResolveAsksTheWire: LL-08.
+func TestResolveAsksTheWire(t *testing.T) {
+	r := publishing(t)
+	rr := foreign("bob@h", "h", 1, "k=v")
+	r.receive(answerWith(rr...))
+	r.advance(30 * time.Second)
+	r.clear()
+	id := r.e.Resolve(r.now, "bob@h", testType)
+	r.advance(10 * ms)
+	if len(r.times(false, dns.TypeSRV)) != 1 || len(r.times(false, dns.TypeA)) != 1 {
+		t.Fatalf("SRV and A not asked for: %v", r.sent)
+	}
+	r.wantNoEvents("what was kept from discovery is no answer")
+	moved := []record{srvRecord(testName("bob@h"), 99, "h2.local."), addrRecord("h2.local.", netip.MustParseAddr("10.0.0.55")), rr[2]}
+	r.receive(answerWith(moved...))
+	ev := wantEvent[Resolved](r, "fresh records came")
+	if ev.Query != id || !ev.OK || ev.Entry.Port != 99 || ev.Entry.Addrs[0].String() != "10.0.0.55" {
+		t.Errorf("resolved %+v", ev)
+	}
+	r.clear()
+	r.advance(5 * time.Second)
+	if got := r.times(false, dns.TypeSRV); len(got) > 0 {
+		t.Errorf("asked again at %v after the answer", got)
+	}
+}
+
+func TestResolveGivesUpAfterThreeSeconds(t *testing.T) {
+	r := publishing(t)
+	r.receive(answerWith(foreign("bob@h", "h", 1)...))
+	r.advance(5 * time.Second)
+	r.clear()
+	r.e.Resolve(r.now, "bob@h", testType)
+	r.e.Resolve(r.now, "nobody", testType)
+	start := r.now.Sub(epoch)
+	r.advance(2999 * ms)
+	r.wantTimes("questions", r.times(false, dns.TypeSRV), start, start+250*ms, start+time.Second)
+	r.wantNoEvents("before the deadline")
+	r.advance(2 * ms)
+	for _, ev := range r.events {
+		if x, ok := ev.(Resolved); !ok || x.OK || x.Entry.Host != "" {
+			t.Errorf("got %+v", ev)
+		}
+	}
+	if len(r.events) != 2 || r.e.Stats().Pending != 0 {
+		t.Errorf("%d answers, %d pending", len(r.events), r.e.Stats().Pending)
+	}
+}
+
+func TestResolveNull(t *testing.T) {
+	l := newLAN(t, 5)
+	a, b := l.host("a", Config{}), l.host("b", Config{})
+	picture := []byte(strings.Repeat("picture\x00\\\"", 3000))
+	a.register(Service{ID: "x", Instance: "x", Null: picture})
+	l.run(2 * time.Second)
+	b.e.ResolveNull(l.now, "x", testType)
+	l.run(time.Second)
+	for _, ev := range b.events {
+		if n, ok := ev.(NullResolved); ok {
+			if !n.OK || string(n.Data) != string(picture) {
+				t.Errorf("got %d bytes, %v", len(n.Data), n.OK)
+			}
+			return
+		}
+	}
+	t.Error("no answer")
+}
+
+// TestTextChangesAtMostOnceASecond: LL-10.
+func TestTextChangesAtMostOnceASecond(t *testing.T) {
+	r := publishing(t, service("a"))
+	start := r.now.Sub(epoch)
+	for i := range 35 {
+		r.e.SetText(r.now, "a", []string{fmt.Sprintf("n=%d", i)})
+		r.advance(100 * ms)
+	}
+	r.advance(10 * time.Second)
+	got := r.times(true, dns.TypeTXT)
+	if got[0] != start {
+		t.Errorf("first change announced after %v", got[0]-start)
+	}
+	for i := 1; i < len(got); i++ {
+		if got[i]-got[i-1] < time.Second {
+			t.Errorf("announced at %v", got)
+		}
+	}
+	last := r.answers(dns.TypeTXT)
+	if n := len(last); last[n-1].(*dns.TXT).Txt[0] != "n=34" || last[n-3].(*dns.TXT).Txt[0] != "n=34" {
+		t.Errorf("the last change was not announced three times: %v", last)
+	}
+}
+
+// TestSameHostName: two stacks want one host name; LL-01 holds for both.
+func TestSameHostName(t *testing.T) {
+	l := newLAN(t, 9)
+	a, b := l.host("gw", Config{}), l.host("gw", Config{})
+	a.register(service("x"))
+	b.register(service("y"))
+	l.run(5 * time.Second)
+	if a.seen["y"].Host == b.seen["x"].Host || a.seen["y"].Host == "" || b.seen["x"].Host == "" {
+		t.Errorf("hosts %q and %q", a.seen["y"].Host, b.seen["x"].Host)
+	}
+	if b.seen["x"].Addrs[0] != a.addr || a.seen["y"].Addrs[0] != b.addr {
+		t.Error("addresses mixed up")
+	}
+}
+
+func TestLinkGoesAndComesBack(t *testing.T) {
+	l := newLAN(t, 11)
+	a, b := l.host("a", Config{}), l.host("b", Config{})
+	a.register(service("x"))
+	l.run(5 * time.Second)
+	a.link(false)
+	l.run(3 * time.Minute)
+	b.wantSeen("the cable is out")
+	a.addr = netip.MustParseAddr("10.0.0.200")
+	a.link(true)
+	l.run(3 * time.Second)
+	b.wantSeen("the cable is in", "x")
+	if got := b.seen["x"].Addrs[0]; got != a.addr {
+		t.Errorf("address %v, want the new one", got)
+	}
+	a.addr = netip.MustParseAddr("10.0.0.201")
+	a.link(true) // only the address changes
+	l.run(2 * time.Second)
+	if got := b.seen["x"].Addrs; len(got) != 1 || got[0] != a.addr {
+		t.Errorf("addresses %v, want the newest", got)
+	}
+}
+
+func TestEarlierHolderKeepsItsNameAfterNewcomersProbes(t *testing.T) {
+	l := newLAN(t, 13)
+	a := l.host("a", Config{})
+	a.register(service("conf@x"))
+	l.run(10 * time.Second)
+	b := l.host("b", Config{})
+	b.register(service("conf@x"))
+	l.run(10 * time.Second)
+	a.wantName("earlier", "conf@x", "conf@x")
+	b.wantName("later", "conf@x", "conf@x-1")
+	a.wantSeen("a", "conf@x-1")
+	b.wantSeen("b", "conf@x")
+}
+
+// TestSharedDataOfSeveralAnnouncers: instances whose SRV points at themselves,
+// announced alike by several hosts; one leaves, the others keep it alive.
+func TestSharedDataOfSeveralAnnouncers(t *testing.T) {
+	l := newLAN(t, 15)
+	a, b, c := l.host("a", Config{}), l.host("b", Config{}), l.host("c", Config{})
+	room := Service{ID: "room", Instance: "room", Addrs: []netip.Addr{netip.MustParseAddr("239.255.71.9")}, Text: []string{"txtvers=0"}}
+	a.register(room)
+	b.register(room)
+	l.run(3 * time.Second)
+	a.wantName("same data", "room", "room")
+	b.wantName("same data", "room", "room")
+	if got := fmt.Sprint(c.seen["room"].Addrs, c.seen["room"].Host); got != "[239.255.71.9]room._test._tcp.local" {
+		t.Errorf("seen as %s", got)
+	}
+	a.unregister("room")
+	l.run(5 * time.Second)
+	c.wantSeen("one of two has left", "room")
+	b.unregister("room")
+	l.run(5 * time.Second)
+	c.wantSeen("both have left")
+}
+
+// TestNothingIsDueAfterAShutdown: a deadline left over would make the loop spin.
+func TestNothingIsDueAfterAShutdown(t *testing.T) {
+	r := publishing(t, service("a"))
+	r.receive(answerWith(foreign("bob@h", "h", 1)...))
+	r.e.Resolve(r.now, "bob@h", testType)
+	r.e.Shutdown(r.now)
+	for range 100 {
+		at := r.e.NextTimeout()
+		if at.IsZero() {
+			break
+		}
+		r.now = later(r.now, at)
+		r.e.HandleTimeout(r.now)
+		r.take()
+	}
+	if at := r.e.NextTimeout(); !at.IsZero() || !r.e.Done() {
+		t.Errorf("still something due at %v, done is %v", at.Sub(r.now), r.e.Done())
+	}
+}
