@@ -208,7 +208,8 @@ func TestIJ06ContactsReachOnlyConnectedPeers(t *testing.T) {
 	r := ready(t)
 	r.peer("eve@evil", linklocal.Presence{})
 	r.peer("guest@h1", linklocal.Presence{})
-	for _, body := range []string{"@eve@evil hi", "@eve hi", "@guest@h1 hi", "> [guest@h1] hi\nho", "> [eve@evil] hi\nho"} {
+	r.e.talks.touch(r.now, r.e.mirrors.byBare["boss@example.org"], "guest@h1", r.e.newID) // allowed once
+	for _, body := range []string{"and you?", "@eve@evil hi", "@eve hi", "@guest@h1 hi", "> [guest@h1] hi\nho", "> [eve@evil] hi\nho"} {
 		r.fromNet(`<message from='boss@example.org/x' id='1' type='chat'><body>` + stanza.Escape(body) + `</body></message>`)
 	}
 	for _, line := range r.taken() {
@@ -259,6 +260,8 @@ func TestIJ08OwnReflectionsAreDropped(t *testing.T) {
 	if s.FromLAN.Ended[Echo] != 2 || s.FromNetwork.Ended[Echo] != 4 {
 		t.Errorf("ledgers %+v", s)
 	}
+	r.peer("boss@gw", linklocal.Presence{}) // seen before it is known as our own
+	r.published("boss@example.org", "Boss@gw")
 	r.peer("alice@GW", linklocal.Presence{})
 	if s := r.e.stats(); s.Peers != 1 {
 		t.Errorf("%d peers, want bob alone", s.Peers)

@@ -81,12 +81,16 @@ func (f *fakeLAN) bodies() []string {
 
 type fakeServer struct {
 	mu     sync.Mutex
+	gate   chan struct{} // Send waits until it is closed; nil: does not wait
 	sent   []*stanza.Element
 	refuse error
 	status string
 }
 
 func (f *fakeServer) Send(st *stanza.Element) error {
+	if f.gate != nil {
+		<-f.gate
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.refuse != nil {
@@ -270,21 +274,28 @@ func TestHandlersReturnWhenTheHubOrTheirContextEnds(t *testing.T) {
 
 func TestWhatStandsAtTheDoorAtTheEndStillGoesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lan, srv := &fakeLAN{published: make(map[linklocal.ContactID]linklocal.Presence)}, &fakeServer{}
-		h := New(office(), lan, srv)
-		lan.hub, lan.ctx = h, t.Context()
-		r := &hubRig{t: t, hub: h, ctx: t.Context()}
+		r := runHub(t, office())
+		r.begin()
+		r.srv.gate = make(chan struct{}) // a server session that breaks its word and blocks
 		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() { r.fromLAN("last words") })
+		alive, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		for range 20 { // enough that chance would not take them all
+			wg.Go(func() {
+				st := r.element("<message><body>last words</body></message>")
+				r.hub.HandleLAN(alive, linklocal.Received{To: "alice@example.org", From: "bob@h2", Stanza: st})
+			})
 		}
-		synctest.Wait() // all three stand at the door
-		h.drain(newEngine(time.Now(), h.cfg))
+		synctest.Wait() // one is stuck in the hub, the others stand at the door
+		go func() {
+			<-r.ctx.Done()
+			synctest.Wait()
+			close(r.srv.gate)
+		}()
+		r.stop()
 		wg.Wait()
-		close(h.done) // what the fake LAN has to say comes too late
-		lan.wg.Wait()
-		if got := srv.bodies(); len(got) != 3 {
-			t.Errorf("the server got %q", got)
+		if got := r.srv.bodies(); len(got) != 20 {
+			t.Errorf("the server got %d messages, want 20", len(got))
 		}
 	})
 }
