@@ -145,6 +145,14 @@ func (c *Client) queueOwn(b []byte) {
 	}
 }
 
+// notPassedOn says that the outer session has finished with a stanza itself.
+func (c *Client) notPassedOn(in sm.Inbound) {
+	if in.Kind == sm.Message {
+		c.undone.Add(-1)
+	}
+	c.markDone(in.Mark)
+}
+
 // markDone says that an inbound stanza has been handled.
 func (c *Client) markDone(m sm.Mark) {
 	if !c.dones.Put(m) {

@@ -103,6 +103,9 @@ func (l *loop) step(ctx context.Context) {
 		l.wrote(time.Now(), err)
 	case offer <- inbound:
 		l.engine.Take()
+		if inbound.Kind == sm.Message { // until its Done, or until it turns out to be none
+			l.c.undone.Add(1)
+		}
 	case say <- event:
 		l.pending = l.pending[1:]
 	case <-l.outerDone():

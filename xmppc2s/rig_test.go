@@ -103,8 +103,18 @@ func isOnline(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.Online); return ok }
 
 // start runs a client until the test is over, or until stop is called.
 func start(tb testing.TB, cfg xmppc2s.Config) (c *xmppc2s.Client, h *tail, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
 	c, h = xmppc2s.New(cfg), newTail(tb)
+	return c, h, runWith(tb, c, h)
+}
+
+func run(tb testing.TB, c *xmppc2s.Client) *tail {
+	h := newTail(tb)
+	runWith(tb, c, h)
+	return h
+}
+
+func runWith(tb testing.TB, c *xmppc2s.Client, h xmppc2s.Handler) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -114,7 +124,39 @@ func start(tb testing.TB, cfg xmppc2s.Config) (c *xmppc2s.Client, h *tail, stop 
 	}()
 	stop = func() { cancel(); <-ended }
 	tb.Cleanup(stop)
-	return c, h, stop
+	return stop
+}
+
+// messages are the messages so far.
+func (h *tail) messages() (list []xmppc2s.Message) {
+	for _, ev := range h.seen() {
+		if m, ok := ev.(xmppc2s.Message); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// awaitIDs waits until exactly these messages have come.
+func (h *tail) awaitIDs(want ...string) {
+	h.tb.Helper()
+	h.awaitAll(fmt.Sprint("messages ", want), func(evs []xmppc2s.Event) bool {
+		var got []string
+		for _, ev := range evs {
+			if m, ok := ev.(xmppc2s.Message); ok {
+				got = append(got, m.Stanza.Attr("id"))
+			}
+		}
+		return slices.Equal(got, want)
+	})
+}
+
+type srv = net.SRV
+
+// record is where a fake server is, for DNS.
+func record(t *testing.T, s *fakeServer) *srv {
+	host, port := split(t, s.ln.Addr().String())
+	return &srv{Target: host, Port: port}
 }
 
 // account is how to reach a user of a real server.

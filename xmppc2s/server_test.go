@@ -126,16 +126,9 @@ func TestNothingIsLostOrDoubledThroughTenCuts(t *testing.T) {
 				}
 			}
 		}
-		for _, ev := range ha.seen() {
-			if ev, ok := ev.(xmppc2s.Online); ok && !ev.Resumed && resumptions(ha.seen()) > 0 && countFresh(ha.seen()) > 1 {
-				t.Fatalf("a session was lost: %+v", alice.Stats())
-			}
+		if n := countFresh(ha.seen()); n != 1 {
+			t.Errorf("%d sessions, want one for all: %+v", n, alice.Stats())
 		}
-		st := alice.Stats()
-		if st.TLSResumed < rounds-1 { // SM-14
-			t.Errorf("TLS was resumed %d times, want %d", st.TLSResumed, rounds)
-		}
-		t.Logf("%+v", st.SM)
 	})
 }
 

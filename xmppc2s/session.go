@@ -39,7 +39,7 @@ type outer struct {
 func newOuter(c *Client, full jid.JID, book *contactBook, events chan<- Event) *outer {
 	o := &outer{c: c, jid: full, book: book, events: events,
 		next: make(chan sm.Inbound), stop: make(chan struct{}), done: make(chan struct{})}
-	o.v = newVconn(streamHeader(full), o.next, o.stop, c.markDone, c.queueOwn)
+	o.v = newVconn(streamHeader(full), o.next, o.stop, c.notPassedOn, c.queueOwn)
 	return o
 }
 
@@ -132,7 +132,6 @@ func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start 
 // message passes a message on. It counts as handled when Done is called.
 func (o *outer) message(ctx context.Context, el *stanza.Element) {
 	o.c.counts.messagesIn.Add(1)
-	o.c.undone.Add(1)
 	mark := o.v.claim()
 	var called atomic.Bool
 	done := func() {

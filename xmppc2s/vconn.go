@@ -17,12 +17,12 @@ import (
 type vconn struct {
 	next   <-chan sm.Inbound
 	closed <-chan struct{}
-	done   func(sm.Mark)
+	done   func(sm.Inbound)
 	queue  func([]byte) // takes whole stanzas
 
-	cur     []byte
-	mark    sm.Mark
-	pending bool // the stanza last read is neither done nor claimed
+	cur     []byte     // of the stanza at hand, or of the header that the server would have sent
+	hand    sm.Inbound // the stanza at hand
+	pending bool       // it is neither done nor claimed
 	framer  *xmlframe.Framer
 	ignored atomic.Uint64 // elements that the session wanted to write and that are no business of its own
 }
@@ -30,7 +30,7 @@ type vconn struct {
 // maxOutbound bounds one stanza that the outer session writes.
 const maxOutbound = 1 << 20
 
-func newVconn(head []byte, next <-chan sm.Inbound, closed <-chan struct{}, done func(sm.Mark), queue func([]byte)) *vconn {
+func newVconn(head []byte, next <-chan sm.Inbound, closed <-chan struct{}, done func(sm.Inbound), queue func([]byte)) *vconn {
 	return &vconn{cur: head, next: next, closed: closed, done: done, queue: queue, framer: xmlframe.NewOpen(maxOutbound)}
 }
 
@@ -41,7 +41,7 @@ func (v *vconn) Read(p []byte) (int, error) {
 		v.settle()
 		select {
 		case in := <-v.next:
-			v.cur, v.mark, v.pending = in.Bytes, in.Mark, true
+			v.cur, v.hand, v.pending = in.Bytes, in, true
 		case <-v.closed:
 			return 0, io.EOF
 		}
@@ -55,14 +55,14 @@ func (v *vconn) Read(p []byte) (int, error) {
 func (v *vconn) settle() {
 	if v.pending {
 		v.pending = false
-		v.done(v.mark)
+		v.done(v.hand)
 	}
 }
 
 // claim makes somebody else say when the stanza at hand is done.
 func (v *vconn) claim() sm.Mark {
 	v.pending = false
-	return v.mark
+	return v.hand.Mark
 }
 
 // Write takes stanzas out of what the session writes. It never fails: an error

@@ -40,7 +40,6 @@ type world struct {
 	submitted []string // by the client's application
 	arrived   []string // at the server
 	pushed    []string // by the server
-	taken     []Inbound
 	delivered []string // to the client's application
 	undone    []Inbound
 	sessions  int
