@@ -43,12 +43,9 @@ func (n *lookups) done(a netip.Addr) {
 // COMPAT libpurple 2.14 sends "from" in the header, v0.9 and iChat none at all.
 func (l *loop) identify(now time.Time, c *conn, q callerQuestion) {
 	if q.Claim == "" {
-		switch peers := l.roster.at(c.remote); {
-		case len(peers) == 1:
+		if peers := l.roster.at(c.remote); len(peers) == 1 {
 			c.stream.identified(now, peers[0])
-		case !q.Final:
-			c.stream.unknown(now)
-		default:
+		} else {
 			l.count.unknownCallers.Add(1)
 			c.stream.refuse(now, notAuthorized)
 		}

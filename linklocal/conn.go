@@ -160,11 +160,13 @@ func (l *loop) readBytes(now time.Time, c *conn, b []byte) {
 	l.carry(now, c)
 }
 
+// readFailed notes that nothing more will be read. If the peer has closed its
+// direction in order, what is to be written still is: our end tag mostly.
 func (l *loop) readFailed(now time.Time, c *conn, err error) {
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	if !c.dead {
+	switch {
+	case errors.Is(err, io.EOF):
+		c.stream.handleEOF(nil)
+	case !c.dead:
 		c.stream.handleEOF(err)
 		l.kill(c)
 	}

@@ -32,14 +32,13 @@ func headerVersion(peers string) string {
 	return "1.0"
 }
 
-// saidTo is the "to" of our stream header.
+// saidTo is the "to" of our answer to a header.
 //
-// COMPAT libpurple 2.14: a header without "from" and "to" does not tell it
-// which of several peers on one address is calling; we say both, always. Its
-// own header says to="" where it does not know who calls.
-func saidTo(peer, claimed Instance) Instance {
-	if peer != "" {
-		return peer
+// COMPAT libpurple 2.14: says to="" where it does not know who calls, v0.9
+// says none at all.
+func saidTo(claimed Instance) Instance {
+	if !validName(claimed) {
+		return ""
 	}
 	return claimed
 }

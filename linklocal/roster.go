@@ -123,6 +123,7 @@ func (r *roster) next() (ev Event, told chan struct{}, ok bool) {
 			if before != nil {
 				return PeerVanished{before.Instance}, nil, true
 			}
+			close(e.announced) // nobody need wait for it
 		case before == nil:
 			return PeerAppeared{*e.now}, e.announced, true
 		case !reflect.DeepEqual(before, e.now):

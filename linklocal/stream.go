@@ -25,7 +25,7 @@ type streamState uint8
 
 const (
 	awaiting    streamState = iota // their header
-	anonymous                      // recipient: the header did not say who calls, a stanza may
+	anonymous                      // recipient: the header did not say who calls, the first stanza may
 	identifying                    // recipient: the Service finds out who calls; nothing is handled meanwhile
 	open                           // stanzas flow
 	ending                         // our end tag is out, theirs is not in; what they still say counts
@@ -57,11 +57,9 @@ type streamOutput struct {
 	Counts   streamCounts
 }
 
-// A callerQuestion asks who is calling.
-type callerQuestion struct {
-	Claim Instance // what the caller says, or nothing
-	Final bool     // nothing more can be known: refuse if the answer is unclear
-}
+// A callerQuestion asks who is calling: what the caller says in its header or
+// in its first stanza, or "" if it says nothing.
+type callerQuestion struct{ Claim Instance }
 
 // streamCounts is what came in since the last output.
 type streamCounts struct{ Stanzas, Answered, Refused, Ignored int }
@@ -148,15 +146,6 @@ func (s *stream) identified(now time.Time, peer Instance) {
 	if s.state == identifying {
 		s.cfg.peer = peer
 		s.become(now, open, s.cfg.idle)
-		s.work(now)
-	}
-}
-
-// unknown answers a callerQuestion that was not Final: the caller may say in
-// its first stanza who it is.
-func (s *stream) unknown(now time.Time) {
-	if s.state == identifying {
-		s.become(now, anonymous, s.cfg.caller)
 		s.work(now)
 	}
 }
@@ -260,8 +249,12 @@ func (s *stream) handleHeader(now time.Time, b []byte) {
 	s.theirs = h
 	if s.cfg.role == recipient {
 		// At once: libpurple 2.14 loses its message if it waits in vain.
-		s.greet(headerVersion(h.Version), saidTo(s.cfg.peer, h.From))
-		s.ask(now, h.From, h.From != "")
+		s.greet(headerVersion(h.Version), saidTo(h.From))
+		if h.From == "" {
+			s.become(now, anonymous, s.cfg.caller)
+		} else {
+			s.ask(now, h.From)
+		}
 		return
 	}
 	if h.From != "" && h.From.Key() != s.cfg.peer.Key() {
@@ -272,8 +265,8 @@ func (s *stream) handleHeader(now time.Time, b []byte) {
 }
 
 // ask has the Service find out who calls.
-func (s *stream) ask(now time.Time, claim Instance, final bool) {
-	s.out.Caller = &callerQuestion{Claim: claim, Final: final}
+func (s *stream) ask(now time.Time, claim Instance) {
+	s.out.Caller = &callerQuestion{claim}
 	s.become(now, identifying, 0)
 }
 
@@ -298,7 +291,7 @@ func (s *stream) handleElement(now time.Time, b []byte) {
 		s.refuse(now, unsupportedStanza)
 	case s.state == anonymous:
 		s.queue = append([]xmlframe.Frame{{Kind: xmlframe.Element, Bytes: b}}, s.queue...)
-		s.ask(now, Instance(el.Attr("from")), true)
+		s.ask(now, Instance(el.Attr("from")))
 	default:
 		s.handleStanza(now, el)
 	}

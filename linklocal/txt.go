@@ -58,7 +58,7 @@ func AppendTXT(b []string, p Presence) []string {
 	}
 	for i, s := range p.Extra {
 		// A known key in Extra would go round the privacy of its field.
-		if i < maxExtra && s != "" && s[0] != '=' && !isKnown(keyOf(s)) {
+		if i < maxExtra && keyOf(s) != "" && !isKnown(keyOf(s)) {
 			b = append(b, cutTXT(s))
 		}
 	}
@@ -107,16 +107,24 @@ func (p *Presence) setTXT(key, s string) bool {
 		}
 	}
 	if key == "port.p2pj" {
-		n, _ := strconv.ParseUint(value, 10, 16)
-		p.Port = uint16(n)
+		if n, err := strconv.ParseUint(value, 10, 16); err == nil {
+			p.Port = uint16(n)
+		}
 	}
 	return isKnown(key)
 }
 
-// keyOf is the key of a TXT string in lower case: "Case is ignored when
-// interpreting a key". RFC 6763 §6.4
+// keyOf is the key of a TXT string in lower case, "" if it has no proper one.
+//
+// "The characters of a key MUST be printable US-ASCII values … Case is ignored
+// when interpreting a key". RFC 6763 §6.4
 func keyOf(s string) string {
 	key, _, _ := strings.Cut(s, "=")
+	for i := range len(key) {
+		if key[i] < ' ' || key[i] > '~' {
+			return ""
+		}
+	}
 	return strings.ToLower(key)
 }
 

@@ -1,0 +1,120 @@
+package linklocal
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"meshgate/linklocal/mdns"
+)
+
+func TestTargets(t *testing.T) {
+	own := addrs("10.0.0.9", "fe80::9%eth0", "2001:db8::9")
+	for _, tt := range []struct {
+		name  string
+		addrs []string
+		own   []netip.Addr
+		want  []string
+	}{
+		{"IPv6 first, in turns", []string{"10.0.0.1", "10.0.0.2", "fe80::1%eth0", "2001:db8::1"}, own, []string{
+			"fe80::9%eth0 [fe80::1%eth0]:5298", "10.0.0.9 10.0.0.1:5298", "2001:db8::9 [2001:db8::1]:5298", "10.0.0.9 10.0.0.2:5298"}},
+		{"no address of ours to call from", []string{"fe80::1%eth0"}, addrs("10.0.0.9"), nil},
+		{"not one host on the link", []string{"127.0.0.1", "0.0.0.0", "224.0.0.251", "255.255.255.255", "::1", "ff02::fb"}, own, nil},
+		{"IPv4 in IPv6", []string{"::ffff:10.0.0.1"}, own, []string{"10.0.0.9 10.0.0.1:5298"}},
+		{"many", []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.10"}, own,
+			[]string{"10.0.0.9 10.0.0.1:5298", "10.0.0.9 10.0.0.2:5298", "10.0.0.9 10.0.0.3:5298", "10.0.0.9 10.0.0.4:5298",
+				"10.0.0.9 10.0.0.5:5298", "10.0.0.9 10.0.0.6:5298", "10.0.0.9 10.0.0.7:5298", "10.0.0.9 10.0.0.8:5298"}},
+	} {
+		var got []string
+		for _, x := range targetsOf(mdns.Entry{Port: 5298, Addrs: addrs(tt.addrs...), Text: []string{"port.p2pj=1"}}, tt.own) {
+			got = append(got, x.local.String()+" "+x.remote.String())
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
+	}
+	if got := targetsOf(mdns.Entry{Addrs: addrs("10.0.0.1")}, own); got != nil {
+		t.Errorf("no port: %v", got)
+	}
+}
+
+// A fakeDial answers by the port of the target: after so many milliseconds,
+// and odd ones with an error.
+func fakeDial(open *int) func(context.Context, target) (net.Conn, error) {
+	return func(ctx context.Context, x target) (net.Conn, error) {
+		select {
+		case <-time.After(time.Duration(x.remote.Port()) * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if x.remote.Port()%2 == 1 {
+			return nil, errors.New("refused")
+		}
+		c, _ := net.Pipe()
+		return &countedConn{c, open, x.remote.Port()}, nil
+	}
+}
+
+type countedConn struct {
+	net.Conn
+	closed *int
+	port   uint16
+}
+
+func (c *countedConn) Close() error { *c.closed++; return c.Conn.Close() }
+
+func TestRaceDial(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ports []uint16 // see fakeDial
+		won   uint16   // 0: none
+		after time.Duration
+	}{
+		{"nowhere to call", nil, 0, 0},
+		{"the first answers", []uint16{100, 2}, 100, 100 * time.Millisecond},
+		{"the first is slow", []uint16{3000, 2}, 2, 252 * time.Millisecond},
+		{"the first refuses", []uint16{51, 100, 8}, 100, 151 * time.Millisecond},
+		{"all refuse", []uint16{51, 301, 7}, 0, 352 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var targets []target
+				for _, p := range tt.ports {
+					targets = append(targets, target{remote: netip.AddrPortFrom(netip.IPv4Unspecified(), p)})
+				}
+				begin, closed := time.Now(), 0
+				conn, err := raceDial(t.Context(), targets, fakeDial(&closed))
+				switch {
+				case tt.won == 0 && err == nil:
+					t.Fatal("connected")
+				case tt.won != 0 && err != nil:
+					t.Fatal(err)
+				case tt.won != 0 && conn.(*countedConn).port != tt.won:
+					t.Errorf("won: %d", conn.(*countedConn).port)
+				}
+				if got := time.Since(begin); got != tt.after {
+					t.Errorf("after %v, want %v", got, tt.after)
+				}
+				if closed != 0 {
+					t.Errorf("%d connections closed", closed)
+				}
+			})
+		})
+	}
+}
+
+func TestUnescapeLabel(t *testing.T) {
+	for in, want := range map[string]string{
+		`alice\@h1`: "alice@h1", `h\195\169llo`: "héllo", `a\.b\\c\ d`: `a.b\c d`, `end\`: `end\`, `\12x`: "12x",
+	} {
+		if got := unescapeLabel(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
