@@ -33,10 +33,12 @@ type fakeDNS struct {
 	addrs    []netip.Addr
 	services map[mdns.ServiceID]mdns.Entry
 	events   func(mdns.Event)
-	silent   bool                // others are not told what it publishes, but can resolve it
-	learned  []string            // what Learn was told
-	resolved int                 // calls of Resolve
-	taken    map[string]bool     // names that somebody else holds
+	silent   bool            // others are not told what it publishes, but can resolve it
+	learned  []string        // what Learn was told
+	resolved int             // calls of Resolve
+	taken    map[string]bool // names that somebody else holds
+	learning chan string     // not nil: learned names go here, too
+	ifi      *net.Interface
 	texts    map[string][]string // by instance
 }
 
@@ -113,6 +115,12 @@ func (d *fakeDNS) Learn(instance, _ string) {
 	d.lan.mu.Lock()
 	defer d.lan.mu.Unlock()
 	d.learned = append(d.learned, instance)
+	if d.learning != nil {
+		select {
+		case d.learning <- instance:
+		default:
+		}
+	}
 }
 
 func (d *fakeDNS) Resolve(_ context.Context, instance, _ string) (mdns.Entry, error) {
@@ -129,7 +137,12 @@ func (d *fakeDNS) Resolve(_ context.Context, instance, _ string) (mdns.Entry, er
 	return mdns.Entry{}, errors.New("nobody answers")
 }
 
-func (d *fakeDNS) Interface() (net.Interface, bool) { return net.Interface{Name: "lo"}, false }
+func (d *fakeDNS) Interface() (net.Interface, bool) {
+	if d.ifi == nil {
+		return net.Interface{}, false
+	}
+	return *d.ifi, true
+}
 
 func (d *fakeDNS) Addrs() []netip.Addr {
 	d.lan.mu.Lock()

@@ -304,7 +304,7 @@ func TestSlowReaderIsCutOffAndTheSenderTold(t *testing.T) {
 
 func TestHostilePeerDoesNotDelayOthers(t *testing.T) {
 	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{StanzaRate: 5, MaxStreamsPerAddr: 8})
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{StanzaRate: 5, MaxStreamsPerAddr: 8, CloseTimeout: 100 * time.Millisecond})
 	lan.host("127.0.0.3").peer(t, "mallory@h3", 1)
 	lan.host("127.0.0.4").peer(t, "romeo@h4", 1)
 	n.waitPeer(t, "romeo@h4")
