@@ -82,6 +82,7 @@ type Timing struct {
 	MirrorDamp   time.Duration // between two changes of a mirror; default 2 s
 	PresenceDamp time.Duration // between two changes of the gateway's own presence; default 5 s
 	PublishRetry time.Duration // after a mirror could not be published; default 30 s
+	OutageTold   time.Duration // without a connection, until peers who write are told that they wait; default 10 s
 	TalkIdle     time.Duration // until a conversation is forgotten; default 24 h
 	SentKept     time.Duration // how long a sent message's fate is awaited; default 24 h
 }
@@ -108,6 +109,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Timing.MirrorDamp, 2*time.Second)
 	defaultTo(&c.Timing.PresenceDamp, 5*time.Second)
 	defaultTo(&c.Timing.PublishRetry, 30*time.Second)
+	defaultTo(&c.Timing.OutageTold, 10*time.Second)
 	defaultTo(&c.Timing.TalkIdle, 24*time.Hour)
 	defaultTo(&c.Timing.SentKept, 24*time.Hour)
 	defaultTo(&c.Location, time.Local)

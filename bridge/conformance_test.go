@@ -468,6 +468,29 @@ func TestNothingGrowsWithoutBound(t *testing.T) {
 	}
 }
 
+func TestThoseWhoWaitInAnOutageAreBounded(t *testing.T) {
+	cfg := office()
+	cfg.Peers = []string{"*"}
+	cfg.Limits.Conversations = 3
+	r := newRig(t, cfg)
+	for i := range 20 {
+		r.fromLAN(alice, linklocal.Instance(fmt.Sprintf("p%d@h", i)), `<message><body>hi</body></message>`)
+		if n := len(r.e.outage.waiting); n > 3 {
+			t.Fatalf("%d wait, want at most 3", n)
+		}
+	}
+	r.wait(time.Minute)
+	told := 0
+	for _, a := range r.actions {
+		if _, ok := a.(toLAN); ok {
+			told++
+		}
+	}
+	if told != 20 {
+		t.Errorf("%d of 20 were told that they wait", told)
+	}
+}
+
 func TestTooLongIsToldOnBothSides(t *testing.T) {
 	r := ready(t)
 	long := strings.Repeat("ä", 4097)

@@ -54,6 +54,7 @@ type engine struct {
 	peers     *peers
 	talks     *talks
 	announcer announcer
+	outage    outage
 	self      jid.JID // our own bare address; zero before the first session
 
 	sent    *memory[string, sentMessage] // by the id that we gave it
@@ -108,6 +109,7 @@ func newEngine(now time.Time, cfg Config) *engine {
 		peers:     newPeers(cfg.Limits.Peers),
 		talks:     newTalks(cfg.Limits.Conversations, cfg.Timing.TalkIdle),
 		announcer: announcer{damp: cfg.Timing.PresenceDamp},
+		outage:    outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		sent:      newMemory[string, sentMessage](cfg.Limits.SentIDs, cfg.Timing.SentKept),
 		seen:      newMemory[string, struct{}](maxSeen, cfg.Timing.SentKept),
 		pending:   make(map[uint64]delivery),
@@ -118,6 +120,7 @@ func newEngine(now time.Time, cfg Config) *engine {
 		states:      newLimiter(stateRate, 2*senders),
 		changed:     true, peersChanged: true,
 	}
+	e.outage.begin(now)
 	e.settle(now)
 	return e
 }
@@ -150,9 +153,11 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 	case xmppc2s.Online:
 		e.self = ev.JID.Bare()
 		e.mirrors.up(now, ev.Resumed)
+		e.outage.end()
 		e.changed = true
 	case xmppc2s.Offline:
 		e.mirrors.down(now)
+		e.outage.begin(now)
 		e.changed = true
 	case xmppc2s.ContactPresence:
 		e.changed = e.mirrors.presence(ev) || e.changed
@@ -169,6 +174,7 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 // handleTimeout notes that time has passed. Early or late is harmless.
 func (e *engine) handleTimeout(now time.Time) {
 	e.expireHeld(now)
+	e.tellOutage(now)
 	e.changed, e.peersChanged = true, !now.Before(e.announcer.next)
 	e.settle(now)
 }
@@ -178,7 +184,7 @@ func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirror
 
 // nextTimeout is when handleTimeout is wanted; zero: never.
 func (e *engine) nextTimeout() time.Time {
-	return earlier(e.nextHeld(), earlier(e.mirrors.next, e.announcer.next))
+	return earlier(earlier(e.nextHeld(), e.outage.next()), earlier(e.mirrors.next, e.announcer.next))
 }
 
 // takeActions returns what is to be done, in order, and forgets it.

@@ -25,15 +25,15 @@ type mirrors struct {
 
 	seen     bool      // there has been a session
 	online   bool      // there is one
-	outage   uint64    // number of the outage at hand or of the last one
 	settling time.Time // until then contacts without presence keep what they show
+	lost     time.Time // without a session, from then on the concierge says so
 	grace    time.Time // until then contacts keep what they show without a connection
 	next     time.Time // when to look again; zero: never
 }
 
 func newMirrors(cfg Config) *mirrors {
 	m := &mirrors{
-		cfg: cfg, outage: 1, byBare: make(map[string]*contact),
+		cfg: cfg, byBare: make(map[string]*contact),
 		concierge: mirror{id: conciergeID, user: cfg.Concierge},
 	}
 	for _, c := range cfg.Contacts {
@@ -66,7 +66,7 @@ func (m *mirrors) down(now time.Time) {
 		return
 	}
 	m.online = false
-	m.outage++
+	m.lost = now.Add(m.cfg.Timing.MirrorDamp) // most sessions are resumed at once
 	m.grace = now.Add(m.cfg.Timing.Grace)
 	if now.Before(m.settling) {
 		m.settling = m.grace // what was to come by then did not come
@@ -93,7 +93,7 @@ func (m *mirrors) reconcile(now time.Time) []action {
 		}
 		m.next = earlier(m.next, again)
 	}
-	show(&m.concierge, m.conciergePresence())
+	show(&m.concierge, m.conciergePresence(now))
 	for _, c := range m.contacts {
 		show(&c.mirror, m.wanted(now, c))
 		if now.Before(c.spokeTill) {
@@ -103,8 +103,10 @@ func (m *mirrors) reconcile(now time.Time) []action {
 	if now.Before(m.settling) {
 		m.next = earlier(m.next, m.settling)
 	}
-	if !m.online && now.Before(m.grace) {
-		m.next = earlier(m.next, m.grace)
+	for _, at := range []time.Time{m.lost, m.grace} {
+		if !m.online && now.Before(at) {
+			m.next = earlier(m.next, at)
+		}
 	}
 	return out
 }
@@ -125,8 +127,8 @@ func (m *mirrors) wanted(now time.Time, c *contact) *linklocal.Presence {
 	return c.offline()
 }
 
-func (m *mirrors) conciergePresence() *linklocal.Presence {
-	if !m.online {
+func (m *mirrors) conciergePresence(now time.Time) *linklocal.Presence {
+	if !m.online && !now.Before(m.lost) {
 		return &linklocal.Presence{Status: linklocal.DND, Msg: "no connection to the server", Nick: m.cfg.Concierge}
 	}
 	return &linklocal.Presence{Status: linklocal.Available, Msg: "gateway: write \"help\"", Nick: m.cfg.Concierge}

@@ -65,10 +65,7 @@ func (e *engine) sendWords(now time.Time, to *contact, from linklocal.Instance, 
 	env := rewrite.Envelope{To: to.bare, ID: e.newID(), Thread: k.thread}
 	e.sent.put(now, env.ID, sentMessage{to, from, rewrite.Line(c.Body, maxExcerpt)})
 	e.emit(toServer{rewrite.ToNetwork(c, rewrite.DisplayName(from), env)})
-	if !e.mirrors.online && k.outage != e.mirrors.outage {
-		k.outage = e.mirrors.outage
-		e.tellAbout(to, from, wordsWaits)
-	}
+	e.wroteInOutage(now, k)
 }
 
 // stateToNetwork passes on that a peer is typing, to a contact who is there
