@@ -7,6 +7,10 @@ PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
 FUZZTIME ?= 30s
 GO       ?= go
 
+# The version comes from VERSION; a checkout that belongs to another user would
+# make Go's own look at git fail.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
 .PHONY: help build test lint demo bench fuzz ci deps clean
 
 help:

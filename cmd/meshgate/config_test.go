@@ -16,9 +16,10 @@ func noEnv(string) string        { return "" }
 func machineH1() (string, error) { return "h1.example.org", nil }
 
 // loadText loads a configuration whose environment has PW set.
-func loadText(text string) *config {
-	getenv := func(k string) string { return map[string]string{"PW": "secret"}[k] }
-	return load("-", host{stdin: strings.NewReader(text), getenv: getenv, name: machineH1})
+func loadText(text string) *config { return loadWith(text, map[string]string{"PW": "secret"}) }
+
+func loadWith(text string, env map[string]string) *config {
+	return load("-", host{stdin: strings.NewReader(text), getenv: func(k string) string { return env[k] }, name: machineH1})
 }
 
 // good is a configuration with nothing to say about; tests add to it. It has

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"meshgate/bridge"
+	"meshgate/linklocal"
+	"meshgate/linklocal/mdns"
+	"meshgate/xmppc2s"
+)
+
+// wiring is what the parts are told.
+type wiring struct {
+	Server xmppc2s.Config
+	Hub    bridge.Config
+	DNS    mdns.ConnConfig
+	LAN    linklocal.Config
+	Secret string
+	Log    logConfig
+	Grace  time.Duration
+}
+
+func wire(t *testing.T, text string) wiring {
+	t.Helper()
+	return wireWith(t, text, map[string]string{"PW": "secret"})
+}
+
+func wireWith(t *testing.T, text string, env map[string]string) wiring {
+	t.Helper()
+	c := loadWith(text, env)
+	if c.errors() > 0 {
+		c.write(t.Output())
+		t.Fatalf("not a good configuration:\n%s", text)
+	}
+	w := wiring{DNS: c.mdnsConfig(nil), LAN: c.lanConfig(nil), Log: c.Log, Grace: c.Grace}
+	var err error
+	if w.Secret, err = c.secret(); err != nil {
+		t.Fatal(err)
+	}
+	if w.Server, err = c.serverConfig(w.Secret); err != nil {
+		t.Fatal(err)
+	}
+	if w.Hub, err = c.hubConfig(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// base sets no more than it must; each case below replaces one of its lines or
+// adds one.
+const base = `account:
+  jid: gw@example.org
+  password_env: PW
+  server: 127.0.0.1
+lan:
+  publish:
+concierge:
+contacts:
+- jid: bob@example.org
+- jid: eve@example.org
+peers: ["*@h2"]
+peer_contacts:
+- peer: a@h2
+  contacts: [bob@example.org]
+limits:
+log:
+`
+
+// Every key of the file has an effect on some part.
+func TestEveryKeyReachesAPart(t *testing.T) {
+	pw := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(pw, []byte("other"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"PW": "secret", "PW2": "other", credentialsDir: filepath.Dir(pw)}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, testCA(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	changes := map[string][2]string{ // key: what is replaced, and by what
+		"account":                            {"gw@example.org", "other@example.org"},
+		"account.jid":                        {"gw@example.org", "gw@example.org/other"},
+		"account.password":                   {"password_env: PW", "password: other"},
+		"account.password_file":              {"password_env: PW", "password_file: " + pw},
+		"account.password_env":               {"password_env: PW", "password_env: PW2"},
+		"account.password_credential":        {"password_env: PW", "password_credential: pw"},
+		"account.server":                     {"server: 127.0.0.1", "server: 127.0.0.2:5223"},
+		"account.tls":                        {"server: 127.0.0.1", "server: 127.0.0.1\n  tls: none"},
+		"account.ca_file":                    {"server:", "ca_file: " + ca + "\n  server:"},
+		"account.pins":                       {"server:", "pins: [" + strings.Repeat("ab", 32) + "]\n  server:"},
+		"account.allow_plain":                {"server:", "allow_plain: true\n  server:"},
+		"account.on_stop":                    {"server:", "on_stop: logout\n  server:"},
+		"lan":                                {"lan:", "lan:\n  interface: eth7"},
+		"lan.interface":                      {"lan:", "lan:\n  interface: eth7"},
+		"lan.machine":                        {"lan:", "lan:\n  machine: gw7"},
+		"lan.discover":                       {"lan:", "lan:\n  discover: false"},
+		"lan.idle":                           {"lan:", "lan:\n  idle: 7m"},
+		"lan.publish":                        {"publish:", "publish: {first: true}"},
+		"lan.publish.nick":                   {"publish:", "publish: {nick: false}"},
+		"lan.publish.first":                  {"publish:", "publish: {first: true}"},
+		"lan.publish.last":                   {"publish:", "publish: {last: true}"},
+		"concierge":                          {"concierge:", "concierge: {name: gate}"},
+		"concierge.name":                     {"concierge:", "concierge: {name: gate}"},
+		"contacts":                           {"- jid: eve@example.org\n", ""},
+		"contacts[].jid":                     {"eve@example.org", "eva@example.org"},
+		"contacts[].name":                    {"eve@example.org", "eve@example.org\n  name: Eva"},
+		"contacts[].nick":                    {"eve@example.org", "eve@example.org\n  nick: Eva"},
+		"contacts[].first":                   {"eve@example.org", "eve@example.org\n  first: Eva"},
+		"contacts[].last":                    {"eve@example.org", "eve@example.org\n  last: Eva"},
+		"contacts[].offline":                 {"eve@example.org", "eve@example.org\n  offline: show"},
+		"peers":                              {"*@h2", "*@h3"},
+		"peer_contacts":                      {"peer: a@h2", "peer: b@h2"},
+		"peer_contacts[].peer":               {"peer: a@h2", "peer: b@h2"},
+		"peer_contacts[].contacts":           {"[bob@example.org]", "[eve@example.org]"},
+		"limits":                             {"limits:", "limits: {body: 777}"},
+		"limits.peer_messages_per_minute":    {"limits:", "limits: {peer_messages_per_minute: 7}"},
+		"limits.peer_burst":                  {"limits:", "limits: {peer_burst: 7}"},
+		"limits.contact_messages_per_minute": {"limits:", "limits: {contact_messages_per_minute: 7}"},
+		"limits.contact_burst":               {"limits:", "limits: {contact_burst: 7}"},
+		"limits.body":                        {"limits:", "limits: {body: 777}"},
+		"limits.peers":                       {"limits:", "limits: {peers: 7}"},
+		"log":                                {"log:", "log: {level: debug}"},
+		"log.level":                          {"log:", "log: {level: debug}"},
+		"log.format":                         {"log:", "log: {format: json}"},
+		"grace":                              {"limits:", "grace: 7s\nlimits:"},
+	}
+	was := wireWith(t, base, env)
+	if !reflect.DeepEqual(wireWith(t, base, env), was) {
+		t.Fatal("the same file gives two wirings")
+	}
+	for _, path := range pathsOf(reflect.TypeFor[fileConfig](), "") {
+		change, ok := changes[path]
+		if !ok {
+			t.Errorf("no case for %s", path)
+			continue
+		}
+		text := strings.Replace(base, change[0], change[1], 1)
+		if text == base {
+			t.Errorf("%s: nothing was replaced", path)
+		}
+		if reflect.DeepEqual(wireWith(t, text, env), was) {
+			t.Errorf("%s has no effect on any part", path)
+		}
+	}
+}
+
+// testCA is a certificate in PEM form.
+func testCA(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// LL-17: personal fields leave only where the file says so.
+// IJ-05, IJ-06: with no peers and no contacts in the file, nobody gets through.
+func TestWhatTheFileDoesNotSayIsDenied(t *testing.T) {
+	w := wire(t, "account: {jid: gw@example.org, password: x}")
+	if want := (linklocal.PublishKeys{Nick: true}); w.LAN.Publish != want {
+		t.Errorf("published by default: %+v, want %+v", w.LAN.Publish, want)
+	}
+	if len(w.Hub.Peers) != 0 || len(w.Hub.Contacts) != 0 || len(w.Server.Contacts) != 0 {
+		t.Errorf("let through by default: peers %v, contacts %v, %v", w.Hub.Peers, w.Hub.Contacts, w.Server.Contacts)
+	}
+	if w.Server.AllowPlainAuth || w.Server.InsecureNoTLS || w.Server.RootCAs != nil {
+		t.Errorf("the server is trusted too much by default: %+v", w.Server)
+	}
+}
+
+func TestPartsAreToldWhatTheFileSays(t *testing.T) {
+	w := wire(t, `
+account: {jid: gw@example.org/office, password: pw, server: "xmpp.example.org:5299", tls: direct, on_stop: logout}
+lan: {interface: eth1, machine: gw, discover: false, idle: 90s, publish: {first: true}}
+contacts:
+- {jid: Bob@example.org, name: bob, nick: Bobby, offline: show}
+- {jid: eve@example.net}
+peers: ["*@h2", carol@h1]
+peer_contacts: [{peer: carol@h1, contacts: [eve@example.net]}]
+`)
+	s := w.Server
+	if !s.JID.Equal(jid.MustParse("gw@example.org/office")) || s.Password != "pw" || s.Host != "xmpp.example.org" || s.Port != 5299 ||
+		!s.DirectTLS || s.InsecureNoTLS || !s.CloseOnStop || len(s.Contacts) != 2 || s.Contacts[0].String() != "bob@example.org" {
+		t.Errorf("server: %+v", s)
+	}
+	bob := bridge.Contact{JID: jid.MustParse("bob@example.org"), User: "bob", Nick: "Bobby", Offline: bridge.ShowOffline}
+	eve := bridge.Contact{JID: jid.MustParse("eve@example.net"), User: "eve"}
+	same := cmp.Comparer(func(a, b jid.JID) bool { return a.Equal(b) })
+	if diff := cmp.Diff([]bridge.Contact{bob, eve}, w.Hub.Contacts, same); diff != "" {
+		t.Errorf("contacts (-want +got):\n%s", diff)
+	}
+	rule := bridge.PeerRule{Peer: "carol@h1", Contacts: []jid.JID{jid.MustParse("eve@example.net")}}
+	if diff := cmp.Diff([]bridge.PeerRule{rule}, w.Hub.PeerContacts, same); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	if w.DNS.Interface != "eth1" || w.DNS.Host != "gw" || w.LAN.Machine != "gw" || w.LAN.Discover || w.LAN.Idle != 90*time.Second {
+		t.Errorf("LAN: %+v, %+v", w.DNS, w.LAN)
+	}
+}
+
+// The name of this computer belongs to its own mDNS responder.
+func TestHostNameIsOurOwnUnlessConfigured(t *testing.T) {
+	w := wire(t, good)
+	if w.LAN.Machine != "h1" || w.DNS.Host != "meshgate-h1" {
+		t.Errorf("machine %q, host %q; want h1 and meshgate-h1", w.LAN.Machine, w.DNS.Host)
+	}
+}
