@@ -1,0 +1,89 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"meshgate/linklocal"
+)
+
+// Everything that others can make grow has an end.
+func TestNothingGrowsWithoutBound(t *testing.T) {
+	cfg := office()
+	cfg.Peers = []string{"*"}
+	cfg.Limits = Limits{Peers: 10, Conversations: 7, PendingToLAN: 5, SentIDs: 11, Resources: 3, ContactRate: Rate{1e6, 1e6}, PeerRate: Rate{1e6, 1e6}}
+	r := newRig(t, cfg)
+	r.online(false)
+	for i := range 200 {
+		r.peer(linklocal.Instance(fmt.Sprintf("p%d@h", i)), linklocal.Presence{})
+		r.fromLAN(alice, linklocal.Instance(fmt.Sprintf("q%d@h", i)), `<message><body>hi</body></message>`)
+		r.presence(fmt.Sprintf("alice@example.org/%d", i), "", "", 0, true)
+		r.fromNet(fmt.Sprintf(`<message from='alice@example.org/x' id='%d'><body>@p%d hi</body></message>`, i, i%10))
+		r.wait(time.Millisecond)
+	}
+	e := r.e
+	for what, n := range map[string][2]int{
+		"peers": {len(e.peers.m), 10}, "talks": {len(e.talks.m), 7}, "threads": {len(e.talks.byThread), 7},
+		"pending": {len(e.pending), 5}, "sent": {len(e.sent.m), 11}, "sent order": {len(e.sent.order), 11},
+		"resources":    {len(e.mirrors.byBare["alice@example.org"].resources), 3},
+		"peer buckets": {len(e.peerRate.m), 10}, "held": {len(e.held), 5}, "seen": {len(e.seen.m), maxSeen},
+		"remark buckets": {len(e.remarks.m), 2 * 13},
+	} {
+		if n[0] > n[1] {
+			t.Errorf("%s: %d, want at most %d", what, n[0], n[1])
+		}
+	}
+	if e.stats().PeersIgnored == 0 || e.stats().FromNetwork.Ended[RefusedFull] == 0 {
+		t.Errorf("the limits were not reached: %+v", e.stats())
+	}
+	r.wantBalanced()
+	// a full table of buckets empties by itself
+	r.wait(time.Hour)
+	r.actions = nil
+	r.fromLAN(alice, "new@h", `<message><body>hi</body></message>`)
+	if len(r.sent()) != 1 {
+		t.Error("a new peer is not let in after an hour of rest")
+	}
+}
+
+func TestThoseWhoWaitInAnOutageAreBounded(t *testing.T) {
+	cfg := office()
+	cfg.Peers = []string{"*"}
+	cfg.Limits.Conversations = 3
+	r := newRig(t, cfg)
+	for i := range 20 {
+		r.fromLAN(alice, linklocal.Instance(fmt.Sprintf("p%d@h", i)), `<message><body>hi</body></message>`)
+		if n := len(r.e.outage.waiting); n > 3 {
+			t.Fatalf("%d wait, want at most 3", n)
+		}
+	}
+	r.wait(time.Minute)
+	told := 0
+	for _, a := range r.actions {
+		if _, ok := a.(toLAN); ok {
+			told++
+		}
+	}
+	if told != 20 {
+		t.Errorf("%d of 20 were told that they wait", told)
+	}
+}
+
+func TestTooLongIsToldOnBothSides(t *testing.T) {
+	r := ready(t)
+	long := strings.Repeat("ä", 4097)
+	r.fromLAN(alice, "bob@h2", "<message><body>"+long+"</body></message>")
+	r.fromNet("<message from='alice@example.org/phone' id='1'><body>" + long + "</body></message>")
+	want := []string{
+		`to bob@h2 from alice@example.org: "[meshgate] not sent: the message is too long (8194 bytes, at most 8192)"`,
+		`= from LAN: refused-length`,
+		`to alice@example.org/phone: error not-acceptable to 1: not sent: the message is too long (8194 bytes, at most 8192)`,
+		`= from network: refused-length`,
+		`finished`,
+	}
+	if got := r.taken(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
