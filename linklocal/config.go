@@ -13,6 +13,10 @@ type Config struct {
 	// label of the name of this computer.
 	Machine string
 
+	// Node is the URI that stands for this program in entity capabilities
+	// (XEP-0115). Default: none are published.
+	Node string
+
 	Publish  PublishKeys // personal TXT keys that may be published; default none
 	Discover bool        // run the active discovery client beside the monitor
 

@@ -61,6 +61,7 @@ func (l *loop) establish(now time.Time, ct *contact) {
 	}
 	if err != nil {
 		ct.retry = now.Add(publishRetry)
+		l.due(ct.retry)
 		l.log.Warn("contact cannot be published, trying again", "contact", ct.ID, "err", err)
 	}
 }
@@ -88,7 +89,7 @@ func (l *loop) register(ct *contact) error {
 // textOf is the TXT record of a contact: without the personal keys that the
 // configuration does not allow, with the port where its listener is.
 func (l *loop) textOf(ct *contact) []string {
-	p := l.cfg.Publish.allow(ct.Presence)
+	p := l.cfg.withCaps(l.cfg.Publish.allow(ct.Presence))
 	if p.Status == "" {
 		p.Status = Available
 	}
@@ -111,7 +112,7 @@ func (l *loop) established(now time.Time, id mdns.ServiceID, name Instance) {
 		if name != "" {
 			l.names[name.Key()] = ct
 			l.peerGone(now, name)
-			l.news = append(l.news, ContactPublished{ct.ID, name})
+			l.announce(ContactPublished{ct.ID, name})
 		}
 		return
 	}

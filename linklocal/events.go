@@ -40,7 +40,7 @@ type Presence struct {
 type Peer struct {
 	Instance Instance
 	Presence Presence
-	Host     string       // the target of the SRV record, "h1.local."
+	Host     string       // the target of the SRV record, "h1.local"
 	Addrs    []netip.Addr // of Host, sorted; link-local IPv6 with its zone
 	Port     uint16
 }

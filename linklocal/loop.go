@@ -3,6 +3,7 @@ package linklocal
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ type loop struct {
 	pairs    map[pairKey]*pair
 	dials    chan struct{} // one token for each connecting that may go on at once
 	lookups  lookups
-	news     []Event // about contacts, not told yet
+	news     []ContactPublished // not told yet, one per contact
 
 	calls chan func(now time.Time) // other goroutines come in here
 	tell  chan telling             // to the courier
@@ -36,6 +37,7 @@ type loop struct {
 	// linger is spawn for readers: the context lasts Config.CloseTimeout
 	// longer, so that what the peers have said is still delivered.
 	linger func(f func(ctx context.Context)) (cancel func())
+	wakeAt time.Time // nothing is due before; zero: nothing is due
 	stopAt time.Time // not zero: stopping, and over by then
 }
 
@@ -103,7 +105,7 @@ func (l *loop) serve(stop <-chan struct{}) {
 		if news.ev != nil {
 			tell = l.tell
 		}
-		wake.Set(l.nextTimeout())
+		wake.Set(l.wakeAt)
 		select {
 		case call := <-l.calls:
 			call(time.Now())
@@ -162,36 +164,38 @@ func (l *loop) nextNews() telling {
 	return telling{ev, told}
 }
 
-// nextTimeout is the earliest deadline of anything; zero: none.
-func (l *loop) nextTimeout() time.Time {
-	next := l.stopAt
-	earlier := func(at time.Time) {
-		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
+// announce has the handler told which name a contact holds. What it has not
+// been told about that contact before need not be told any more.
+func (l *loop) announce(ev ContactPublished) {
+	l.news = slices.DeleteFunc(l.news, func(old ContactPublished) bool { return old.ID == ev.ID })
+	l.news = append(l.news, ev)
+}
+
+// due sees to it that handleTimeout is called then, or earlier: there it
+// looks for what is due, so that nobody need look at every stream each time.
+func (l *loop) due(at time.Time) {
+	if !at.IsZero() && (l.wakeAt.IsZero() || at.Before(l.wakeAt)) {
+		l.wakeAt = at
 	}
-	for c := range l.conns {
-		earlier(c.stream.nextTimeout())
-	}
-	for _, ct := range l.contacts {
-		earlier(ct.retry)
-	}
-	return next
 }
 
 // handleTimeout reports whether the time for stopping is over.
 func (l *loop) handleTimeout(now time.Time) (over bool) {
+	l.wakeAt = time.Time{}
 	for c := range l.conns {
 		if at := c.stream.nextTimeout(); !at.IsZero() && !now.Before(at) {
 			c.stream.handleTimeout(now)
 			l.carry(now, c)
 		}
+		l.due(c.stream.nextTimeout())
 	}
 	for _, ct := range l.contacts {
 		if !ct.retry.IsZero() && !now.Before(ct.retry) {
 			l.establish(now, ct)
 		}
+		l.due(ct.retry)
 	}
+	l.due(l.stopAt)
 	return !l.stopAt.IsZero() && !now.Before(l.stopAt)
 }
 
@@ -271,6 +275,7 @@ func peerOf(e mdns.Entry) Peer {
 func (l *loop) stop(now time.Time) {
 	l.stopped.Store(true)
 	l.stopAt = now.Add(l.cfg.CloseTimeout)
+	l.due(l.stopAt)
 	l.handleCommands(now)
 	for _, ct := range l.contacts {
 		l.withdraw(now, ct)

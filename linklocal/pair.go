@@ -19,9 +19,8 @@ type pairKey struct {
 //
 // There is one stream per pair as a rule. When both sides call at once there
 // are two for a while: COMPAT libpurple 2.14 then closes the older one and
-// Salut the newer one, so both are read, and ours are written on the one that
-// the peer has opened, which neither closes (notes: newer replaces older only
-// among those of one side).
+// Salut the newer one, so both are read until the peer closes one, and we write
+// on the one that the peer has opened.
 type pair struct {
 	key     pairKey
 	contact *contact

@@ -4,8 +4,8 @@ import "meshgate/internal/stanza"
 
 // Deviations of real peers, one thing each. COMPAT names the client and the
 // version in which it was seen. Others stand where they matter: a peer that
-// names itself only in its first stanza or never (identity.go), a listening
-// port for each contact because iChat sends no "to" (listen.go), the source
+// names itself only in its first stanza or never (caller.go), a listening
+// port for each contact because iChat sends no "to" (contact.go), the source
 // address of our calls (dial.go), names with "@" and backslashes (naming.go).
 
 // offlineStatus is what status=offline means to us.

@@ -42,6 +42,7 @@ type streamConfig struct {
 	role      role
 	local     Instance // our contact
 	peer      Instance // initiator: whom we called
+	node      string   // of our disco#info; "": none
 	maxStanza int      // bytes
 
 	idle, header, caller, close time.Duration
@@ -321,7 +322,7 @@ func (s *stream) handleStanza(now time.Time, el *stanza.Element) {
 }
 
 func (s *stream) handleIQ(el *stanza.Element) {
-	reply, known := answerIQ(el)
+	reply, known := answerIQ(el, s.cfg.node)
 	switch {
 	case reply == nil || s.state != open:
 		s.out.Counts.Ignored++
