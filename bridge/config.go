@@ -79,7 +79,7 @@ type Limits struct {
 type Timing struct {
 	Settle       time.Duration // after a new session, until contacts without presence count as offline; default 5 s
 	Grace        time.Duration // after the connection is lost, until all contacts count as offline; default 60 s
-	MirrorDamp   time.Duration // between two changes of a mirror; default 2 s
+	MirrorDamp   time.Duration // between two changes of a mirror; default 1 s, as mDNS itself has it (RFC 6762 §6)
 	PresenceDamp time.Duration // between two changes of the gateway's own presence; default 5 s
 	PublishRetry time.Duration // after a mirror could not be published; default 30 s
 	OutageTold   time.Duration // without a connection, until peers who write are told that they wait; default 10 s
@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Limits.Resources, 16)
 	defaultTo(&c.Timing.Settle, 5*time.Second)
 	defaultTo(&c.Timing.Grace, time.Minute)
-	defaultTo(&c.Timing.MirrorDamp, 2*time.Second)
+	defaultTo(&c.Timing.MirrorDamp, time.Second)
 	defaultTo(&c.Timing.PresenceDamp, 5*time.Second)
 	defaultTo(&c.Timing.PublishRetry, 30*time.Second)
 	defaultTo(&c.Timing.OutageTold, 10*time.Second)

@@ -66,7 +66,7 @@ func (m *mirrors) down(now time.Time) {
 		return
 	}
 	m.online = false
-	m.lost = now.Add(m.cfg.Timing.MirrorDamp) // most sessions are resumed at once
+	m.lost = now.Add(m.cfg.Timing.OutageTold) // most sessions are resumed at once
 	m.grace = now.Add(m.cfg.Timing.Grace)
 	if now.Before(m.settling) {
 		m.settling = m.grace // what was to come by then did not come
