@@ -57,7 +57,10 @@ func dialTarget(ctx context.Context, t target) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", t.remote.String())
 }
 
-// targetsOf is how to call an entry, IPv6 first as libpurple does it.
+// targetsOf is how to call an entry: IPv4 first.
+//
+// COMPAT libpurple 2.14 on an avahi without IPv6: publishes its AAAA record
+// all the same, knows our A record only, and closes what comes by IPv6.
 //
 // "Clients MUST use the port discovered via SRV lookups and MUST ignore the
 // value of this TXT field", port.p2pj. XEP-0174 v0.9 (TXT Records)
@@ -77,11 +80,11 @@ func targetsOf(e mdns.Entry, own []netip.Addr) []target {
 	}
 	var all []target
 	for i := range max(len(v4), len(v6)) {
-		if i < len(v6) {
-			all = append(all, v6[i])
-		}
 		if i < len(v4) {
 			all = append(all, v4[i])
+		}
+		if i < len(v6) {
+			all = append(all, v6[i])
 		}
 	}
 	return all[:min(len(all), maxTargets)]
@@ -97,6 +100,9 @@ func sourceFor(to netip.Addr, own []netip.Addr) (netip.Addr, bool) {
 	for _, a := range own {
 		a = a.Unmap()
 		if a.Is4() == to.Is4() && a.IsLoopback() == to.IsLoopback() && (a.Is4() || a.IsLinkLocalUnicast() == to.IsLinkLocalUnicast()) {
+			if a.Zone() == "" && to.Zone() != "" {
+				a = a.WithZone(to.Zone()) // a socket cannot be bound to it without
+			}
 			return a, true
 		}
 	}

@@ -15,15 +15,15 @@ import (
 )
 
 func TestTargets(t *testing.T) {
-	own := addrs("10.0.0.9", "fe80::9%eth0", "2001:db8::9")
+	own := addrs("10.0.0.9", "fe80::9", "2001:db8::9")
 	for _, tt := range []struct {
 		name  string
 		addrs []string
 		own   []netip.Addr
 		want  []string
 	}{
-		{"IPv6 first, in turns", []string{"10.0.0.1", "10.0.0.2", "fe80::1%eth0", "2001:db8::1"}, own, []string{
-			"fe80::9%eth0 [fe80::1%eth0]:5298", "10.0.0.9 10.0.0.1:5298", "2001:db8::9 [2001:db8::1]:5298", "10.0.0.9 10.0.0.2:5298"}},
+		{"IPv4 first, in turns", []string{"10.0.0.1", "10.0.0.2", "2001:db8::1", "fe80::1%eth0"}, own, []string{
+			"10.0.0.9 10.0.0.1:5298", "2001:db8::9 [2001:db8::1]:5298", "10.0.0.9 10.0.0.2:5298", "fe80::9%eth0 [fe80::1%eth0]:5298"}},
 		{"no address of ours to call from", []string{"fe80::1%eth0"}, addrs("10.0.0.9"), nil},
 		{"not one host on the link", []string{"127.0.0.1", "0.0.0.0", "224.0.0.251", "255.255.255.255", "::1", "ff02::fb"}, own, nil},
 		{"IPv4 in IPv6", []string{"::ffff:10.0.0.1"}, own, []string{"10.0.0.9 10.0.0.1:5298"}},

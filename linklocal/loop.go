@@ -242,14 +242,14 @@ func (l *loop) peerIs(now time.Time, e mdns.Entry) {
 		l.count.peersIgnored.Add(1)
 		return
 	}
-	l.count.peers.Store(int64(len(l.roster.peers)))
+	l.count.peers.Store(int64(l.roster.size()))
 	l.recheck(now, p.Instance)
 }
 
 // peerGone notes a goodbye, or that the records ran out.
 func (l *loop) peerGone(now time.Time, i Instance) {
 	l.roster.remove(i)
-	l.count.peers.Store(int64(len(l.roster.peers)))
+	l.count.peers.Store(int64(l.roster.size()))
 	l.recheck(now, i)
 }
 

@@ -79,6 +79,16 @@ func (r *roster) changed(key string, e *rosterEntry) {
 	}
 }
 
+// size is how many peers are there.
+func (r *roster) size() (n int) {
+	for _, e := range r.peers {
+		if e.now != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // get returns the peer of this name, nil if there is none.
 func (r *roster) get(i Instance) *Peer {
 	if e := r.peers[i.Key()]; e != nil {

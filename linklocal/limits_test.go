@@ -1,0 +1,180 @@
+package linklocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"meshgate/linklocal/mdns"
+)
+
+func TestHalfClosedPeerStillGetsOurEndTag(t *testing.T) {
+	for range 20 {
+		n, p := rawTalk(t, Config{})
+		p.say("<message><body>bye</body></message>" + endTag)
+		p.Conn.(*net.TCPConn).CloseWrite()
+		if got := p.rest(); got != endTag { // LL-14
+			t.Fatalf("got %q", got)
+		}
+		n.waitBody(t, "bye")
+		n.stop()
+	}
+}
+
+func TestHeaderThatDoesNotCompleteIsNotWaitedFor(t *testing.T) {
+	cfg := Config{HeaderTimeout: 50 * time.Millisecond, CallerTimeout: 50 * time.Millisecond}
+	n, _ := rawTalk(t, cfg)
+	for _, said := range []string{"", "<stream:str", oldHeader} { // the last one never says its name
+		p := call(t, "127.0.0.3", n.addr)
+		p.say("%s", said)
+		if got := p.rest(); !strings.Contains(got, "<connection-timeout") || !strings.HasSuffix(got, endTag) {
+			t.Errorf("after %q: %q", said, got)
+		}
+	}
+}
+
+func TestStreamsInAllAreBounded(t *testing.T) {
+	n, _ := rawTalk(t, Config{MaxStreams: 2})
+	call(t, "127.0.0.4", n.addr)
+	if got := call(t, "127.0.0.5", n.addr).rest(); got != "" || n.Stats().OverLimit != 1 {
+		t.Errorf("got %q, stats %+v", got, n.Stats())
+	}
+}
+
+func TestRoomIsFreeAgainAfterAStreamHasEnded(t *testing.T) {
+	n, p := rawTalk(t, Config{MaxStreamsPerAddr: 1})
+	p.say(endTag)
+	p.rest()
+	p = call(t, "127.0.0.3", n.addr)
+	p.say("%s<message><body>again</body></message>", headerFrom("romeo@h3", ""))
+	n.waitBody(t, "again")
+}
+
+func TestContactsAreBoundedAndChecked(t *testing.T) {
+	n := start(t, new(fakeLAN).host("127.0.0.2"), "juliet", Config{MaxContacts: 2})
+	for _, c := range []Contact{{ID: "x"}, {User: "x"}} {
+		if n.Publish(c) == nil {
+			t.Errorf("published %+v", c)
+		}
+	}
+	for _, id := range []ContactID{"d", "e", "f"} {
+		if err := n.Publish(Contact{ID: id, User: string(id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait1(t, n.recorder, "second contact", func(c ContactPublished) bool { return c.ID == "d" })
+	n.Withdraw("d")
+	n.publish(t, "g", "g") // there is room again
+	if got := n.Stats().Contacts; got != 2 {
+		t.Errorf("%d contacts", got)
+	}
+	n.stop()
+	if err := n.Publish(Contact{ID: "h", User: "h"}); !errors.Is(err, ErrStopped) {
+		t.Errorf("after Run: %v", err)
+	}
+}
+
+// Before Run everything is remembered, after it nothing piles up.
+func TestCommandsBeforeRun(t *testing.T) {
+	dns := new(fakeLAN).host("127.0.0.2")
+	s := New(Config{Machine: "gw"}, dns)
+	dns.attach(s)
+	s.HandleMDNS(mdns.Appeared{Entry: mdns.Entry{Instance: "early@h", Type: serviceType}})
+	if err := s.Publish(Contact{ID: "c", User: "juliet"}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	s.Send(Outgoing{From: "c", To: "nobody@h", Stanza: message("x"), Done: func(err error) { done <- err }})
+	ctx, cancel := context.WithCancel(context.Background())
+	r, ended := newRecorder(), make(chan error, 1)
+	go func() { ended <- s.Run(ctx, r) }()
+	r.waitPeer(t, "early@h")
+	wait1(t, r, "publication", func(c ContactPublished) bool { return c.Instance == "juliet@gw" })
+	// Which of the two errors depends on whether the name was there yet.
+	if err := verdict(t, done); !errors.Is(err, ErrNoPeer) && !errors.Is(err, ErrNoContact) {
+		t.Errorf("Done: %v", err)
+	}
+	cancel()
+	if err := verdict(t, ended); err != nil {
+		t.Error(err)
+	}
+	for i := range 100_000 {
+		s.HandleMDNS(mdns.Appeared{Entry: mdns.Entry{Instance: fmt.Sprint("p", i), Type: serviceType}})
+	}
+	if n := len(s.inbox.take()); n > s.inbox.limit || s.Stats().EventsLost == 0 {
+		t.Errorf("%d events kept, %d lost", n, s.Stats().EventsLost)
+	}
+}
+
+func TestSendsInAllAreBounded(t *testing.T) {
+	s := New(Config{MaxQueued: 3}, new(fakeLAN).host("127.0.0.2"))
+	var errs []error
+	for range 5 {
+		s.Send(Outgoing{From: "c", To: "x@h", Stanza: message("x"), Done: func(err error) { errs = append(errs, err) }})
+	}
+	if len(errs) != 2 || !errors.Is(errs[0], ErrQueueFull) {
+		t.Errorf("errors: %v", errs)
+	}
+}
+
+func TestInboxKeepsTheLastWordForEachName(t *testing.T) {
+	s := New(Config{}, new(fakeLAN).host("127.0.0.2"))
+	entry := func(name string, port uint16) mdns.Entry {
+		return mdns.Entry{Instance: name, Type: serviceType, Port: port}
+	}
+	s.HandleMDNS(mdns.Appeared{Entry: entry("a@h", 1)})
+	s.HandleMDNS(mdns.Appeared{Entry: entry("b@h", 1)})
+	s.HandleMDNS(mdns.Vanished{Instance: "A@h", Type: serviceType})
+	s.HandleMDNS(mdns.Changed{Entry: entry("b@h", 2)})
+	s.HandleMDNS(mdns.Renaming{ID: "x", Old: "o", New: "n"})
+	s.HandleMDNS(mdns.Established{ID: "x", Instance: "n"})
+	s.HandleMDNS(mdns.Resolved{})
+	s.HandleMDNS(mdns.Vanished{Instance: "room", Type: "_clique._udp"})
+	want := []mdns.Event{
+		mdns.Vanished{Instance: "A@h", Type: serviceType},
+		mdns.Changed{Entry: entry("b@h", 2)},
+		mdns.Established{ID: "x", Instance: "n"},
+	}
+	if diff := cmp.Diff(want, s.inbox.take()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNewsAboutPeersDoNotPileUpBehindABlockedHandler(t *testing.T) {
+	release := make(chan struct{})
+	n := start(t, new(fakeLAN).host("127.0.0.2"), "", Config{})
+	n.block = func(ctx context.Context, ev Event) {
+		if p, ok := ev.(PeerAppeared); ok && p.Peer.Instance == "first@h" {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+	}
+	entry := mdns.Entry{Instance: "first@h", Type: serviceType}
+	n.HandleMDNS(mdns.Appeared{Entry: entry})
+	for port := range uint16(1000) {
+		entry = mdns.Entry{Instance: "second@h", Type: serviceType, Port: port}
+		n.HandleMDNS(mdns.Changed{Entry: entry})
+		if port%100 == 0 {
+			n.Stats()
+		}
+	}
+	close(release)
+	n.waitPeer(t, "second@h")
+	wait1(t, n.recorder, "last state", func(ev Event) bool {
+		switch ev := ev.(type) {
+		case PeerAppeared:
+			return ev.Peer.Port == 999
+		case PeerChanged:
+			return ev.Peer.Port == 999
+		}
+		return false
+	})
+}
