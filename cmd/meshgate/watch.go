@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +83,7 @@ func (w *watch) HandleServer(ctx context.Context, ev xmppc2s.Event) {
 	case xmppc2s.Online:
 		w.setStatus(&w.server, "server: online as "+ev.JID.String())
 	case xmppc2s.Offline:
-		w.setStatus(&w.server, fmt.Sprintf("server: offline, %v", ev.Err))
+		w.setStatus(&w.server, "server: offline, "+strings.TrimPrefix(fmt.Sprint(ev.Err), "xmppc2s: "))
 	case xmppc2s.Undelivered:
 		if w.stopping.Load() { // the hub is gone, and so is the LAN: nobody else can be told
 			w.log.Warn("given up at the stop", "to", ev.Stanza.Attr("to"), "id", ev.Stanza.Attr("id"), "err", ev.Err)

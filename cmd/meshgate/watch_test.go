@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge"
+	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
 )
@@ -138,10 +139,37 @@ func TestStatusTellsBothSides(t *testing.T) {
 	runWatch(t, func(w *watch, m *fakeManager, _ *fakeHub, _ *bytes.Buffer) {
 		w.HandleServer(t.Context(), xmppc2s.Online{JID: jid.MustParse("gw@example.org/meshgate")})
 		w.HandleLAN(t.Context(), linklocal.ContactPublished{ID: "x", Instance: "meshgate@gw"})
+		w.HandleServer(t.Context(), xmppc2s.Offline{Err: &xmppc2s.Error{Text: "nobody answers"}})
+		if want := "LAN: present as meshgate@gw and others; server: offline, nobody answers"; m.count(want) != 1 {
+			t.Errorf("status lines %q, want %q", m.lines, want)
+		}
 		if want := "LAN: present as meshgate@gw and others; server: online as gw@example.org/meshgate"; m.count(want) != 1 {
 			t.Errorf("status lines %q, want %q", m.lines, want)
 		}
 	})
+}
+
+// SM-11: what is given up when nobody is left to be told is at least logged,
+// with its id and address, but not with its words.
+func TestMessageGivenUpAtTheStopIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	w := newWatch(&fakeHub{}, &fakeManager{}, slog.New(slog.NewTextHandler(&log, nil)))
+	st := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: "bob@example.org"}, stanza.Attr{Name: "id", Value: "m7"},
+		stanza.New(stanza.NSClient, "body", stanza.Text("words")))
+	lost := xmppc2s.Undelivered{Stanza: st, Err: xmppc2s.ErrStopped}
+	w.HandleServer(t.Context(), lost)
+	if log.Len() > 0 {
+		t.Errorf("logged while the hub can tell the sender: %s", &log)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.HandleServer(t.Context(), lost)
+	if got := log.String(); !strings.Contains(got, "to=bob@example.org id=m7") || strings.Contains(got, "words") {
+		t.Errorf("log %q", got)
+	}
 }
 
 func TestCountersAreLoggedHourly(t *testing.T) {
