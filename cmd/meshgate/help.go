@@ -50,8 +50,8 @@ exit codes: 0 it worked, 1 it failed, 2 the command line is wrong,
 	"run": `usage: meshgate run [-config FILE] [-v]
 
 Runs the gateway until SIGTERM, SIGINT (Ctrl-C) or a failure. The LAN is told
-goodbye first, then what is under way is delivered or handed back, and the
-server comes last; a second signal ends it at once.
+goodbye first and the server comes last, so that what is under way still goes
+out, as far as the configured grace allows. A second signal ends it at once.
 
   -config FILE  the configuration (default /etc/meshgate/meshgate.yaml)
   -v            log at level debug, whatever the configuration says
