@@ -113,6 +113,7 @@ func (l *loop) established(now time.Time, id mdns.ServiceID, name Instance) {
 			l.names[name.Key()] = ct
 			l.peerGone(now, name)
 			l.announce(ContactPublished{ct.ID, name})
+			l.log.Info("contact published", "contact", ct.ID, "instance", name, "port", ct.port)
 		}
 		return
 	}

@@ -182,6 +182,7 @@ func (l *loop) opened(now time.Time, c *conn) {
 		return
 	}
 	c.wasOpen = true
+	l.log.Debug("stream open", "contact", c.contact.ID, "peer", c.stream.cfg.peer, "remote", c.remote, "role", c.stream.cfg.role.String())
 	if c.pair == nil {
 		c.pair = l.pairOf(c.contact, c.stream.cfg.peer)
 		c.pair.conns = append(c.pair.conns, c)

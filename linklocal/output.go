@@ -1,0 +1,214 @@
+package linklocal
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+const (
+	writeSize  = 32 << 10 // bytes written at once, or one stanza if it is larger
+	maxControl = 64 << 10 // bytes of answers that may wait for a peer that does not read
+)
+
+// write is the writer of a connection.
+func (l *loop) write(c *conn) {
+	for b := range c.writes {
+		c.tcp.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
+		n, err := c.tcp.Write(b)
+		if !l.call(func(now time.Time) { l.written(now, c, n, err) }) {
+			return
+		}
+	}
+}
+
+// written takes the result of a write. Stanzas that the socket took whole
+// have been sent.
+func (l *loop) written(now time.Time, c *conn, n int, err error) {
+	sent := c.inFlight
+	c.inFlight = nil
+	for i, p := range sent {
+		if n < len(p.bytes) {
+			c.queue = append(sent[i:len(sent):len(sent)], c.queue...)
+			break
+		}
+		n -= len(p.bytes)
+		if p.out != nil {
+			c.stream.touch(now)
+			l.finish(p.out, nil)
+		}
+	}
+	if err != nil && !c.dead {
+		c.slow = errors.Is(err, os.ErrDeadlineExceeded)
+		c.stream.handleEOF(err)
+		l.kill(c)
+	}
+	l.carry(now, c)
+}
+
+// carry does what a stream wants done. It is called after every input to it.
+func (l *loop) carry(now time.Time, c *conn) {
+	if _, ok := l.conns[c]; ok {
+		for l.take(now, c) {
+		}
+		switch c.stream.state {
+		case open:
+			l.opened(now, c)
+		case refused:
+			l.noteRefusal(c)
+		}
+		l.pump(now, c)
+		l.due(c.stream.nextTimeout())
+	}
+	if c.stream.state != identifying {
+		l.release(c)
+	}
+}
+
+// take takes the output of a stream. It reports whether there may be more,
+// because a question in it has been answered at once.
+func (l *loop) take(now time.Time, c *conn) (more bool) {
+	out := c.stream.takeOutput()
+	l.count.add(out.Counts)
+	c.counted += out.Counts.Stanzas
+	c.said = append(c.said, out.Messages...)
+	if len(out.Write) > 0 {
+		c.queue = append(c.queue, piece{bytes: out.Write})
+	}
+	if out.Caller == nil {
+		return false
+	}
+	l.identify(now, c, *out.Caller)
+	return c.stream.state != identifying
+}
+
+// release lets the reader read on, with what it has to deliver first.
+func (l *loop) release(c *conn) {
+	if !c.waiting {
+		return
+	}
+	c.waiting = false
+	d := delivery{stanzas: c.counted}
+	for _, el := range c.said {
+		d.received = append(d.received, Received{To: c.contact.ID, From: c.stream.cfg.peer, Stanza: el})
+	}
+	if len(c.said) > 0 {
+		d.after = l.roster.announced(c.stream.cfg.peer)
+	}
+	c.said, c.counted = nil, 0
+	c.deliveries <- d
+}
+
+// noteRefusal counts a stream error of ours, once.
+func (l *loop) noteRefusal(c *conn) {
+	cond, ok := c.stream.why.(condition)
+	if !ok || c.noted {
+		return
+	}
+	c.noted = true
+	l.count.streamErrors[cond].Add(1)
+	if cond == invalidFrom {
+		l.count.spoofed.Add(1)
+	}
+	l.log.Debug("stream refused", "remote", c.remote, "contact", c.contact.ID, "condition", string(cond))
+}
+
+// pump gives the writer the next batch, or closes the connection when the
+// stream is over and everything is written.
+func (l *loop) pump(now time.Time, c *conn) {
+	if c.inFlight != nil {
+		return
+	}
+	over := c.stream.state == closed
+	if over || c.stream.state == refused {
+		unsent := c.unqueue()
+		if over && (c.dead || len(c.queue) == 0) {
+			l.drop(c)
+		}
+		l.retry(now, c, unsent)
+	}
+	switch {
+	case c.dead:
+	case len(c.queue) == 0:
+		if c.stream.state == refused {
+			closeWrite(c.tcp)
+		}
+	case c.controlBytes() > maxControl:
+		c.slow = true
+		c.stream.handleEOF(ErrSlow)
+		l.kill(c)
+		l.pump(now, c)
+	default:
+		c.writeNext()
+	}
+}
+
+// writeNext gives the writer what fits into one write.
+func (c *conn) writeNext() {
+	var b []byte
+	n := 0
+	for n < len(c.queue) && (n == 0 || len(b)+len(c.queue[n].bytes) <= writeSize) {
+		b = append(b, c.queue[n].bytes...)
+		n++
+	}
+	c.inFlight, c.queue = c.queue[:n:n], c.queue[n:]
+	c.writes <- b
+}
+
+// unqueue takes the stanzas out of the queue.
+func (c *conn) unqueue() (unsent []*outgoing) {
+	var rest []piece
+	for _, p := range c.queue {
+		if p.out != nil {
+			unsent = append(unsent, p.out)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	c.queue = rest
+	return unsent
+}
+
+func (c *conn) controlBytes() (n int) {
+	for _, p := range c.queue {
+		if p.out == nil {
+			n += len(p.bytes)
+		}
+	}
+	return n
+}
+
+// kill closes the connection. The reader and the writer will notice.
+func (l *loop) kill(c *conn) {
+	if !c.dead {
+		c.dead = true
+		if c.slow {
+			l.count.slowStop.Add(1)
+		}
+		c.tcp.Close()
+		c.gone()
+	}
+}
+
+// drop forgets a connection. Nothing of it is being written.
+func (l *loop) drop(c *conn) {
+	l.kill(c)
+	delete(l.conns, c)
+	l.log.Debug("stream closed", "contact", c.contact.ID, "peer", c.stream.cfg.peer, "remote", c.remote, "why", c.stream.why)
+	l.count.streams.Store(int64(len(l.conns)))
+	if c.stream.cfg.role == recipient {
+		if l.perAddr[c.remote]--; l.perAddr[c.remote] <= 0 {
+			delete(l.perAddr, c.remote)
+		}
+	}
+	close(c.writes)
+}
+
+// closeWrite tells the peer that nothing follows, and leaves it the time to
+// read what we said: closing would throw that away if the peer is still writing.
+func closeWrite(tcp net.Conn) {
+	if half, ok := tcp.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
