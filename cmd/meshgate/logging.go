@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
-	"unicode"
 
 	"meshgate/bridge"
 )
@@ -60,7 +62,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 // counters turns a part's Stats into attributes: every number and switch in
-// it, and of a ledger the outcomes that occurred.
+// it, of a ledger the outcomes and of a map the entries that occurred.
 func counters(stats any) []any {
 	var attrs []any
 	v := reflect.ValueOf(stats)
@@ -69,11 +71,27 @@ func counters(stats any) []any {
 		switch f := v.Field(i).Interface().(type) {
 		case bridge.Ledger:
 			attrs = append(attrs, ledger(name, f))
-		case int, int64, uint32, uint64, bool:
+		case map[string]int64:
+			attrs = append(attrs, occurred(name, f))
+		case bool, int, int64, uint32, uint64:
 			attrs = append(attrs, slog.Any(name, f))
+		default:
+			if v.Field(i).Kind() == reflect.Struct {
+				attrs = append(attrs, slog.Group(name, counters(f)...))
+			}
 		}
 	}
 	return attrs
+}
+
+func occurred(name string, m map[string]int64) slog.Attr {
+	var attrs []any
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if m[k] > 0 {
+			attrs = append(attrs, slog.Int64(k, m[k]))
+		}
+	}
+	return slog.Group(name, attrs...)
 }
 
 func ledger(name string, l bridge.Ledger) slog.Attr {
@@ -86,16 +104,14 @@ func ledger(name string, l bridge.Ledger) slog.Attr {
 	return slog.Group(name, attrs...)
 }
 
-// attrName writes PacketsIn as packets_in, and FromLAN as from_lan.
+var (
+	wordEnd    = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+	acronymEnd = regexp.MustCompile(`([A-Z])([A-Z][a-z])`)
+)
+
+// attrName writes PacketsIn as packets_in, and IQAnswered as iq_answered.
 func attrName(field string) string {
-	var b strings.Builder
-	lower := false
-	for _, r := range field {
-		if unicode.IsUpper(r) && lower {
-			b.WriteByte('_')
-		}
-		lower = unicode.IsLower(r)
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
+	s := strings.ReplaceAll(field, "IQs", "Iqs")
+	s = acronymEnd.ReplaceAllString(wordEnd.ReplaceAllString(s, "${1}_$2"), "${1}_$2")
+	return strings.ToLower(s)
 }

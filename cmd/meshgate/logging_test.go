@@ -48,3 +48,28 @@ func TestEveryLevelOfTheConfigHasItsOwn(t *testing.T) {
 		seen[l] = name
 	}
 }
+
+func TestCountersAreNamedAsPeopleWrite(t *testing.T) {
+	for field, want := range map[string]string{
+		"PacketsIn": "packets_in", "FromLAN": "from_lan", "IQAnswered": "iq_answered", "IQsIn": "iqs_in",
+		"TLSResumed": "tls_resumed", "Online": "online", "SM": "sm", "OffLink": "off_link",
+	} {
+		if got := attrName(field); got != want {
+			t.Errorf("attrName(%s) = %s, want %s", field, got, want)
+		}
+	}
+}
+
+func TestCountersOfAllKinds(t *testing.T) {
+	type inner struct{ Acked uint64 }
+	stats := struct {
+		N      int
+		Errors map[string]int64
+		SM     inner
+	}{3, map[string]int64{"b": 2, "a": 1, "none": 0}, inner{7}}
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("counters", counters(stats)...)
+	if want := "msg=counters n=3 errors.a=1 errors.b=2 sm.acked=7\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%s, want %s", &out, want)
+	}
+}
