@@ -35,7 +35,7 @@ type Config struct {
 type Contact struct {
 	JID               jid.JID // bare
 	User              string  // user part of the mirror's presence name; default the local part of JID
-	Nick, First, Last string  // published in the mirror's TXT record if not empty
+	Nick, First, Last string  // for the mirror's TXT record, as the JID is; linklocal publishes what it may
 	Offline           OfflinePolicy
 }
 

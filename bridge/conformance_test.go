@@ -378,7 +378,7 @@ func TestLL10PresenceBothWays(t *testing.T) {
 				got = &p.contact
 			}
 		}
-		if got == nil || got.Presence.Status != tc.want || got.Presence.Msg != "in a meeting" || got.Presence.First != "Bea" || got.Presence.JID != "" {
+		if got == nil || got.Presence.Status != tc.want || got.Presence.Msg != "in a meeting" || got.Presence.First != "Bea" || got.Presence.JID != "boss@example.org" {
 			t.Errorf("show %q: published %+v", tc.show, got)
 		}
 	}

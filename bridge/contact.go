@@ -105,7 +105,7 @@ func (c *contact) offline() *linklocal.Presence {
 }
 
 func (c *contact) record(s linklocal.Status, msg string) *linklocal.Presence {
-	return &linklocal.Presence{Status: s, Msg: msg, Nick: c.Nick, First: c.First, Last: c.Last}
+	return &linklocal.Presence{Status: s, Msg: msg, Nick: c.Nick, First: c.First, Last: c.Last, JID: c.bare}
 }
 
 // describe is the contact in the answer to "who".

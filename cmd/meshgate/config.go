@@ -43,6 +43,7 @@ type publishConfig struct {
 	Nick  bool `yaml:"nick"`
 	First bool `yaml:"first"`
 	Last  bool `yaml:"last"`
+	JID   bool `yaml:"jid"`
 }
 
 type conciergeConfig struct {
@@ -64,12 +65,14 @@ type peerRule struct {
 }
 
 type limitsConfig struct {
-	PeerPerMinute    int `yaml:"peer_messages_per_minute" range:"1 6000"`
-	PeerBurst        int `yaml:"peer_burst" range:"1 1000"`
-	ContactPerMinute int `yaml:"contact_messages_per_minute" range:"1 6000"`
-	ContactBurst     int `yaml:"contact_burst" range:"1 1000"`
+	PeerPerMinute    int `yaml:"peer_messages_per_minute" range:"1 1000000"`
+	PeerBurst        int `yaml:"peer_burst" range:"1 100000"`
+	ContactPerMinute int `yaml:"contact_messages_per_minute" range:"1 1000000"`
+	ContactBurst     int `yaml:"contact_burst" range:"1 100000"`
 	Body             int `yaml:"body" range:"256 65536"`
 	Peers            int `yaml:"peers" range:"1 10000"`
+	StreamStanzas    int `yaml:"stream_stanzas_per_second" range:"1 1000000"`
+	StreamBytes      int `yaml:"stream_bytes_per_second" range:"1024 1000000000"`
 }
 
 type logConfig struct {
@@ -87,6 +90,7 @@ func defaults() fileConfig {
 			PeerPerMinute: 60, PeerBurst: 20,
 			ContactPerMinute: 60, ContactBurst: 20,
 			Body: 8192, Peers: 1000,
+			StreamStanzas: 20, StreamBytes: 65536,
 		},
 		Log:   logConfig{Level: "info", Format: "auto"},
 		Grace: 10 * time.Second,

@@ -67,7 +67,7 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 		{"empty text", good + "concierge: {name: ''}", `:7: concierge.name: is an empty text; write something, or remove the line`},
 		{"empty entry", acc + "contacts:\n- jid: a@b\n-\npeers: ['*']", `:4: contacts[1]: is an empty entry; remove the "-" or write something behind it`},
 		{"no number", good + "limits: {body: 8k}", `:7: limits.body: is "8k"; it must be a whole number`},
-		{"number too small", good + "limits: {peer_burst: 0}", `:7: limits.peer_burst: is 0; it must be from 1 to 1000`},
+		{"number too small", good + "limits: {peer_burst: 0}", `:7: limits.peer_burst: is 0; it must be from 1 to 100000`},
 		{"number too large", good + "limits: {body: 99999999999999999999}", `:7: limits.body: is "99999999999999999999"; it must be a whole number`},
 		{"neither true nor false", good + "lan: {discover: yes}", `:7: lan.discover: is "yes"; it can be true or false`},
 		{"time without unit", good + "grace: 10", `:7: grace: is "10" without a unit; write 10s for seconds or 10m for minutes`},

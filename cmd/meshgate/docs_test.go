@@ -75,12 +75,13 @@ func TestLimitsOfTheReadmeAreTrue(t *testing.T) {
 		"| 8192 bytes | `limits.body` |",
 		"| 1000 | `limits.peers` |",
 		"| contacts | 1000 |",
+		"| 20 stanzas/s, 64 KiB/s, then it is read slower | `limits.stream_…` |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
 		}
 	}
-	want := limitsConfig{PeerPerMinute: 60, PeerBurst: 20, ContactPerMinute: 60, ContactBurst: 20, Body: 8192, Peers: 1000}
+	want := limitsConfig{PeerPerMinute: 60, PeerBurst: 20, ContactPerMinute: 60, ContactBurst: 20, Body: 8192, Peers: 1000, StreamStanzas: 20, StreamBytes: 64 << 10}
 	if got := defaults().Limits; got != want || maxListed != 1000 {
 		t.Errorf("the README's limits are not %+v", got)
 	}

@@ -176,10 +176,14 @@ func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
 	p := c.LAN.Publish
 	return linklocal.Config{
 		Machine:  c.machine(),
-		Publish:  linklocal.PublishKeys{Nick: p.Nick, First: p.First, Last: p.Last},
+		Publish:  linklocal.PublishKeys{Nick: p.Nick, First: p.First, Last: p.Last, JID: p.JID},
 		Discover: c.LAN.Discover,
 		Idle:     c.LAN.Idle,
 		MaxPeers: c.Limits.Peers,
-		Log:      log,
+
+		StanzaRate: float64(c.Limits.StreamStanzas),
+		ByteRate:   float64(c.Limits.StreamBytes),
+
+		Log: log,
 	}
 }
