@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -102,6 +103,9 @@ func connectionProblem(err error, addr string) *Error {
 		return &Error{Problem: Unreachable, Text: fmt.Sprintf("no XMPP server answers at %s (connection refused)", addr), Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return &Error{Problem: Unreachable, Text: fmt.Sprintf("the server at %s does not answer in time", addr), Err: err}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return &Error{Text: fmt.Sprintf("the connection to %s broke", addr), Err: err}
 	}
 	return &Error{Text: fmt.Sprintf("connection to %s: %v", addr, err), Err: err}
 }

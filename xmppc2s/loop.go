@@ -244,13 +244,22 @@ func (l *loop) say() (chan<- Event, Event) {
 	return l.events, l.pending[0]
 }
 
-// tell queues an event. News about the connection replaces old news that
-// nobody has taken yet, so a handler that hangs does not make the queue grow.
+// tell queues an event. An Offline replaces what nobody has taken yet and what
+// is over with it: an Offline before it, and a resumption between the two. So
+// a handler that hangs does not make the queue grow.
 func (l *loop) tell(ev Event) {
-	if _, ok := ev.(Offline); ok && len(l.pending) > 0 {
-		if _, ok := l.pending[len(l.pending)-1].(Offline); ok {
-			l.pending = l.pending[:len(l.pending)-1]
+	if _, ok := ev.(Offline); ok {
+		n := len(l.pending)
+		if n >= 2 && isResumption(l.pending[n-1]) && isOffline(l.pending[n-2]) {
+			n--
+		}
+		if n >= 1 && isOffline(l.pending[n-1]) {
+			l.pending = l.pending[:n-1]
 		}
 	}
 	l.pending = append(l.pending, ev)
 }
+
+func isOffline(ev Event) bool { _, ok := ev.(Offline); return ok }
+
+func isResumption(ev Event) bool { on, ok := ev.(Online); return ok && on.Resumed }

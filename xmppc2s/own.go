@@ -16,7 +16,7 @@ const presenceInterval = time.Second
 // the newest counts; it is sent at most once a second, and again after each
 // fresh bind, but not after a resumption.
 func (c *Client) SetPresence(show, status string) {
-	c.own.Store(&ownPresence{show, stanza.Clean(status)})
+	c.own.Store(&ownPresence{legalShow(show), stanza.Clean(status)})
 	select {
 	case c.poke <- struct{}{}:
 	default:
@@ -35,7 +35,7 @@ func (p *ownPresence) bytes(cfg *Config) []byte {
 	return stanza.Append(nil, stanza.New(stanza.NSClient, "presence", show, status, cfg.capabilities()), stanza.NSClient)
 }
 
-// A ownSender decides when our presence is sent.
+// An ownSender decides when our presence is sent.
 type ownSender struct {
 	sent ownPresence
 	at   time.Time

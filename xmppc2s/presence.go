@@ -75,7 +75,7 @@ func (b *contactBook) available(c *contact, from jid.JID, el *stanza.Element) ac
 	if !known && len(c.resources) >= b.maxResources {
 		return actions{ignored: 1}
 	}
-	now := ContactPresence{JID: from, Available: true, Show: show(el), Priority: priority(el),
+	now := ContactPresence{JID: from, Available: true, Show: legalShow(el.Child(stanza.NSClient, "show").Text()), Priority: priority(el),
 		Status: el.Child(stanza.NSClient, "status").Text()}
 	if known && old.Show == now.Show && old.Status == now.Status && old.Priority == now.Priority {
 		return actions{} // nothing that anybody is told has changed
@@ -102,10 +102,10 @@ func gone(c *contact, from jid.JID) actions {
 	return a
 }
 
-// show reads the availability; what RFC 6121 §4.7.2.1 does not know is plainly
+// legalShow is s if RFC 6121 §4.7.2.1 knows it; everything else means plainly
 // available.
-func show(el *stanza.Element) string {
-	switch s := el.Child(stanza.NSClient, "show").Text(); s {
+func legalShow(s string) string {
+	switch s {
 	case "away", "chat", "dnd", "xa":
 		return s
 	}

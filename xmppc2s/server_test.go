@@ -165,3 +165,28 @@ func ids(evs []xmppc2s.Event) (list []string) {
 	}
 	return list
 }
+
+// SM-09: a server that restarts has forgotten the session; nothing is lost.
+func TestNothingIsLostThroughARestartOfProsody(t *testing.T) {
+	t.Parallel()
+	e2e.Require(t)
+	s := e2e.Local(t).Prosody(e2e.ServerOptions{Users: map[string]string{"alice": "a", "bob": "b"}})
+	alice, ha, _ := start(t, account(t, s, "alice", "a"))
+	_, hb, _ := start(t, account(t, s, "bob", "b"))
+	ha.await("alice online", isOnline)
+	hb.await("bob online", isOnline)
+	const each = 100
+	for i := range 2 * each {
+		if i == each {
+			s.Restart()
+		}
+		send(t, alice, chat(s.JID("bob"), "x").WithAttr("id", fmt.Sprint(i)))
+	}
+	hb.awaitAll("all messages", func(evs []xmppc2s.Event) bool {
+		seen := map[string]bool{}
+		for _, id := range ids(evs) {
+			seen[id] = true
+		}
+		return len(seen) == 2*each
+	})
+}

@@ -107,8 +107,15 @@ func (o *outer) emit(ctx context.Context, ev Event) bool {
 	return false
 }
 
+// maxIQNodes bounds what is in one iq; MaxStanza bounds it too.
+const maxIQNodes = 1 << 16
+
 func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start *xml.StartElement) {
-	el, err := stanza.Decode(t, *start, o.c.cfg.Limits)
+	limits := o.c.cfg.Limits
+	if start.Name.Local == "iq" { // a roster may be long, and iq goes no further than here
+		limits.Nodes = max(limits.Nodes, maxIQNodes)
+	}
+	el, err := stanza.Decode(t, *start, limits)
 	if err != nil {
 		o.c.counts.malformed.Add(1)
 		o.c.log.Debug("stanza dropped", "err", err)

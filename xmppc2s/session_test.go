@@ -161,11 +161,15 @@ func TestTooManyUndoneMessagesPauseReading(t *testing.T) {
 	conn.send("<r xmlns='urn:xmpp:sm:3'/>")
 	conn.expect("<a ", "h='0'") // all has arrived
 	h.awaitIDs("0", "1")
+	for range 3 { // time enough to pass on more
+		conn.send("<r xmlns='urn:xmpp:sm:3'/>")
+		conn.expect("<a ", "h='0'")
+	}
+	if n := len(h.messages()); n != 2 {
+		t.Errorf("%d messages passed on", n)
+	}
 	h.messages()[0].Done()
 	h.awaitIDs("0", "1", "2")
-	if n := c.Stats().Undone; n != 2 {
-		t.Errorf("%d undone", n)
-	}
 }
 
 // SM-09, SM-11: the server has forgotten the session.
@@ -386,5 +390,41 @@ func TestStoppingLeavesTheSessionResumableOrClosesIt(t *testing.T) {
 			t.Errorf("%d bytes more", n)
 		}
 		wg.Wait()
+	}
+}
+
+// SM-11: a stanza that the server will not have is given up and reported, and
+// those behind it are sent.
+func TestAStanzaThatTheServerRefusesIsReported(t *testing.T) {
+	s := newFake(t)
+	c := xmppc2s.New(s.config())
+	send(t, c, chat("bob@example.org", "deadly").WithAttr("id", "deadly"))
+	send(t, c, chat("bob@example.org", "harmless").WithAttr("id", "harmless"))
+	h := run(t, c)
+	for first := true; ; first = false {
+		conn := s.accept()
+		conn.login(bindSM3)
+		if !first {
+			conn.expect("<resume ")
+			conn.send("<failed xmlns='urn:xmpp:sm:3'/>")
+		}
+		conn.bound()
+		conn.expect("<enable ")
+		conn.send("<enabled xmlns='urn:xmpp:sm:3' id='the-id' resume='true'/>")
+		for n := 1; ; n++ {
+			got := conn.stanza("<")
+			if strings.Contains(got, "harmless") {
+				ev := h.await("undelivered", func(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.Undelivered); return ok }).(xmppc2s.Undelivered)
+				if ev.Stanza.Attr("id") != "deadly" {
+					t.Errorf("undelivered: %v", ev)
+				}
+				return
+			}
+			if strings.Contains(got, "deadly") {
+				conn.send("<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+				break
+			}
+			conn.send("<a xmlns='urn:xmpp:sm:3' h='%d'/>", n)
+		}
 	}
 }
