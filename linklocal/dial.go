@@ -34,8 +34,8 @@ type target struct {
 // connect opens a TCP connection to a peer, where it is now. It may be called
 // from any goroutine.
 //
-// "the client SHOULD NOT store the IP address … but should instead resolve it
-// when about to communicate" (in substance), XEP-0174 §9.1
+// "because local IP addresses can be dynamically re-assigned, the client
+// SHOULD NOT store the IP address". XEP-0174 v0.9 (Multiple Network Interfaces)
 func (l *loop) connect(ctx context.Context, peer Instance) (net.Conn, error) {
 	select {
 	case l.dials <- struct{}{}:

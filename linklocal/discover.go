@@ -18,8 +18,8 @@ const (
 // presence records now and every minute at the latest. All that it finds is
 // names; the mDNS monitor finds out the rest and owns the truth.
 //
-// "a client sends an mDNS request for PTR records that match
-// "_presence._tcp.local."" XEP-0174 §4 (Discovering Other Users)
+// "In order to discover other users, a client sends an mDNS request for PTR
+// records". XEP-0174 v0.9 (Discovering Other Users)
 func (l *loop) discover(ctx context.Context) {
 	for ctx.Err() == nil {
 		if ifi, ok := l.dns.Interface(); ok {

@@ -2,6 +2,7 @@ package linklocal
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -346,12 +347,12 @@ func (p *rawPeer) say(format string, args ...any) {
 func (p *rawPeer) until(text string) string {
 	p.t.Helper()
 	var got []byte
-	for !strings.HasSuffix(string(got), text) {
-		b, err := p.r.ReadByte()
-		if err != nil {
-			p.t.Fatalf("read %q, wanted %q: %v", got, text, err)
+	for !bytes.HasSuffix(got, []byte(text)) {
+		b, err := p.r.ReadSlice(text[len(text)-1])
+		got = append(got, b...)
+		if err != nil && err != bufio.ErrBufferFull {
+			p.t.Fatalf("read %.500q, wanted %q: %v", got, text, err)
 		}
-		got = append(got, b)
 	}
 	return string(got)
 }

@@ -53,8 +53,8 @@ type header struct {
 // appendHeader appends a stream header as XEP-0174 v2.0.1 wants it. Behind a
 // version stand features, and there are none.
 //
-// "the initiator's stream header SHOULD include 'to' and 'from'" (in substance),
-// XEP-0174 §6 (Initiating an XML Stream)
+// v0.9: "with no 'to' or 'from' address"; v2.0.1 wants both, and so does
+// libpurple 2.14: without "from" it cannot tell our contacts apart.
 func appendHeader(b []byte, h header, features bool) []byte {
 	b = append(b, "<?xml version='1.0' encoding='UTF-8'?><stream:stream xmlns='"+stanza.NSClient+
 		"' xmlns:stream='"+stanza.NSStream+"'"...)
@@ -76,7 +76,7 @@ func appendHeader(b []byte, h header, features bool) []byte {
 // parseHeader reads the start tag of a stream.
 //
 // The prefix has to be "stream": what stands in the stream is parsed on its
-// own, with this prefix bound and no other. RFC 6120 §4.8.5 allows to insist.
+// own, with this prefix bound and no other. Every known peer uses it.
 func parseHeader(b []byte) (header, error) {
 	tok, err := xml.NewDecoder(bytes.NewReader(b)).Token()
 	start, ok := tok.(xml.StartElement)

@@ -178,3 +178,49 @@ func TestNewsAboutPeersDoNotPileUpBehindABlockedHandler(t *testing.T) {
 		return false
 	})
 }
+
+// A connection that breaks in the middle of a queue: what the socket has not
+// taken goes over a new stream, in order, once.
+func TestUnwrittenStanzasAreRetriedOnAFreshStream(t *testing.T) {
+	const count = 200
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{QueuePerPeer: count})
+	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
+	n.waitPeer(t, "romeo@h3")
+	pad := strings.Repeat("x", 60<<10) // 12 MB: more than the kernel takes from a peer that does not read
+	var verdicts []<-chan error
+	for i := range count {
+		verdicts = append(verdicts, n.send("romeo@h3", fmt.Sprintf("%d:%s", i, pad)))
+	}
+	first := answer(t, ln)
+	first.Conn.(*net.TCPConn).SetReadBuffer(4096)
+	first.say("%s", oldHeader)
+	if err := verdict(t, verdicts[0]); err != nil {
+		t.Fatal(err)
+	}
+	first.Conn.(*net.TCPConn).SetLinger(0)
+	first.Close() // with RST
+
+	second := answer(t, ln)
+	second.say("%s", oldHeader)
+	second.until("<body>")
+	var next int
+	if _, err := fmt.Sscanf(second.until(":"), "%d:", &next); err != nil {
+		t.Fatal(err)
+	}
+	if next == 0 || next == count-1 {
+		t.Errorf("the first on the second stream is %d", next)
+	}
+	for ; next < count-1; next++ {
+		second.until("</body></message>")
+		if want := fmt.Sprintf("%d:", next+1); !strings.HasSuffix(second.until(":"), "<body>"+want) {
+			t.Fatalf("%d does not come next", next+1)
+		}
+	}
+	second.until("</body></message>")
+	for i, v := range verdicts[1:] {
+		if err := verdict(t, v); err != nil {
+			t.Fatalf("stanza %d: %v", i+1, err)
+		}
+	}
+}

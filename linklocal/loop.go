@@ -231,8 +231,8 @@ func (l *loop) handleMDNS(now time.Time, ev mdns.Event) {
 
 // peerIs notes what mDNS says of a peer.
 //
-// "the client MUST filter out this result", its own. XEP-0174 §4 (Discovering
-// Other Users)
+// "The replies will include a record corresponding the client itself; the
+// client MUST filter out this result." XEP-0174 v0.9 (Discovering Other Users)
 func (l *loop) peerIs(now time.Time, e mdns.Entry) {
 	p := peerOf(e)
 	if l.names[p.Instance.Key()] != nil {

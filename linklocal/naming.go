@@ -16,7 +16,7 @@ const (
 // presenceName is the name under which a contact wants to be present.
 //
 // "user@machine": the user part is UTF-8 (NFC, RFC 6763 §4.1.1), the machine
-// part US-ASCII. XEP-0174 §10 (Internationalization Considerations)
+// part US-ASCII. XEP-0174 v0.9 (Internationalization Considerations)
 func presenceName(user, machine string) Instance {
 	return joinName(cleanUser(user), "", machine)
 }
@@ -67,7 +67,7 @@ func cleanUser(s string) string {
 // label, in US-ASCII.
 //
 // "The "machine-name" portion … MUST NOT contain characters outside the
-// US-ASCII character range". XEP-0174 §10 (Internationalization Considerations)
+// US-ASCII character range". XEP-0174 v0.9 (Internationalization Considerations)
 func cleanMachine(s string) string {
 	s, _, _ = strings.Cut(s, ".")
 	s = strings.Map(func(r rune) rune {

@@ -38,7 +38,7 @@ func newRoster(limit int) *roster {
 //
 // "Even if a client discovers the same presence name on multiple network
 // interfaces, it MUST show only one entity in the local roster."
-// XEP-0174 §9.1 (Multiple Network Interfaces)
+// XEP-0174 v0.9 (Multiple Network Interfaces)
 func (r *roster) set(p Peer) bool {
 	if !validName(p.Instance) {
 		return false

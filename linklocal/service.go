@@ -14,7 +14,7 @@ import (
 	"meshgate/linklocal/mdns"
 )
 
-// serviceType is the DNS-SD type of link-local messaging. XEP-0174 §3
+// serviceType is the DNS-SD type of link-local messaging
 const serviceType = "_presence._tcp"
 
 // maxCommands bounds what waits for the loop. Sends are bounded before, by

@@ -68,7 +68,7 @@ type streamCounts struct{ Stanzas, Answered, Refused, Ignored int }
 // A stream is the engine of one XML stream between one of our contacts and
 // one peer. It does no I/O and never reads the clock. One goroutine owns it.
 //
-// XEP-0174 §6 (Initiating an XML Stream), §7 (Exchanging Stanzas), §8 (Ending)
+// XEP-0174 v0.9 (Establishing XML Streams, Exchanging Messages, Ending a Chat)
 type stream struct {
 	cfg      streamConfig
 	state    streamState
@@ -203,8 +203,9 @@ func (s *stream) touch(now time.Time) {
 
 // appendStanza appends a stanza of ours as it goes over this stream.
 //
-// "The to and from addresses MUST be of the form user@machine" (in substance),
-// XEP-0174 §7 (Exchanging Stanzas)
+// "The "JIDs" MUST be of the form "username@machine-name" as discovered via
+// SRV (this is the <Instance> portion of the Service Instance Name)."
+// XEP-0174 v0.9 (Exchanging Messages)
 func (s *stream) appendStanza(b []byte, el *stanza.Element) []byte {
 	el = el.WithAttr("to", string(s.cfg.peer)).WithAttr("from", string(s.cfg.local))
 	return stanza.Append(b, el, stanza.NSClient)
@@ -287,7 +288,7 @@ func (s *stream) handleElement(now time.Time, b []byte) {
 		s.refuse(now, conditionOf(err))
 	case sentFeatures(el):
 	case el.Is(stanza.NSStream, "error"):
-		s.handleClose() // "if an error occurs … the stream is closed", RFC 6120 §4.9.1.1
+		s.handleClose() // stream errors are unrecoverable, RFC 6120 §4.9.1.1
 	case !isStanza(el.Name):
 		s.refuse(now, unsupportedStanza)
 	case s.state == anonymous:

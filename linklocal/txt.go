@@ -11,6 +11,9 @@ import (
 const (
 	maxTXTString = 255 // RFC 1035 §3.3.14: one length byte
 	maxExtra     = 32  // unknown keys that we keep of one peer
+	// maxTXT bounds the record that we publish. Larger ones are legal, and a
+	// burden: RFC 6763 §6.2 advises 1300 bytes.
+	maxTXT = 4 << 10
 )
 
 // textKeys are the keys whose value is plain text, in the order in which we
@@ -41,7 +44,7 @@ var textKeys = []struct {
 // then the keys that have a value, each string at most 255 bytes and cut
 // between runes.
 //
-// "It is OPTIONAL to include any of these TXT keys". XEP-0174 §3.1 (TXT Records)
+// "It is OPTIONAL to include any of these TXT keys". XEP-0174 v0.9 (TXT Records)
 // "The "txtvers" key, if present, SHOULD be the first" (in substance), RFC 6763 §6.7
 func AppendTXT(b []string, p Presence) []string {
 	b = append(b, "txtvers=1")
@@ -56,10 +59,15 @@ func AppendTXT(b []string, p Presence) []string {
 	if p.Port != 0 {
 		b = append(b, "port.p2pj="+strconv.Itoa(int(p.Port)))
 	}
-	for i, s := range p.Extra {
+	size := 0
+	for _, s := range b {
+		size += 1 + len(s)
+	}
+	for _, s := range p.Extra {
 		// A known key in Extra would go round the privacy of its field.
-		if i < maxExtra && keyOf(s) != "" && !isKnown(keyOf(s)) {
-			b = append(b, cutTXT(s))
+		if s = cutTXT(s); keyOf(s) != "" && !isKnown(keyOf(s)) && size+1+len(s) <= maxTXT {
+			b = append(b, s)
+			size += 1 + len(s)
 		}
 	}
 	return b

@@ -78,6 +78,20 @@ func TestLongTextIsCutBetweenRunes(t *testing.T) {
 	}
 }
 
+func TestPublishedRecordIsBounded(t *testing.T) {
+	var p Presence
+	for i := range 1000 {
+		p.Extra = append(p.Extra, fmt.Sprintf("k%d=%s", i, strings.Repeat("x", 300)))
+	}
+	size := 0
+	for _, s := range AppendTXT(nil, p) {
+		size += 1 + len(s)
+	}
+	if size > maxTXT || size < maxTXT-256 {
+		t.Errorf("%d bytes", size)
+	}
+}
+
 func FuzzParseTXT(f *testing.F) {
 	f.Add(strings.Join(purpleTXT, "\n"))
 	f.Add("status=OFFLINE\nnode=x\nflag\n=\nport.p2pj=70000")
