@@ -21,6 +21,11 @@ import (
 
 const patience = 10 * time.Second
 
+var (
+	_ DNS          = (*mdns.Conn)(nil)
+	_ mdns.Handler = (*Service)(nil)
+)
+
 // A fakeLAN is a link whose mDNS is perfect: what is registered is known to
 // all at once. Its hosts are loopback addresses, the streams real TCP.
 type fakeLAN struct {
