@@ -110,6 +110,7 @@ func (l *loop) step(ctx context.Context) {
 		l.pending = l.pending[1:]
 	case <-l.outerDone():
 		l.outer = nil
+		l.announce()
 	case <-l.alarm.C():
 		l.timeout(time.Now())
 	}
@@ -141,8 +142,7 @@ func (l *loop) gauge() {
 	n, bytes := l.engine.Queued()
 	l.c.kept.Store(int64(n))
 	l.c.keptBytes.Store(int64(bytes))
-	s := l.engine.Stats()
-	l.c.counts.sm.Store(&s)
+	l.c.counts.setSM(l.engine.Stats())
 }
 
 func (l *loop) write(now time.Time) {

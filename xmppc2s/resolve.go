@@ -54,11 +54,12 @@ func targets(ctx context.Context, cfg *Config, r resolver, hint string) ([]targe
 func lookup(ctx context.Context, r resolver, domain string) ([]target, error) {
 	var records []srvRecord
 	none := 0
+	var failure error
 	for _, service := range []string{"xmpps-client", "xmpp-client"} {
 		_, found, err := r.LookupSRV(ctx, service, "tcp", domain)
 		if err != nil && len(found) == 0 {
 			if e, ok := errors.AsType[*net.DNSError](err); !ok || !e.IsNotFound {
-				return nil, fmt.Errorf("xmppc2s: look up %s: %w", domain, err)
+				failure = fmt.Errorf("look up %s: %w", domain, err)
 			}
 		}
 		for _, srv := range found {
@@ -68,6 +69,9 @@ func lookup(ctx context.Context, r resolver, domain string) ([]target, error) {
 			}
 			records = append(records, srvRecord{*srv, service == "xmpps-client"})
 		}
+	}
+	if len(records) == 0 && failure != nil { // nothing known is not the same as known to be nothing
+		return nil, failure
 	}
 	if len(records) == 0 && none > 0 {
 		return nil, &Error{Problem: NotServed, Text: fmt.Sprintf("DNS says that %s has no XMPP service", domain)}

@@ -1,6 +1,7 @@
 package xmppc2s
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"meshgate/xmppc2s/sm"
@@ -31,7 +32,15 @@ type counters struct {
 	sent, refused, undelivered             atomic.Uint64
 	connects, failures, tlsResumed         atomic.Uint64
 	online                                 atomic.Bool
-	sm                                     atomic.Pointer[sm.Stats]
+
+	mu sync.Mutex
+	sm sm.Stats // guarded by mu; set by the loop
+}
+
+func (n *counters) setSM(s sm.Stats) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sm = s
 }
 
 // Stats may be called from any goroutine.
@@ -45,8 +54,8 @@ func (c *Client) Stats() Stats {
 		Sent: n.sent.Load(), Refused: n.refused.Load(), Undelivered: n.undelivered.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
 	}
-	if p := n.sm.Load(); p != nil {
-		s.SM = *p
-	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.SM = n.sm
 	return s
 }

@@ -93,6 +93,9 @@ func (l *loop) announce() {
 	if l.online || l.tr == nil || l.engine.State() == sm.Enabling {
 		return
 	}
+	if l.outer != nil && l.outer.ending { // it may still have a word of the old session on its lips
+		return
+	}
 	l.online = true
 	l.c.counts.online.Store(true)
 	l.c.log.Info("online", "jid", l.full, "resumed", l.resumed, "sm", l.engine.State(), "addr", l.tr.link.addr)

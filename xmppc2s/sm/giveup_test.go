@@ -1,0 +1,108 @@
+package sm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The server resumes the session but reads nothing: it is given up after the
+// second resumption that follows such an end and finds no progress.
+func TestAStuckSessionIsGivenUp(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1))
+	e.AppendWrite(t0, nil)
+	for range 5 {
+		if err := resume(e, Broken, 0); err != nil {
+			t.Fatalf("broken connections say nothing about the server: %v", err)
+		}
+		e.AppendWrite(t0, nil)
+	}
+	if err := resume(e, Silent, 0); err != nil {
+		t.Fatalf("once may be chance: %v", err)
+	}
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, a(0)) // a farewell that says nothing new
+	if err := resume(e, Refusal, 0); !errors.Is(err, ErrPoisoned) {
+		t.Fatalf("resumed: %v", err)
+	}
+	if _, ok := e.Resumption(); ok || e.Stats().Poisoned != 1 {
+		t.Error("would be resumed again")
+	}
+
+	e = active(t, Policy{}, 0)
+	for i := range 10 {
+		enqueue(t, e, t0, m(i))
+		e.AppendWrite(t0, nil)
+		if err := resume(e, Silent, uint32(i+1)); err != nil {
+			t.Fatalf("with progress: %v", err)
+		}
+	}
+}
+
+// SM-11: one stanza that the server will not have must not keep all others
+// from being sent.
+func TestAStanzaThatEndsEveryStreamIsGivenUp(t *testing.T) {
+	const deadly = 3
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1), m(2), m(deadly), m(4), m(5))
+	var sent []string
+	var gone []GivenUp
+	acked := uint32(0)
+	for range 20 { // a server that ends the stream at the deadly one, and forgets the session
+		b := string(e.AppendWrite(t0, nil))
+		before, _, dies := strings.Cut(b, fmt.Sprintf("<message id='%d'", deadly))
+		n := uint32(strings.Count(before, "<message"))
+		sent = append(sent, before)
+		acked += n
+		if !dies {
+			if n > 0 {
+				feed(t, e, t0, a(acked))
+			}
+			continue
+		}
+		e.Lost(Refusal)
+		e.Refused(&acked)
+		gone = append(gone, e.Bound(t0, Binding{Dialect: V3})...)
+		acked = 0
+		e.AppendWrite(t0, nil)
+		feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='y' resume='true'/>")
+	}
+	all := strings.Join(sent, "")
+	for _, i := range []int{1, 2, 4, 5} {
+		if n := strings.Count(all, fmt.Sprintf("id='%d'", i)); n != 1 {
+			t.Errorf("stanza %d was sent %d times", i, n)
+		}
+	}
+	if len(gone) != 1 || !strings.Contains(string(gone[0].Bytes), "id='3'") || !errors.Is(gone[0].Reason, ErrDeadly) {
+		t.Errorf("given up: %v", gone)
+	}
+	if n, _ := e.Queued(); n != 0 {
+		t.Errorf("%d queued", n)
+	}
+}
+
+func TestRotationWaitsForAMomentOfPeace(t *testing.T) {
+	e := active(t, Policy{RotateAt: 2}, 0)
+	enqueue(t, e, t0, m(1), m(2))
+	e.AppendWrite(t0, nil)
+	if e.RotationDue() {
+		t.Error("due with stanzas outstanding")
+	}
+	feed(t, e, t0, a(2), m(1))
+	if e.RotationDue() {
+		t.Error("due with a stanza undone")
+	}
+	in, _ := e.Waiting()
+	e.Take()
+	e.Done(in.Mark)
+	if !e.RotationDue() {
+		t.Error("not due")
+	}
+	e.Rotate()
+	e.Lost(Broken)
+	if _, ok := e.Resumption(); ok {
+		t.Error("would be resumed")
+	}
+}
