@@ -62,11 +62,7 @@ func New(cfg Config) *Client {
 func (c *Client) Run(ctx context.Context, h Handler) error {
 	events := make(chan Event, eventBuffer)
 	var handler sync.WaitGroup
-	handler.Go(func() {
-		for ev := range events {
-			handle(ctx, h, ev)
-		}
-	})
+	handler.Go(func() { deliver(ctx, h, events) })
 	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, events)
 	l.run(ctx)
 	close(events)
@@ -77,17 +73,30 @@ func (c *Client) Run(ctx context.Context, h Handler) error {
 // eventBuffer is how many events may be ahead of the handler.
 const eventBuffer = 64
 
-// lastWords is how long the handler may take for each message that is
-// reported after the end of Run's context.
+// lastWords is how long the handler may take for all that is reported as
+// undelivered after the end of Run's context, and how long a server may take
+// to close its side of the stream.
 const lastWords = time.Second
 
-func handle(ctx context.Context, h Handler, ev Event) {
-	if _, ok := ev.(Undelivered); ok && ctx.Err() != nil {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-		defer cancel()
-		ctx = late
+// deliver calls the handler, one event at a time.
+func deliver(ctx context.Context, h Handler, events <-chan Event) {
+	for ev := range events {
+		if _, ok := ev.(Undelivered); ok && ctx.Err() != nil {
+			deliverLate(ctx, h, ev, events)
+			return
+		}
+		h.HandleServer(ctx, ev)
 	}
+}
+
+// deliverLate goes on where ctx has ended and there is still bad news.
+func deliverLate(ctx context.Context, h Handler, ev Event, events <-chan Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
 	h.HandleServer(ctx, ev)
+	for ev := range events {
+		h.HandleServer(ctx, ev)
+	}
 }
 
 // Send queues a stanza. It never blocks: while there is no session the stanza

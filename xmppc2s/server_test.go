@@ -108,8 +108,8 @@ func TestNothingIsLostOrDoubledThroughTenCuts(t *testing.T) {
 			proxy.CutAfter(1+rnd.Int64N(3000), e2e.Direction(round%2))
 			for i := range each {
 				id := fmt.Sprint(round*each + i)
-				send(t, alice, chat(s.JID("bob")+"/meshgate", id+strings.Repeat("x", rnd.IntN(200))).WithAttr("id", id))
-				send(t, bob, chat(s.JID("alice")+"/meshgate", id+strings.Repeat("y", rnd.IntN(200))).WithAttr("id", id))
+				send(t, alice, chat(s.JID("bob")+"/meshgate", id+strings.Repeat("x", rnd.IntN(2500))).WithAttr("id", id))
+				send(t, bob, chat(s.JID("alice")+"/meshgate", id+strings.Repeat("y", rnd.IntN(2500))).WithAttr("id", id))
 			}
 			ha.awaitAll("resumption", func(evs []xmppc2s.Event) bool { return resumptions(evs) >= round+1 })
 		}

@@ -428,3 +428,30 @@ func TestAStanzaThatTheServerRefusesIsReported(t *testing.T) {
 		}
 	}
 }
+
+// stubborn is a Handler that returns only when its context ends.
+type stubborn struct{}
+
+func (stubborn) HandleServer(ctx context.Context, _ xmppc2s.Event) { <-ctx.Done() }
+
+func TestAHandlerThatHangsDoesNotKeepTheClientFromStopping(t *testing.T) {
+	s := newFake(t)
+	c := xmppc2s.New(s.config())
+	for range 1000 {
+		send(t, c, chat("bob@example.org", "x"))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = c.Run(ctx, stubborn{}) }()
+	s.accept().cut()
+	s.accept().cut()
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("still running")
+	}
+	if n := c.Stats().Undelivered; n != 1000 {
+		t.Errorf("%d reported", n)
+	}
+}
