@@ -33,7 +33,10 @@ type Config struct {
 	MaxStreamsPerAddr int // opened by one source address; default 16
 	MaxStanza         int // bytes of one stanza, both ways; default 64 KiB
 	MaxQueued         int // outgoing stanzas not yet done, for all peers together; default 4096
-	QueuePerPeer      int // outgoing stanzas not yet done, for one peer of one contact; default 64
+	// Outgoing stanzas not yet done, for one peer of one contact; default 256,
+	// as many as the server session lets be on their way: then it waits for
+	// us, and nothing is refused.
+	QueuePerPeer int
 
 	// What one stream may send us before we read it no faster: stanzas per
 	// second, default 20, and bytes per second, default 64 KiB. Both may come
@@ -66,7 +69,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxStreamsPerAddr, 16)
 	orDefault(&c.MaxStanza, 64<<10)
 	orDefault(&c.MaxQueued, 4096)
-	orDefault(&c.QueuePerPeer, 64)
+	orDefault(&c.QueuePerPeer, 256)
 	orDefault(&c.StanzaRate, 20)
 	orDefault(&c.ByteRate, 64<<10)
 	if c.Log == nil {
