@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"mellium.im/sasl"
@@ -15,6 +16,7 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 
+	"meshgate/internal/e2e"
 	gate "meshgate/internal/stanza"
 )
 
@@ -43,6 +45,22 @@ func dialClient(ctx context.Context, conn net.Conn, account jid.JID, password st
 	c := &client{session: s, to: to, in: make(chan arrival, 1<<16)}
 	go c.session.Serve(xmpp.HandlerFunc(c.handle)) // ends with the connection
 	return c, s.Send(ctx, stanza.Presence{Type: stanza.AvailablePresence}.Wrap(nil))
+}
+
+// roots is what a client of the server trusts.
+func roots(tb e2e.TB, s *e2e.Server) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(must(os.ReadFile(s.CAFile))(tb))
+	return pool
+}
+
+// login is dialClient from beside the server. It is safe from any goroutine.
+func login(ctx context.Context, o *e2e.Office, pool *x509.CertPool, user string, to jid.JID) (*client, error) {
+	conn, err := o.Host("h1").Dial(ctx, "tcp", o.Server.LoopbackAddr())
+	if err != nil {
+		return nil, err
+	}
+	return dialClient(ctx, conn, jid.MustParse(o.Server.JID(user)), e2e.UserPassword, pool, to)
 }
 
 func (c *client) handle(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {

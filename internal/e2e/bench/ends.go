@@ -35,9 +35,15 @@ func number(text string) (int, bool) {
 	return n, err == nil
 }
 
-// latency sends count messages at the given rate per second and returns how
-// long each took.
+// warmUp is how many messages go before those that count: the kernel holds
+// acknowledgements back on a connection that was idle, and the first message
+// or two then wait for Nagle's algorithm at the other end.
+const warmUp = 5
+
+// latency sends messages at the given rate per second and returns how long
+// each of the last count took.
 func latency(ctx context.Context, from, to end, count, rate int) ([]time.Duration, error) {
+	count += warmUp
 	sent := make([]time.Time, count)
 	times := make([]time.Duration, 0, count)
 	tick := time.NewTicker(time.Second / time.Duration(rate))
@@ -61,7 +67,7 @@ func latency(ctx context.Context, from, to end, count, rate int) ([]time.Duratio
 			return nil, fmt.Errorf("%d of %d messages arrived: %w", len(times), count, ctx.Err())
 		}
 	}
-	return times, nil
+	return times[warmUp:], nil
 }
 
 // rate sends count messages as fast as they are taken and returns how many a

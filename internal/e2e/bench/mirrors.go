@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
+	"mellium.im/xmpp/jid"
 
 	"meshgate/internal/e2e"
 	"meshgate/linklocal/mdns"
@@ -27,14 +29,20 @@ const (
 // measureMirrors prints how soon an office of 300 contacts is seen, and what
 // it costs to have it.
 func measureMirrors(ctx context.Context, tb e2e.TB, out sheet) {
-	opt := e2e.OfficeOptions{Users: []string{"alice"}, Config: map[string]any{}}
+	opt := e2e.OfficeOptions{Server: func(s *e2e.ServerOptions) { s.Extra = noArchive }}
+	for i := range mirrorCount {
+		opt.Users = append(opt.Users, "user"+strconv.Itoa(i))
+	}
+	friends := opt.Server
+	opt.Server = func(s *e2e.ServerOptions) {
+		friends(s)
+		for _, user := range opt.Users {
+			s.Friends = append(s.Friends, [2]string{e2e.GatewayUser, user})
+		}
+	}
 	o := e2e.NewOffice(tb, opt)
 	o.Avahi()
-	var contacts []any
-	for i := range mirrorCount {
-		contacts = append(contacts, map[string]any{"jid": fmt.Sprintf("user%d@%s", i, e2e.Domain), "offline": "show"})
-	}
-	opt.Config["contacts"] = contacts
+	comeOnline(ctx, tb, o, opt.Users)
 
 	var first, all []float64
 	for run := range startRuns {
@@ -64,6 +72,20 @@ func measureMirrors(ctx context.Context, tb e2e.TB, out sheet) {
 	spent := o.Gateway.Usage().CPU - before - time.Duration(float64(time.Since(start))*idle)
 	out.figure("cpu_idle", idle*100, "%")
 	out.figure("cpu_foreign_mdns_packet", float64(spent.Microseconds())/foreignPackets/1000, "ms")
+}
+
+// comeOnline logs all users in, some at a time.
+func comeOnline(ctx context.Context, tb e2e.TB, o *e2e.Office, users []string) {
+	pool := roots(tb, o.Server)
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, user := range users {
+		group.Go(func() error {
+			_, err := login(ctx, o, pool, user, jid.MustParse(o.GatewayJID()))
+			return err
+		})
+	}
+	must(0, group.Wait())(tb)
 }
 
 // awaitMirrors waits for the first and for the last mirror, in seconds.
