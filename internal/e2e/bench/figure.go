@@ -16,10 +16,6 @@ func (s sheet) figure(name string, value float64, unit string) {
 	fmt.Fprintf(s.w, "figure %s %.4g %s\n", name, value, unit)
 }
 
-func (s sheet) note(format string, args ...any) {
-	fmt.Fprintf(s.w, "# "+format+"\n", args...)
-}
-
 // quantile is the q-quantile of times, which it sorts.
 func quantile(times []time.Duration, q float64) time.Duration {
 	if len(times) == 0 {
