@@ -9,8 +9,11 @@ const (
 	announceCount = 3
 	announceGap   = time.Second
 
-	textInterval = time.Second // a service's TXT changes are announced no faster
-	pushNullMax  = 1200        // bytes; larger NULL records are sent only on request
+	// A service's TXT changes are announced no faster. It is a little more than
+	// the second of RFC 6762 §6, because a cache drops the record before only
+	// if that is "more than one second" old (§10.2): else it keeps both.
+	textInterval = 1100 * time.Millisecond
+	pushNullMax  = 1200 // bytes; larger NULL records are sent only on request
 	goodbyeCount = 3
 	goodbyeGap   = 120 * time.Millisecond // then twice that; caches keep a record one second after the last
 )
