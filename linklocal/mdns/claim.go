@@ -87,10 +87,8 @@ func (r ref) sched() *schedule {
 	return &r.c.sched[r.k]
 }
 
-// shared reports whether others may have records in the same set.
-func (r ref) shared() bool { return r.k == kindPTR || r.k == kindType }
-
-func (r ref) unique() bool { return !r.shared() }
+// unique reports whether nobody else may have records in the same set.
+func (r ref) unique() bool { return r.k != kindPTR && r.k != kindType }
 
 func (c *claim) setLabel(raw string) {
 	c.label = raw

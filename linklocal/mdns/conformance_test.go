@@ -109,6 +109,27 @@ func TestRFC6762_6_6_LetsNobodyExpireOurRecords(t *testing.T) {
 	}
 }
 
+// A goodbye of somebody who had the same name, or the same type, must not
+// take ours from the caches. LL-03
+func TestRFC6762_6_6_LetsNobodyExpireOurPointers(t *testing.T) {
+	r := publishing(t, service("a"))
+	for _, ptr := range []record{ptrRecord(mustType(testType), testName("a")), ptrRecord(enumName, mustType(testType))} {
+		r.clear()
+		r.receive(answerWith(ptr.withTTL(0)))
+		r.advance(900 * ms) // caches keep it a second
+		got := r.answers(dns.TypePTR)
+		if len(got) != 1 || got[0].(*dns.PTR).Ptr != string(ptr.target) || got[0].Header().Ttl != 4500 {
+			t.Errorf("after a goodbye to %s: %v", ptr.target, got)
+		}
+	}
+	r.clear()
+	r.receive(answerWith(ptrRecord(mustType(testType), testName("other")).withTTL(0)))
+	r.advance(time.Second)
+	if len(r.sent) > 0 {
+		t.Errorf("somebody else's goodbye made us send %v", r.sent)
+	}
+}
+
 func TestRFC6762_6_7_LegacyAnswer(t *testing.T) {
 	r := publishing(t, service("a", "k=v"))
 	src := netip.MustParseAddrPort("10.0.0.9:40000")

@@ -130,6 +130,10 @@ func (e *Engine) finishProbing(now time.Time, c *claim) {
 func (e *Engine) checkConflicts(now time.Time, rr []record) {
 	for i := range rr {
 		r := &rr[i]
+		if r.typ == dns.TypePTR {
+			e.rescuePointer(now, r)
+			continue
+		}
 		c := e.claims[r.key]
 		if c == nil || c.state == idle {
 			continue
@@ -140,7 +144,9 @@ func (e *Engine) checkConflicts(now time.Time, rr []record) {
 		}
 		switch e.compareOwn(c, k, r) {
 		case sameData:
-			e.rescue(now, c, k, r)
+			if c.state == established {
+				e.rescue(now, ref{c: c, k: k}, r)
+			}
 		case otherData:
 			if r.ttl > 0 {
 				e.conflict(now, c)
@@ -174,10 +180,21 @@ func (e *Engine) compareOwn(c *claim, k kind, r *record) comparison {
 //
 // "If the TTL … is less than half the true TTL … the responder MUST mark its
 // record to be announced via Multicast DNS", RFC 6762 §6.6.
-func (e *Engine) rescue(now time.Time, c *claim, k kind, r *record) {
-	full := e.records(ref{c: c, k: k})[0].ttl
-	if c.state == established && r.ttl < full/2 {
-		e.respondAt(now, ref{c: c, k: k}, 0, time.Second)
+func (e *Engine) rescue(now time.Time, r ref, theirs *record) {
+	if full := e.records(r)[0].ttl; theirs.ttl < full/2 {
+		e.respondAt(now, r, e.responseDelay(r), recordInterval)
+	}
+}
+
+// rescuePointer does so with a shared record: whoever leaves says goodbye to
+// the service type, and whoever loses a name to us, to our instance.
+func (e *Engine) rescuePointer(now time.Time, theirs *record) {
+	if t := e.types[theirs.ident.target]; theirs.key == enumName && t != nil && t.published() {
+		e.rescue(now, ref{t: t, k: kindType}, theirs)
+		return
+	}
+	if c := e.owner(theirs.ident.target); c != nil && c.svc != nil && c.typ.key == theirs.key {
+		e.rescue(now, ref{c: c, k: kindPTR}, theirs)
 	}
 }
 

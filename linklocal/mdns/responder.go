@@ -217,6 +217,14 @@ func (e *Engine) plan(now time.Time, q *query, r ref, delay time.Duration) {
 	e.respondAt(now, r, delay, spacing)
 }
 
+// responseDelay keeps those who hold a shared record from speaking at once.
+func (e *Engine) responseDelay(r ref) time.Duration {
+	if r.unique() {
+		return 0
+	}
+	return e.jitter(sharedDelayMin, sharedDelayMax)
+}
+
 // respondAt plans one multicast of a record set, unless an earlier one is planned.
 func (e *Engine) respondAt(now time.Time, r ref, delay, spacing time.Duration) {
 	s := r.sched()
