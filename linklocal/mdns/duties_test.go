@@ -221,3 +221,36 @@ func TestNothingIsDueAfterAShutdown(t *testing.T) {
 		t.Errorf("still something due at %v, done is %v", at.Sub(r.now), r.e.Done())
 	}
 }
+
+// TestLearnedNameThatNeverComesIsTakenBack: LL-11. Who gave the hint may hold
+// the name for present, from a resolve say, and must hear that it is not.
+func TestLearnedNameThatNeverComesIsTakenBack(t *testing.T) {
+	r := publishing(t)
+	r.e.Resolve(r.now, "bob@h", testType)
+	r.advance(10 * ms)
+	r.receive(answerWith(foreign("bob@h", "h", 1)[1:]...)) // all but the PTR record
+	if ev := wantEvent[Resolved](r, "SRV, TXT and A are there"); !ev.OK {
+		t.Fatal("not resolved")
+	}
+	r.e.Learn(r.now, "bob@h", testType)
+	r.advance(2 * time.Minute)
+	if n := r.e.Stats().Instances; n != 1 {
+		t.Errorf("%d instances, want one that is still looked for", n)
+	}
+	r.clear()
+	r.advance(time.Minute)
+	if ev := wantEvent[Vanished](r, "no PTR record came"); ev.Instance != "bob@h" {
+		t.Errorf("vanished: %v", ev)
+	}
+}
+
+// TestLearnedNameWithoutRoomIsTakenBack: the same where it is not looked for at all.
+func TestLearnedNameWithoutRoomIsTakenBack(t *testing.T) {
+	r := newRig(t, Config{Browse: []string{testType}, Limits: Limits{Instances: 1}})
+	r.receive(answerWith(foreign("alice@h", "h", 1)...))
+	r.e.Learn(r.now, "bob@h", testType)
+	r.take()
+	if ev := wantEvent[Vanished](r, "no room"); ev.Instance != "bob@h" {
+		t.Errorf("vanished: %v", ev)
+	}
+}

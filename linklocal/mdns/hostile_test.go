@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -337,4 +338,29 @@ func benchRig(b *testing.B) *rig {
 		services = append(services, service(fmt.Sprint("user", i), "txtvers=1", "status=avail", "msg=hello there"))
 	}
 	return publishing(b, services...)
+}
+
+// One source cannot have more than its share by way of the other discovery
+// client, which sees its names, too.
+func TestLearnedNamesCountForTheirSource(t *testing.T) {
+	const share = 5
+	r := newRig(t, Config{Browse: []string{testType}, Limits: Limits{Instances: 2 * share, InstancesPerSource: share}})
+	mallory := netip.MustParseAddrPort("10.0.0.66:5353")
+	for i := range 4 * share {
+		label := fmt.Sprint("mallory", i)
+		for range 2 {
+			r.receiveFrom(mallory, answerWith(foreign(label, "m", 1)...))
+			r.e.Learn(r.now, label, testType)
+			r.take()
+		}
+	}
+	r.advance(time.Second)
+	if n := len(r.e.Entries()); n != share {
+		t.Errorf("%d instances of one source, want %d", n, share)
+	}
+	r.receive(answerWith(foreign("honest@h", "h", 1)...))
+	honest := func(e Entry) bool { return e.Instance == "honest@h" }
+	if !slices.ContainsFunc(r.e.Entries(), honest) {
+		t.Error("the honest peer found no room")
+	}
 }

@@ -12,7 +12,7 @@ type Limits struct {
 	Records            int // cached records; default 4096
 	RecordsPerSource   int // of them from one address; default 2048
 	Instances          int // monitored instances per type; default 1024
-	InstancesPerSource int // of them first heard of from one address; default 512
+	InstancesPerSource int // of them first heard of from one address; default 512; half as many by hints
 	TextSize           int // bytes of a TXT record; default 8192
 	NullSize           int // bytes of a NULL record; default 65535
 	QuestionsPerPacket int // a packet with more is dropped; default 512

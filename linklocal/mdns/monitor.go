@@ -41,6 +41,7 @@ type instance struct {
 	asks           int       // rounds of questions for what is missing
 	askAt          time.Time // next round
 	hinted         bool      // looked for without a PTR record
+	learned        bool      // whoever gave the hint is told if it does not appear
 	wanted         int       // resolves under way
 }
 
@@ -85,10 +86,13 @@ func (m *monitor) handlePTR(now time.Time, src netip.Addr, r *record) {
 	if r.typ != dns.TypePTR || !m.browsed(r.key) || m.e.owner(r.ident.target) != nil {
 		return // LL-07: what we publish ourselves is known by its name, not by an address
 	}
-	if m.instances[r.ident.target] == nil {
+	switch inst := m.instances[r.ident.target]; {
+	case inst == nil:
 		if r.ttl == 0 || m.newInstance(r.target, src) == nil {
 			return
 		}
+	case !m.attribute(inst, src):
+		return
 	}
 	m.put(now, src, r)
 	m.touched[r.ident.target] = true
@@ -158,7 +162,11 @@ func (m *monitor) newInstance(n name, src netip.Addr) *instance {
 	if label == "" || !strings.HasPrefix(string(typ), "_") {
 		return nil
 	}
-	if m.perType[typ] >= m.e.lim.Instances || m.perSource[src] >= m.e.lim.InstancesPerSource {
+	share := m.e.lim.InstancesPerSource
+	if !src.IsValid() {
+		share = (share + 1) / 2 // hints: a source whose share is used up must not fill the rest by them
+	}
+	if m.perType[typ] >= m.e.lim.Instances || m.perSource[src] >= share {
 		m.e.stats.CacheDropped++
 		return nil
 	}
@@ -169,8 +177,27 @@ func (m *monitor) newInstance(n name, src netip.Addr) *instance {
 	return inst
 }
 
+// attribute counts an instance that was known by a hint for the source that
+// names it first. It reports false, and forgets the instance, if that has more
+// than its share already.
+func (m *monitor) attribute(inst *instance, src netip.Addr) bool {
+	if inst.src.IsValid() || inst.wanted > 0 {
+		return true
+	}
+	if m.perSource[src] >= m.e.lim.InstancesPerSource {
+		m.e.stats.CacheDropped++
+		m.forget(inst)
+		return false
+	}
+	uncount(m.perSource, inst.src)
+	inst.src = src
+	m.perSource[src]++
+	return true
+}
+
 // forget drops an instance and all its records.
 func (m *monitor) forget(inst *instance) {
+	m.vanish(inst)
 	delete(m.instances, inst.key)
 	uncount(m.perType, inst.typ)
 	uncount(m.perSource, inst.src)
@@ -219,15 +246,15 @@ func (m *monitor) setHost(inst *instance, host name) {
 // disown drops an instance whose name is ours now.
 func (m *monitor) disown(now time.Time, key name) {
 	if inst := m.instances[key]; inst != nil {
-		m.vanish(inst)
 		m.failResolves(inst)
 		m.forget(inst)
 	}
 }
 
+// vanish tells that an instance is gone to whoever holds it for present.
 func (m *monitor) vanish(inst *instance) {
-	if inst.reported != nil {
-		inst.reported = nil
+	if inst.reported != nil || inst.learned {
+		inst.reported, inst.learned = nil, false
 		m.e.event(Vanished{Instance: inst.label, Type: inst.typ.typeString()})
 	}
 }
@@ -251,9 +278,11 @@ func (m *monitor) evaluateOne(now time.Time, inst *instance) {
 	entry, complete := m.entry(inst, time.Time{})
 	switch {
 	case ptr == nil || !complete:
-		m.vanish(inst)
+		if inst.reported != nil {
+			m.vanish(inst)
+		}
 	case inst.reported == nil:
-		inst.reported = &entry
+		inst.reported, inst.learned = &entry, false
 		m.e.event(Appeared{entry})
 	case !inst.reported.equal(&entry):
 		inst.reported = &entry

@@ -231,8 +231,9 @@ func (m *monitor) withKnown(now time.Time, q question) []message {
 	return out.out
 }
 
-// Learn is a hint from another discovery client: the instance may be there. It
-// is asked for unless it is known or ours.
+// Learn is a hint from elsewhere: the instance may be there. It is asked for
+// unless it is known or ours. If it does not appear it is said to have
+// Vanished, because the caller may have it from a Resolve.
 func (e *Engine) Learn(now time.Time, instance, typ string) {
 	t, err := typeName(typ)
 	if err != nil || instance == "" || len(instance) > maxLabel {
@@ -243,11 +244,22 @@ func (e *Engine) Learn(now time.Time, instance, typ string) {
 
 func (m *monitor) learn(now time.Time, n name) {
 	_, typ := n.cut()
-	if m.stopped || m.instances[n.fold()] != nil || m.e.owner(n.fold()) != nil || !m.browsed(typ.fold()) {
+	if m.stopped || m.e.owner(n.fold()) != nil || !m.browsed(typ.fold()) {
 		return
 	}
-	if inst := m.newInstance(n, netip.Addr{}); inst != nil {
-		inst.hinted, inst.askAt = true, now
-		m.wake.at(now)
+	inst := m.instances[n.fold()]
+	if inst == nil {
+		inst = m.newInstance(n, netip.Addr{})
+	}
+	switch {
+	case inst == nil:
+		label, _ := n.cut()
+		m.e.event(Vanished{Instance: unescapeLabel(label), Type: typ.fold().typeString()})
+	case inst.reported == nil:
+		inst.learned = true
+		if m.ptr(inst) == nil && inst.askAt.IsZero() {
+			inst.hinted, inst.askAt = true, now
+			m.wake.at(now)
+		}
 	}
 }

@@ -62,7 +62,8 @@ type Appeared struct{ Entry }
 // Changed: something about a known instance is different now.
 type Changed struct{ Entry }
 
-// Vanished: an instance said goodbye or its records ran out.
+// Vanished: an instance said goodbye or its records ran out, or one that was
+// learned of did not appear.
 type Vanished struct{ Instance, Type string }
 
 // Resolved answers [Engine.Resolve]. Unless OK nothing fresh came in time.
