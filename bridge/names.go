@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,26 +11,34 @@ import (
 )
 
 // mention looks for the peer that text begins with: its presence name, the
-// name by which it is shown, or the user part of it. The longest match counts;
-// more than one peer is returned if several have it. rest is the text behind.
+// name by which it is shown, or the user part of it. More than one peer is
+// returned if several may be meant. rest is the text behind the longest name.
+//
+// The longest name counts, but only where it goes on as names do: else a peer
+// that calls itself "bob can" would get what "@bob can you …" says to bob (IJ-09).
 func mention(text string, among []linklocal.Instance) (found []linklocal.Instance, rest string) {
-	longest := 0
-	for _, i := range among {
-		n := 0
-		for _, name := range []string{string(i), rewrite.DisplayName(i), i.User()} {
-			n = max(n, nameLen(text, name))
+	lens, longest := make([]int, len(among)), 0
+	for i, peer := range among {
+		for _, name := range []string{string(peer), rewrite.DisplayName(peer), peer.User()} {
+			lens[i] = max(lens[i], nameLen(text, name))
 		}
-		switch {
-		case n == 0 || n < longest:
-		case n > longest:
-			longest, found = n, []linklocal.Instance{i}
-		default:
-			found = append(found, i)
+		longest = max(longest, lens[i])
+	}
+	for i, n := range lens {
+		if n > 0 && (n == longest || !meant.MatchString(text[n:longest])) {
+			found = append(found, among[i])
 		}
 	}
 	rest = strings.TrimLeft(text[longest:], ":,;")
 	return found, strings.TrimLeftFunc(rest, unicode.IsSpace)
 }
+
+// meant fits what makes one name of another and is not just written by chance:
+// the number that a program puts behind a name that is taken, or an address.
+//
+// COMPAT iChat: "bob@h2 (2)".
+// COMPAT avahi: "bob@h2 #2".
+var meant = regexp.MustCompile(`^(?: \(\d+\)| #\d+|.*@.*)$`)
 
 // nameLen is the length of name at the start of text, or 0 if text does not
 // begin with it as a word. Case does not count.

@@ -105,6 +105,35 @@ func TestMentionTakesTheLongestName(t *testing.T) {
 	}
 }
 
+// IJ-09: a name that goes on where another's ends must not catch what is meant
+// for that other; only what the LAN itself puts behind a name tells the two apart.
+func TestIJ09NamesThatGoOnAsWordsCatchNothing(t *testing.T) {
+	among := []linklocal.Instance{"bob@h2", "bob@h2 (2)", "bob@h2 #2", "bob@h2 can@evil", "bob@h2 will", "bob please@evil", "ann@h1", "ann lee@h3"}
+	for text, want := range map[string]string{
+		"bob@h2 can you come?":    "bob@h2,bob@h2 can@evil",
+		"bob@h2 will you come?":   "bob@h2,bob@h2 will",
+		"bob@h2 (2) hi":           "bob@h2 (2)",
+		"bob@h2 #2 hi":            "bob@h2 #2",
+		"ann lee hi":              "ann@h1,ann lee@h3",
+		"ann lee@h3 hi":           "ann lee@h3",
+		"ann@h1 lee is ill":       "ann@h1",
+		"bob please come":         "bob@h2,bob@h2 (2),bob@h2 #2,bob@h2 will,bob please@evil",
+		"bob@h2 can@evil so what": "bob@h2 can@evil",
+	} {
+		found, _ := mention(text, among)
+		names := ""
+		for i, f := range found {
+			if i > 0 {
+				names += ","
+			}
+			names += string(f)
+		}
+		if names != want {
+			t.Errorf("mention(%q) = %q, want %q", text, names, want)
+		}
+	}
+}
+
 func TestReasonsAreForPeople(t *testing.T) {
 	for err, want := range map[error]string{
 		nil:                  "",
