@@ -63,6 +63,9 @@ type link struct {
 
 func (l *link) up() bool { return l.ifi.Index != 0 }
 
+// carrier reports whether there is a cable in it, as it were.
+func (l *link) carrier() bool { return l.ifi.Flags&net.FlagRunning != 0 }
+
 // same reports whether a socket opened on l serves on o.
 func (l *link) same(o *link) bool {
 	return l.ifi.Index == o.ifi.Index && slices.Equal(ipv4Of(l.addrs), ipv4Of(o.addrs))

@@ -29,6 +29,7 @@ type fakeHost struct {
 
 	mu      sync.Mutex
 	link    link
+	cut     bool // no carrier
 	openErr error
 	sendErr error
 }
@@ -36,7 +37,11 @@ type fakeHost struct {
 func (h *fakeHost) find() (link, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.link, h.link.up()
+	l := h.link
+	if l.up() && !h.cut {
+		l.ifi.Flags |= net.FlagRunning
+	}
+	return l, l.up()
 }
 
 func (h *fakeHost) set(index int, addrs ...string) {
@@ -49,6 +54,19 @@ func (h *fakeHost) set(index int, addrs ...string) {
 	for _, a := range addrs {
 		h.link.addrs = append(h.link.addrs, netip.MustParseAddr(a))
 	}
+}
+
+// cable takes the cable out and puts it in; the interface stays.
+func (h *fakeHost) cable(in bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cut = !in
+}
+
+func (h *fakeHost) isCut() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cut
 }
 
 func (h *fakeHost) fail(open, send error) {
@@ -100,7 +118,7 @@ func (s *fakeSocket) WritePacket(b []byte, to netip.AddrPort) error {
 	s.host.lan.mu.Lock()
 	defer s.host.lan.mu.Unlock()
 	for _, o := range s.host.lan.sockets {
-		if !to.IsValid() || to.Addr() == o.addr {
+		if cut := o != s && (s.host.isCut() || o.host.isCut()); !cut && (!to.IsValid() || to.Addr() == o.addr) {
 			o.in <- Packet{Data: slices.Clone(b), Src: netip.AddrPortFrom(s.addr, mdnsPort), Unicast: to.IsValid()}
 		}
 	}
@@ -261,6 +279,32 @@ func TestConnFollowsItsInterface(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		if e, _ := b.entry("x"); len(e.Addrs) != 1 || e.Addrs[0].String() != "10.0.0.8" {
 			t.Errorf("addresses %v after the return", e.Addrs)
+		}
+		a.stop(t)
+		b.stop(t)
+	})
+}
+
+// The cable was out while the interface and its address stayed: what was said
+// meanwhile was lost, ours and theirs. LL-18
+func TestConnStartsAfreshWhenTheCableIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lan fakeLink
+		a, b := lan.conn("a", "10.0.0.1"), lan.conn("b", "10.0.0.2")
+		a.Register(service("x"))
+		b.Register(service("y"))
+		a.start()
+		time.Sleep(30 * time.Second) // the next browse question is far away
+		a.host.cable(false)
+		b.start()
+		time.Sleep(30 * time.Second)
+		a.host.cable(true)
+		time.Sleep(5 * time.Second)
+		if _, ok := a.entry("y"); !ok {
+			t.Error("a has not asked who came meanwhile")
+		}
+		if _, ok := b.entry("x"); !ok {
+			t.Error("a has not said that it is there")
 		}
 		a.stop(t)
 		b.stop(t)

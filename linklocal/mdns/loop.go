@@ -201,7 +201,15 @@ func (l *loop) complain(msg string, err error) {
 	}
 }
 
+// setLink takes the link into use. One whose carrier is back is a new one.
+//
+// "Whenever a Multicast DNS responder … receives an indication of a network
+// interface "Link Change" event … it MUST perform the two startup steps below:
+// Probing … and Announcing", RFC 6762 §8.
 func (l *loop) setLink(now time.Time, found link) {
+	if found.carrier() && l.link.up() && !l.link.carrier() {
+		l.engine.SetAddrs(now, nil)
+	}
 	l.link = found
 	l.engine.SetZone(found.ifi.Name)
 	l.engine.SetAddrs(now, found.addrs)
