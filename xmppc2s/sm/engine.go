@@ -67,6 +67,7 @@ type Stats struct {
 	Requests, Answers        uint64 // <r/> and <a/> written
 	Resumptions, Sessions    uint64
 	Poisoned, Rotated, Fails uint64 // sessions given up: stuck, near the wrap, <failed/>
+	Flooded                  uint64 // stanzas left out that came before <enabled/>
 }
 
 // New makes an engine without session.
@@ -78,8 +79,14 @@ func (e *Engine) State() State { return e.state }
 // Stats are the counters.
 func (e *Engine) Stats() Stats { return e.stats }
 
-// Location is where the server prefers to be reached for a resumption.
-func (e *Engine) Location() string { return e.id.location }
+// Location is where the server prefers to be reached for a resumption; empty
+// if it did not say or there is nothing to resume.
+func (e *Engine) Location() string {
+	if e.id.id == "" {
+		return ""
+	}
+	return e.id.location
+}
 
 // MaxResume is how long the server keeps a lost session; 0: not said.
 func (e *Engine) MaxResume() time.Duration { return e.id.max }

@@ -386,3 +386,20 @@ func TestOnlyStanzasAreQueued(t *testing.T) {
 		t.Error("a nonza was queued")
 	}
 }
+
+// Nothing is taken before the answer to <enable/>, so it must be read however
+// much stands before it, and that must be bounded.
+func TestTheAnswerToEnableIsReadBehindAFlood(t *testing.T) {
+	e := New(Policy{MaxInbound: 2})
+	e.Bound(t0, Binding{Dialect: V3, JID: "a@b/c"})
+	for i := range 10 {
+		feed(t, e, t0, m(i))
+		if e.InboundFull() {
+			t.Fatalf("nothing is read after %d stanzas", i+1)
+		}
+	}
+	feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='x' resume='1'/>")
+	if n := len(e.in.queue); n != 2*enablingRoom || e.Stats().Flooded != 2 || !e.InboundFull() {
+		t.Errorf("%d stanzas kept, %d left out, full %v", n, e.Stats().Flooded, e.InboundFull())
+	}
+}

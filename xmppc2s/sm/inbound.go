@@ -50,6 +50,10 @@ func (e *Engine) HandleFrame(now time.Time, b []byte) error {
 	if k == Nonza {
 		return e.handleNonza(now, b)
 	}
+	if e.state == Enabling && e.in.full(enablingRoom*e.pol.MaxInbound, enablingRoom*e.pol.MaxInboundBytes) {
+		e.stats.Flooded++
+		return nil
+	}
 	if m, isNew := e.count(); isNew {
 		e.in.queue = append(e.in.queue, Inbound{Bytes: b, Kind: k, Mark: m})
 		e.in.bytes += len(b)
@@ -98,9 +102,19 @@ func (in *inbound) uncounted() inbound {
 	return left
 }
 
-// InboundFull reports whether no more should be read from the server.
+// enablingRoom is how many times the usual bounds may be used while stream
+// management is being enabled.
+const enablingRoom = 4
+
+// InboundFull reports whether no more should be read from the server. While
+// stream management is being enabled it never is: nothing is taken before the
+// server's answer, and that comes behind what has been sent before it.
 func (e *Engine) InboundFull() bool {
-	return len(e.in.queue) >= e.pol.MaxInbound || e.in.bytes >= e.pol.MaxInboundBytes
+	return e.state != Enabling && e.in.full(e.pol.MaxInbound, e.pol.MaxInboundBytes)
+}
+
+func (in *inbound) full(stanzas, bytes int) bool {
+	return len(in.queue) >= stanzas || in.bytes >= bytes
 }
 
 // Waiting is the next stanza that Take will return.
