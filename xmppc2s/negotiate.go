@@ -66,7 +66,8 @@ func (c *connector) connect(ctx context.Context, resume *sm.Resumption, hint str
 		}
 		v.err = explain(err, c.cfg, t.addr)
 		c.cfg.Log.Debug("no session at this address", "addr", t.addr, "err", v.err)
-		if Fatal(v.err) || v.refused || ctx.Err() != nil {
+		final := Fatal(v.err) && !t.hinted // a place that was right once may be anybody's now
+		if final || v.refused || ctx.Err() != nil {
 			break
 		}
 	}

@@ -18,6 +18,7 @@ import (
 type target struct {
 	addr      string // host:port
 	directTLS bool
+	hinted    bool // by the server, for a resumption
 }
 
 // resolver is the part of net.Resolver that finds servers.
@@ -33,7 +34,7 @@ const maxTargets = 16
 func targets(ctx context.Context, cfg *Config, r resolver, hint string) ([]target, error) {
 	if cfg.Host != "" {
 		addr := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
-		return []target{{addr, cfg.DirectTLS}}, nil
+		return []target{{addr: addr, directTLS: cfg.DirectTLS}}, nil
 	}
 	domain, err := asciiDomain(cfg)
 	if err != nil {
@@ -44,7 +45,7 @@ func targets(ctx context.Context, cfg *Config, r resolver, hint string) ([]targe
 		return nil, err
 	}
 	if addr := hintAddr(hint); addr != "" {
-		list = slices.Insert(list, 0, target{addr: addr})
+		list = slices.Insert(list, 0, target{addr: addr, hinted: true})
 	}
 	return list[:min(len(list), maxTargets)], nil
 }
@@ -53,7 +54,7 @@ func targets(ctx context.Context, cfg *Config, r resolver, hint string) ([]targe
 // client mixes them by priority and weight as if they were of one kind.
 func lookup(ctx context.Context, r resolver, domain string) ([]target, error) {
 	var records []srvRecord
-	none := 0
+	none := false
 	var failure error
 	for _, service := range []string{"xmpps-client", "xmpp-client"} {
 		_, found, err := r.LookupSRV(ctx, service, "tcp", domain)
@@ -64,7 +65,7 @@ func lookup(ctx context.Context, r resolver, domain string) ([]target, error) {
 		}
 		for _, srv := range found {
 			if srv.Target == "." || srv.Target == "" { // the service is not there at all: RFC 2782
-				none++
+				none = none || service == "xmpp-client" // without direct TLS there may still be the other kind
 				continue
 			}
 			records = append(records, srvRecord{*srv, service == "xmpps-client"})
@@ -73,7 +74,7 @@ func lookup(ctx context.Context, r resolver, domain string) ([]target, error) {
 	if len(records) == 0 && failure != nil { // nothing known is not the same as known to be nothing
 		return nil, failure
 	}
-	if len(records) == 0 && none > 0 {
+	if len(records) == 0 && none {
 		return nil, &Error{Problem: NotServed, Text: fmt.Sprintf("DNS says that %s has no XMPP service", domain)}
 	}
 	if len(records) == 0 {
@@ -100,7 +101,7 @@ func order(records []srvRecord, intn func(int) int) []target {
 		}
 		i := draw(records[:n], intn)
 		host := strings.TrimSuffix(records[i].Target, ".")
-		out = append(out, target{net.JoinHostPort(host, strconv.Itoa(int(records[i].Port))), records[i].directTLS})
+		out = append(out, target{addr: net.JoinHostPort(host, strconv.Itoa(int(records[i].Port))), directTLS: records[i].directTLS})
 		records = slices.Delete(records, i, i+1)
 	}
 	return out

@@ -177,7 +177,8 @@ func (l *loop) worthwhile(now time.Time, how sm.Loss) bool {
 		return true
 	}
 	s := l.engine.Stats()
-	return how == sm.Broken && (s.Acked > l.atUp.Acked || s.Received > l.atUp.Received)
+	progress := s.Acked > l.atUp.Acked || s.Received-s.Skipped > l.atUp.Received-l.atUp.Skipped
+	return how == sm.Broken && l.resumed && progress // a fresh session always brings the roster
 }
 
 // retry plans the next attempt and says so.
