@@ -27,7 +27,7 @@ func (e *engine) ask(now time.Time, from linklocal.Instance, body string) Outcom
 
 // question is a body as a command: "@Who? " is "who".
 func question(body string) string {
-	return strings.ToLower(strings.Trim(body, "@?!. \t\n"))
+	return strings.ToLower(strings.Trim(body, "@＠?!. \t\n"))
 }
 
 func (e *engine) whoForPeer(from linklocal.Instance) string {
@@ -48,7 +48,7 @@ func (e *engine) whoForPeer(from linklocal.Instance) string {
 // command is the answer to a contact's command, or "" if body is none. Without
 // the "@", it is taken for one only by a contact who talks to nobody.
 func (e *engine) command(now time.Time, ct *contact, body string) string {
-	if !strings.HasPrefix(body, "@") && e.talks.last(now, ct) != nil {
+	if _, ok := addressed(body); !ok && e.talks.last(now, ct) != nil {
 		return ""
 	}
 	switch question(body) {

@@ -10,6 +10,16 @@ import (
 	"meshgate/linklocal"
 )
 
+// addressed is what stands behind the "@" that body begins with. Programs put
+// blanks and invisible characters in front; "＠" is that of East Asian keyboards.
+func addressed(body string) (text string, ok bool) {
+	body = strings.TrimLeftFunc(body, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+	if text, ok = strings.CutPrefix(body, "@"); ok {
+		return text, true
+	}
+	return strings.CutPrefix(body, "＠")
+}
+
 // mention looks for the peer that text begins with: its presence name, the
 // name by which it is shown, or the user part of it. More than one peer is
 // returned if several may be meant. rest is the text behind the longest name.
@@ -80,7 +90,7 @@ func sameFold(a, b rune) bool {
 	return false
 }
 
-// quoted is the name in "> [name] …", as clients quote a message of ours, or "".
+// quoted is the name in "> [name] …", as clients quote a peer's message, or "".
 func quoted(body string) string {
 	rest, ok := strings.CutPrefix(body, ">")
 	if !ok {
@@ -91,8 +101,8 @@ func quoted(body string) string {
 		return ""
 	}
 	name, _, ok := strings.Cut(rest, "]")
-	if !ok || strings.Contains(name, "\n") {
-		return ""
+	if !ok || strings.Contains(name, "\n") || !strings.Contains(name, "@") {
+		return "" // the gateway's own mark, or no message of ours
 	}
 	return name
 }

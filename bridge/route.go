@@ -58,16 +58,18 @@ func (e *engine) known(now time.Time, ct *contact) []linklocal.Instance {
 // route finds the peer for a contact's words: by "@name" in front, by what it
 // answers or quotes, by the thread, else the last talk.
 func (e *engine) route(now time.Time, ct *contact, c rewrite.Content) way {
-	if text, ok := strings.CutPrefix(c.Body, "@"); ok {
+	if text, ok := addressed(c.Body); ok {
 		return e.routeMention(now, ct, text)
 	}
 	if m, ok := e.sent.get(now, c.ReplyTo); ok && m.contact == ct {
 		return e.toward(ct, m.peer, c.Body)
 	}
 	if name := quoted(c.Body); name != "" {
-		if peer, ok := shownAs(name, e.known(now, ct)); ok {
-			return e.toward(ct, peer, c.Body)
+		peer, ok := shownAs(name, e.known(now, ct))
+		if !ok { // gone for long: it is not for whoever else talks at the moment
+			return way{fate: unknown, name: rewrite.Line(name, maxExcerpt)}
 		}
+		return e.toward(ct, peer, c.Body)
 	}
 	if k := e.talks.thread(now, ct, c.Thread); k != nil {
 		return e.toward(ct, k.peer, c.Body)
