@@ -28,11 +28,12 @@ type Client struct {
 	poke  chan struct{} // own has changed
 	own   atomic.Pointer[ownPresence]
 
-	waiting, waitingBytes atomic.Int64 // in inbox
-	kept, keptBytes       atomic.Int64 // in the engine, set by the loop
-	undone                atomic.Int64
-	stopped               atomic.Bool
-	counts                counters
+	queued, queuedBytes atomic.Int64 // in inbox and in the engine
+	undone              atomic.Int64
+	counts              counters
+
+	mu      sync.RWMutex
+	stopped bool // guarded by mu: what gets in before it is set is accounted for
 }
 
 // outgoing is one whole stanza on its way to the engine.
@@ -46,7 +47,7 @@ func New(cfg Config) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
 		cfg: cfg, log: cfg.Log, dns: net.DefaultResolver, prefix: strconv.FormatInt(time.Now().UnixNano(), 36) + "-",
-		inbox: mailbox.New[outgoing](cfg.QueueLimit + 2*queueReserve),
+		inbox: mailbox.New[outgoing](cfg.QueueLimit + queueReserve),
 		dones: mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
 		poke:  make(chan struct{}, 1),
 	}
@@ -102,9 +103,6 @@ func deliverLate(ctx context.Context, h Handler, ev Event, events <-chan Event) 
 // Send queues a stanza. It never blocks: while there is no session the stanza
 // waits. The server sets from. A message without id gets one.
 func (c *Client) Send(st *stanza.Element) error {
-	if c.stopped.Load() {
-		return ErrStopped
-	}
 	switch {
 	case st.Is(stanza.NSClient, "message"):
 		if st.Attr("id") == "" {
@@ -114,12 +112,12 @@ func (c *Client) Send(st *stanza.Element) error {
 		return ErrNotStanza
 	}
 	b := stanza.Append(nil, st.WithAttr("from", ""), stanza.NSClient)
-	if !c.reserve(len(b)) {
-		c.counts.refused.Add(1)
-		return ErrQueueFull
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.stopped {
+		return ErrStopped
 	}
-	if !c.inbox.Put(outgoing{b, time.Now()}) {
-		c.release(len(b))
+	if !c.queue(b, c.cfg.QueueLimit, c.cfg.QueueBytes) {
 		c.counts.refused.Add(1)
 		return ErrQueueFull
 	}
@@ -127,31 +125,35 @@ func (c *Client) Send(st *stanza.Element) error {
 	return nil
 }
 
-// reserve makes room in the inbox for a stanza of this size, if there is any.
-func (c *Client) reserve(size int) bool {
-	n := c.waiting.Add(1) + c.kept.Load()
-	bytes := c.waitingBytes.Add(int64(size)) + c.keptBytes.Load()
-	if n > int64(c.cfg.QueueLimit) || bytes > int64(c.cfg.QueueBytes) {
-		c.release(size)
-		return false
-	}
-	return true
+// stop makes Send refuse everything from now on.
+func (c *Client) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
 }
 
-func (c *Client) release(size int) {
-	c.waiting.Add(-1)
-	c.waitingBytes.Add(-int64(size))
+// queue hands a stanza to the loop, unless the queue is longer than that.
+func (c *Client) queue(b []byte, stanzas, bytes int) bool {
+	size := int64(len(b))
+	n, total := c.queued.Add(1), c.queuedBytes.Add(size)
+	if n <= int64(stanzas) && total <= int64(bytes) && c.inbox.Put(outgoing{b, time.Now()}) {
+		return true
+	}
+	c.queued.Add(-1)
+	c.queuedBytes.Add(-size)
+	return false
 }
 
-// queueOwn queues what the client itself has to say. There is always room: no
-// stanza that asks for an answer is taken while the queue is over its limit.
-func (c *Client) queueOwn(b []byte) {
-	c.waiting.Add(1)
-	c.waitingBytes.Add(int64(len(b)))
-	if !c.inbox.Put(outgoing{b, time.Now()}) {
-		c.release(len(b))
-		c.log.Error("own stanza dropped", "bytes", len(b))
+// queueOwn queues what the client itself has to say. The queue may be longer
+// for that than for others, but not without end: who asks faster than the
+// server takes the answers gets none.
+func (c *Client) queueOwn(b []byte) bool {
+	ok := c.queue(b, c.cfg.QueueLimit+queueReserve, c.cfg.QueueBytes+queueReserveBytes)
+	if !ok {
+		c.counts.unsaid.Add(1)
+		c.log.Debug("own stanza dropped: the queue is full", "bytes", len(b))
 	}
+	return ok
 }
 
 // notPassedOn says that the outer session has finished with a stanza itself.

@@ -87,9 +87,10 @@ const (
 	// prosodyRotate is where a session is replaced: COMPAT Prosody 0.12 does
 	// not wrap its counters at 2^32.
 	prosodyRotate = 1 << 31
-	// queueReserve is how much the queue may grow beyond its limit by what the
-	// client itself has to say.
-	queueReserve = 1024
+	// queueReserve and queueReserveBytes are how much the queue may grow beyond
+	// its limits by what the client itself has to say.
+	queueReserve      = 1024
+	queueReserveBytes = 1 << 20
 )
 
 func (c Config) withDefaults() Config {

@@ -34,8 +34,8 @@ func (l *loop) leave() {
 
 // settled reports whether everything is sent and acknowledged.
 func (l *loop) settled() bool {
-	n, _ := l.engine.Queued()
-	return n == 0 && l.c.waiting.Load() == 0 && !l.tr.busy
+	l.gauge()
+	return l.c.queued.Load() == 0 && !l.tr.busy
 }
 
 // leaveStep is step for a loop that takes nothing new. It reports false when

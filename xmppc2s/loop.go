@@ -28,6 +28,8 @@ type loop struct {
 	retryAt   time.Time
 	pacer     *pacer
 
+	kept, keptBytes int // of what Client counts as queued: in the engine
+
 	tr       *transport
 	buf      []byte   // being written, or for the next write
 	atUp     sm.Stats // when the connection came up
@@ -61,7 +63,7 @@ func (l *loop) run(ctx context.Context) {
 		l.prepare(ctx, time.Now())
 		l.step(ctx)
 	}
-	l.c.stopped.Store(true)
+	l.c.stop()
 	l.leave()
 	cancel()
 	if l.outer != nil {
@@ -121,17 +123,13 @@ func (l *loop) collect(now time.Time) {
 	for _, m := range l.c.dones.Take() {
 		l.engine.Done(m)
 	}
-	out := l.c.inbox.Take()
-	bytes := 0
-	for _, o := range out {
-		bytes += len(o.data)
+	for _, o := range l.c.inbox.Take() {
+		l.kept++
+		l.keptBytes += len(o.data)
 		if err := l.engine.Enqueue(o.at, o.data); err != nil {
 			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
 		}
 	}
-	l.gauge()
-	l.c.waiting.Add(-int64(len(out)))
-	l.c.waitingBytes.Add(-int64(bytes))
 	if l.tr != nil && !l.tr.busy && l.engine.RotationDue() {
 		l.rotate(now)
 	}
@@ -140,8 +138,9 @@ func (l *loop) collect(now time.Time) {
 // gauge shows others how full the engine is.
 func (l *loop) gauge() {
 	n, bytes := l.engine.Queued()
-	l.c.kept.Store(int64(n))
-	l.c.keptBytes.Store(int64(bytes))
+	l.c.queued.Add(int64(n - l.kept))
+	l.c.queuedBytes.Add(int64(bytes - l.keptBytes))
+	l.kept, l.keptBytes = n, bytes
 	l.c.counts.setSM(l.engine.Stats())
 }
 
@@ -159,8 +158,10 @@ func (l *loop) write(now time.Time) {
 func (l *loop) showPresence(now time.Time) {
 	want := l.c.own.Load()
 	if at := l.own.due(want); l.online && !at.IsZero() && !now.Before(at) {
-		l.own.note(now, want)
-		l.c.queueOwn(want.bytes(l.cfg))
+		l.own.at = now
+		if l.c.queueOwn(want.bytes(l.cfg)) {
+			l.own.sent = *want
+		}
 		l.collect(now)
 	}
 }
@@ -220,13 +221,13 @@ func (l *loop) wrote(now time.Time, err error) {
 }
 
 // offer is the next stanza for the outer session, if it may have one. Reading
-// pauses while too many messages are undone, or while answers would make the
-// queue grow beyond its reserve.
+// pauses while too many messages are undone. It does not pause while our own
+// queue is full: the acknowledgements that empty it come behind stanzas.
 func (l *loop) offer() (chan<- sm.Inbound, sm.Inbound) {
 	if l.outer == nil || !l.online || len(l.pending) > 0 || l.outer.ending {
 		return nil, sm.Inbound{}
 	}
-	if l.c.undone.Load() >= int64(l.cfg.MaxUndone) || l.c.kept.Load() > int64(l.cfg.QueueLimit+queueReserve) {
+	if l.c.undone.Load() >= int64(l.cfg.MaxUndone) {
 		return nil, sm.Inbound{}
 	}
 	in, ok := l.engine.Waiting()

@@ -19,6 +19,7 @@ type Stats struct {
 	// followed. Oversized and Malformed stanzas were left out.
 	PresencesIgnored, Oversized, Malformed uint64
 	Sent, Refused                          uint64 // by Send
+	Unsaid                                 uint64 // answers and presences of our own for which the queue was too full
 	Undelivered                            uint64
 	Connects, ConnectFailures              uint64
 	TLSResumed                             uint64 // connects on which TLS did not begin from nothing
@@ -29,7 +30,7 @@ type Stats struct {
 type counters struct {
 	messagesIn, presencesIn, iqsIn         atomic.Uint64
 	presencesIgnored, oversized, malformed atomic.Uint64
-	sent, refused, undelivered             atomic.Uint64
+	sent, refused, unsaid, undelivered     atomic.Uint64
 	connects, failures, tlsResumed         atomic.Uint64
 	online                                 atomic.Bool
 
@@ -48,10 +49,10 @@ func (c *Client) Stats() Stats {
 	n := &c.counts
 	s := Stats{
 		Online: n.online.Load(),
-		Queued: c.waiting.Load() + c.kept.Load(), QueuedBytes: c.waitingBytes.Load() + c.keptBytes.Load(), Undone: c.undone.Load(),
+		Queued: c.queued.Load(), QueuedBytes: c.queuedBytes.Load(), Undone: c.undone.Load(),
 		MessagesIn: n.messagesIn.Load(), PresencesIn: n.presencesIn.Load(), IQsIn: n.iqsIn.Load(),
 		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
-		Sent: n.sent.Load(), Refused: n.refused.Load(), Undelivered: n.undelivered.Load(),
+		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
 	}
 	n.mu.Lock()

@@ -18,7 +18,7 @@ type vconn struct {
 	next   <-chan sm.Inbound
 	closed <-chan struct{}
 	done   func(sm.Inbound)
-	queue  func([]byte) // takes whole stanzas
+	queue  func([]byte) bool // takes whole stanzas
 
 	cur     []byte     // of the stanza at hand, or of the header that the server would have sent
 	hand    sm.Inbound // the stanza at hand
@@ -30,7 +30,7 @@ type vconn struct {
 // maxOutbound bounds one stanza that the outer session writes.
 const maxOutbound = 1 << 20
 
-func newVconn(head []byte, next <-chan sm.Inbound, closed <-chan struct{}, done func(sm.Inbound), queue func([]byte)) *vconn {
+func newVconn(head []byte, next <-chan sm.Inbound, closed <-chan struct{}, done func(sm.Inbound), queue func([]byte) bool) *vconn {
 	return &vconn{cur: head, next: next, closed: closed, done: done, queue: queue, framer: xmlframe.NewOpen(maxOutbound)}
 }
 
