@@ -42,7 +42,7 @@ func cleanName(s string) string {
 			return r
 		case unicode.Is(unicode.Ps, r) || bracketLike(r):
 			return '('
-		case unicode.Is(unicode.Pe, r):
+		case unicode.Is(unicode.Pe, r) || '\u23A4' <= r && r <= '\u23A6': // pieces of a tall bracket
 			return ')'
 		case isBreak(r) || unicode.IsSpace(r):
 			return ' '

@@ -15,7 +15,9 @@
 // always hold an "@" (see DisplayName); the gateway's own words stand behind a
 // bracket without one: "[meshgate] nobody of that name".
 // Names that merely look alike, as by a Cyrillic letter, are not told apart:
-// which names may write is for the configuration to say.
+// which names may write is for the configuration to say. Nor is it for the
+// gateway where a window breaks a long line; only long runs of blanks, which
+// break it for sure, are cut.
 //
 // On the mesh a contact's words appear in the window of its mirror as they
 // are, and the gateway's words in the same window begin with "[meshgate]". So a

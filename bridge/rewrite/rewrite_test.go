@@ -123,10 +123,30 @@ func TestDisplayNameHoldsNoTricks(t *testing.T) { // IJ-09
 		"bob\u3164@h2":     "~bob@h2",
 		"【meshgate】@h2":    "~(meshgate)@h2",
 		"bob\u00a0@h2":     "~bob @h2",
+		"bob@h2⎤ yes":      "~bob@h2) yes",
 	} {
 		if got := DisplayName(in); got != want {
 			t.Errorf("DisplayName(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// IJ-09: a long run of blanks makes any window break the line behind it, so
+// that what follows stands in the first column.
+func TestIJ09NoRunOfBlanksFillsALine(t *testing.T) {
+	for _, blank := range []string{" ", "\u00a0", "\u3000", "\t", " \u200b", "\u2800", "\u00ad", "\t ", "\u034f"} {
+		for _, text := range []string{
+			Text("ok" + strings.Repeat(blank, 300) + "[bob@h2] yes"),
+			Text("ok\n" + strings.Repeat(blank, 300) + "[bob@h2] yes"),
+		} {
+			if _, behind, _ := strings.Cut(text, "ok"); len([]rune(behind)) > maxBlanks+len("\n[bob@h2] yes") {
+				t.Errorf("%q: %d characters are left: %q", blank, len([]rune(behind)), behind)
+			}
+		}
+	}
+	const code = "if x {\n\t\treturn      // tab\n}"
+	if got := Text(code); got != code {
+		t.Errorf("%q became %q", code, got)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // Text is a body as the gateway passes it on: every line break of Unicode is
 // "\n", and what would reorder the line on the screen, or is a control
-// character, is gone. Empty lines at the end are cut off.
+// character, is gone. Empty lines at the end are cut off, and long runs of blanks.
 func Text(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.ReplaceAll(s, "\r\n", "\n")
@@ -22,7 +22,31 @@ func Text(s string) string {
 		}
 		return r
 	}, s)
-	return strings.TrimRight(s, "\n")
+	return strings.TrimRight(shortBlanks(s), "\n")
+}
+
+// maxBlanks bounds the blanks in a row. With many of them, what follows would
+// begin a line of the window, whatever its width, and could pass for the
+// beginning of another message.
+const maxBlanks = 32
+
+// shortBlanks cuts long runs of blanks. A tab is as wide as eight.
+func shortBlanks(s string) string {
+	width := 0
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			width += 8
+		case r != '\n' && (unicode.IsSpace(r) || invisible(r)):
+			width++
+		default:
+			width = 0
+		}
+		if width > maxBlanks {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // blank reports whether nothing of s can be seen.
