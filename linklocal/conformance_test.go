@@ -302,3 +302,29 @@ func TestIJ07IQsAreAnsweredAndNotForwarded(t *testing.T) {
 		t.Errorf("counters %+v", st)
 	}
 }
+
+// IJ-04, LL-12: a caller whose SRV record of us is stale may reach the port of
+// another contact, which must not read what is meant for somebody else.
+func TestCallersOfAnotherContactAreRefused(t *testing.T) {
+	for name, said := range map[string]string{
+		"in the header":       headerFrom("romeo@h3", "NURSE@gw") + "<message><body>secret</body></message>",
+		"in the first stanza": oldHeader + "<message from='romeo@h3' to='nurse@gw'><body>secret</body></message>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, _ := rawTalk(t, Config{CloseTimeout: 50 * time.Millisecond})
+			n.publish(t, "d", "nurse")
+			p := call(t, "127.0.0.3", n.addr)
+			p.say("%s", said)
+			if got := p.rest(); !strings.Contains(got, "<host-unknown") {
+				t.Errorf("got %q", got)
+			}
+			if got := n.bodies(); len(got) > 0 {
+				t.Errorf("delivered to the wrong contact: %q", got)
+			}
+		})
+	}
+	n, _ := rawTalk(t, Config{}) // a name that we had before a conflict, say
+	p := call(t, "127.0.0.3", n.addr)
+	p.say("%s<message><body>hello</body></message>", headerFrom("romeo@h3", "juliette@gw"))
+	n.waitBody(t, "hello")
+}

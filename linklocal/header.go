@@ -17,6 +17,7 @@ type condition string
 const (
 	badNamespacePrefix condition = "bad-namespace-prefix"
 	connectionTimeout  condition = "connection-timeout"
+	hostUnknown        condition = "host-unknown"
 	invalidFrom        condition = "invalid-from"
 	invalidNamespace   condition = "invalid-namespace"
 	notAuthorized      condition = "not-authorized"

@@ -33,7 +33,7 @@ type counters struct {
 
 func newCounters() *counters {
 	c := &counters{streamErrors: make(map[condition]*atomic.Int64)}
-	for _, cond := range []condition{badNamespacePrefix, connectionTimeout, invalidFrom, invalidNamespace,
+	for _, cond := range []condition{badNamespacePrefix, connectionTimeout, hostUnknown, invalidFrom, invalidNamespace,
 		notAuthorized, notWellFormed, policyViolation, restrictedXML, unsupportedStanza} {
 		c.streamErrors[cond] = new(atomic.Int64)
 	}

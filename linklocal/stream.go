@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"cmp"
 	"encoding/xml"
 	"time"
 
@@ -58,9 +59,10 @@ type streamOutput struct {
 	Counts   streamCounts
 }
 
-// A callerQuestion asks who is calling: what the caller says in its header or
-// in its first stanza, or "" if it says nothing.
-type callerQuestion struct{ Claim Instance }
+// A callerQuestion asks who is calling, and whether it has reached whom it
+// wants: "from" and "to" of its header, or else of its first stanza, or "" if
+// it says nothing.
+type callerQuestion struct{ Claim, To Instance }
 
 // streamCounts is what came in since the last output.
 type streamCounts struct{ Stanzas, Answered, Refused, Ignored int }
@@ -255,7 +257,7 @@ func (s *stream) handleHeader(now time.Time, b []byte) {
 		if h.From == "" {
 			s.become(now, anonymous, s.cfg.caller)
 		} else {
-			s.ask(now, h.From)
+			s.ask(now, h.From, h.To)
 		}
 		return
 	}
@@ -267,8 +269,8 @@ func (s *stream) handleHeader(now time.Time, b []byte) {
 }
 
 // ask has the Service find out who calls.
-func (s *stream) ask(now time.Time, claim Instance) {
-	s.out.Caller = &callerQuestion{claim}
+func (s *stream) ask(now time.Time, claim, to Instance) {
+	s.out.Caller = &callerQuestion{claim, to}
 	s.become(now, identifying, 0)
 }
 
@@ -293,7 +295,7 @@ func (s *stream) handleElement(now time.Time, b []byte) {
 		s.refuse(now, unsupportedStanza)
 	case s.state == anonymous:
 		s.queue = append([]xmlframe.Frame{{Kind: xmlframe.Element, Bytes: b}}, s.queue...)
-		s.ask(now, Instance(el.Attr("from")))
+		s.ask(now, Instance(el.Attr("from")), cmp.Or(s.theirs.To, Instance(el.Attr("to"))))
 	default:
 		s.handleStanza(now, el)
 	}
