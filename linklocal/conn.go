@@ -19,6 +19,7 @@ const readSize = 4 << 10 // bytes read at once
 // loop; its reader and its writer know the channels and the net.Conn only.
 type conn struct {
 	tcp     net.Conn
+	local   netip.Addr
 	remote  netip.Addr
 	contact *contact
 	stream  *stream
@@ -58,7 +59,7 @@ type delivery struct {
 func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	r, peer := recipient, Instance("")
 	c := &conn{
-		tcp: tcp, remote: addrOf(tcp.RemoteAddr()), contact: ct,
+		tcp: tcp, local: addrOf(tcp.LocalAddr()), remote: addrOf(tcp.RemoteAddr()), contact: ct,
 		deliveries: make(chan delivery, 1), writes: make(chan []byte, 1),
 	}
 	if p != nil {

@@ -156,6 +156,12 @@ func (d *fakeDNS) Addrs() []netip.Addr {
 	return d.addrs
 }
 
+func (d *fakeDNS) setAddrs(addr ...string) {
+	d.lan.mu.Lock()
+	defer d.lan.mu.Unlock()
+	d.addrs = addrs(addr...)
+}
+
 // peer publishes somebody by hand.
 func (d *fakeDNS) peer(t testing.TB, instance string, port uint16, text ...string) {
 	t.Helper()

@@ -195,6 +195,9 @@ func (l *loop) handleTimeout(now time.Time) (over bool) {
 		}
 		l.due(ct.retry)
 	}
+	for _, p := range l.pairs {
+		l.flush(now, p)
+	}
 	l.due(l.stopAt)
 	return !l.stopAt.IsZero() && !now.Before(l.stopAt)
 }

@@ -36,6 +36,7 @@ func (l *loop) written(now time.Time, c *conn, n int, err error) {
 		n -= len(p.bytes)
 		if p.out != nil {
 			c.stream.touch(now)
+			c.pair.wrote, c.pair.wroteAt = c, now
 			l.finish(p.out, nil)
 		}
 	}
@@ -45,6 +46,9 @@ func (l *loop) written(now time.Time, c *conn, n int, err error) {
 		l.kill(c)
 	}
 	l.carry(now, c)
+	if c.pair != nil {
+		l.flush(now, c.pair) // others may have waited for this one
+	}
 }
 
 // carry does what a stream wants done. It is called after every input to it.

@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+// switchPause is between what is written on one stream and what goes over
+// another: the peer reads its connections in any order.
+const switchPause = 100 * time.Millisecond
+
+var errAddrGone = errors.New("our address has changed")
+
 type pairKey struct {
 	contact *contact
 	peer    string // Instance.Key
@@ -31,6 +37,8 @@ type pair struct {
 	dialing bool        // connecting
 	cancel  func()      // ends connecting
 	calling *conn       // connected, their header is not here yet
+	wrote   *conn       // the last one that took a stanza
+	wroteAt time.Time
 }
 
 func (l *loop) pairOf(ct *contact, peer Instance) *pair {
@@ -60,12 +68,21 @@ func (p *pair) best() (best *conn) {
 	return best
 }
 
-// draining reports whether a stream that is over may still have stanzas that
+// draining reports whether another stream than best still has stanzas, which
 // have to go before others.
-func (p *pair) draining() bool {
+func (p *pair) draining(best *conn) bool {
+	stanza := func(x piece) bool { return x.out != nil }
 	return slices.ContainsFunc(p.conns, func(c *conn) bool {
-		return c.inFlight != nil && (c.stream.state == closed || c.stream.state == refused)
+		return c != best && (slices.ContainsFunc(c.inFlight, stanza) || slices.ContainsFunc(c.queue, stanza))
 	})
+}
+
+// stranded reports whether our end of a stream is an address that we have no
+// more: what is written on it stays in the kernel. Without any address there
+// is no link, and it may come back with the one that we had.
+func (l *loop) stranded(c *conn) bool {
+	own := l.dns.Addrs()
+	return len(own) > 0 && !hasAddr(own, c.local)
 }
 
 // send takes a stanza of a caller.
@@ -99,8 +116,15 @@ func (l *loop) send(now time.Time, o *outgoing) {
 
 // flush puts what waits on a stream, or sees to it that there will be one.
 func (l *loop) flush(now time.Time, p *pair) {
-	switch best := p.best(); {
-	case len(p.waiting) == 0 || p.draining():
+	best := p.best()
+	switch resume := p.wroteAt.Add(switchPause); {
+	case len(p.waiting) == 0 || p.draining(best):
+	case best != nil && l.stranded(best):
+		best.stream.handleEOF(errAddrGone)
+		l.kill(best)
+		l.carry(now, best)
+	case best != nil && best != p.wrote && now.Before(resume):
+		l.due(resume)
 	case best != nil:
 		for _, o := range p.waiting {
 			best.queue = append(best.queue, piece{best.stream.appendStanza(nil, o.Stanza), o})
@@ -223,8 +247,10 @@ func (l *loop) retry(now time.Time, c *conn, unsent []*outgoing) {
 	}
 	if p.calling == c {
 		p.calling = nil
-		unsent = append(unsent, p.waiting...)
-		p.waiting = nil
+		if p.best() == nil { // else they wait for that, not for this
+			unsent = append(unsent, p.waiting...)
+			p.waiting = nil
+		}
 	}
 	var again []*outgoing
 	for _, o := range unsent {

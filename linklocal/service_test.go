@@ -415,6 +415,101 @@ func TestStreamsOfAPeerThatMovedAreEnded(t *testing.T) {
 	p.until(endTag)
 }
 
+// Our address has changed: what is written on a stream from the old one would
+// be lost in the kernel's buffers, and taken for sent. LL-18
+func TestStreamFromAnAddressThatWeHaveNoMoreIsNotWrittenTo(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
+	n.waitPeer(t, "romeo@h3")
+	n.send("romeo@h3", "1")
+	old := answer(t, ln)
+	old.say("%s", oldHeader)
+	old.until("<body>1</body></message>")
+
+	n.dns.setAddrs()
+	n.send("romeo@h3", "2") // without a link TCP may still make it
+	old.until("<body>2</body></message>")
+
+	n.dns.setAddrs("127.0.0.22")
+	n.send("romeo@h3", "3")
+	fresh := answer(t, ln)
+	if got := addrOf(fresh.RemoteAddr()).String(); got != "127.0.0.22" {
+		t.Errorf("called from %s", got)
+	}
+	fresh.say("%s", oldHeader)
+	fresh.until("<body>3</body></message>")
+	if got := old.rest(); got != "" {
+		t.Errorf("on the old stream: %q", got)
+	}
+}
+
+// What was written on one stream arrives before what goes over the next.
+func TestOrderIsKeptWhenThePeerOpensAStream(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{QueuePerPeer: 1000})
+	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
+	n.waitPeer(t, "romeo@h3")
+	const count = 120
+	pad := strings.Repeat("x", 60<<10) // 7 MB: more than the kernel takes
+	var verdicts []<-chan error
+	for i := range count {
+		verdicts = append(verdicts, n.send("romeo@h3", fmt.Sprintf("%d:%s", i, pad)))
+	}
+	ours := answer(t, ln)
+	ours.say("%s", oldHeader)
+	if err := verdict(t, verdicts[0]); err != nil {
+		t.Fatal(err)
+	}
+	theirs := call(t, "127.0.0.3", n.addr)
+	theirs.say("%s<message><body>mine</body></message>", headerFrom("romeo@h3", string(n.name)))
+	n.waitBody(t, "mine") // the stream is open
+	last := n.send("romeo@h3", "last")
+	for i := range count {
+		ours.until(fmt.Sprintf("<body>%d:", i))
+		select {
+		case err := <-last:
+			t.Fatalf("the last stanza was sent before number %d was read: %v", i, err)
+		default:
+		}
+		ours.until("</body></message>")
+		if i > count/2 {
+			break // the rest may be in the kernel's buffers
+		}
+	}
+	go ours.rest()
+	theirs.until("<body>last</body></message>")
+	if err := verdict(t, last); err != nil {
+		t.Error(err)
+	}
+}
+
+// The peer reads its streams in any order: a moment between the two keeps
+// what it reads in ours.
+func TestThereIsAPauseBetweenTwoStreams(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
+	n.waitPeer(t, "romeo@h3")
+	n.send("romeo@h3", "1")
+	ours := answer(t, ln)
+	ours.say("%s", oldHeader)
+	ours.until("<body>1</body></message>")
+	theirs := call(t, "127.0.0.3", n.addr)
+	begin := time.Now()
+	n.send("romeo@h3", "2")
+	ours.until("<body>2</body></message>")
+	theirs.say("%s<message><body>mine</body></message>", headerFrom("romeo@h3", string(n.name)))
+	n.waitBody(t, "mine")
+	n.send("romeo@h3", "3")
+	n.send("romeo@h3", "4")
+	theirs.until("<body>3</body></message>")
+	if d := time.Since(begin); d < switchPause {
+		t.Errorf("the next stream was used after %v", d)
+	}
+	theirs.until("<body>4</body></message>")
+}
+
 func TestThreeHundredContacts(t *testing.T) {
 	lan := new(fakeLAN)
 	n := start(t, lan.host("127.0.0.2"), "", Config{})
