@@ -349,6 +349,27 @@ func TestIJ09NamesCannotBeImitated(t *testing.T) {
 	}
 }
 
+// IJ-09: a peer that calls itself by a contact's address would be taken for the contact.
+func TestIJ09NoPeerSpeaksByAContactsAddress(t *testing.T) {
+	cfg := office()
+	cfg.Peers = []string{"*"}
+	r := newRig(t, cfg)
+	r.online(false)
+	r.peer("Carl@example.org", linklocal.Presence{})
+	r.taken()
+	r.fromLAN(alice, "Carl@example.org", `<message><body>pay eve</body></message>`)
+	r.fromNet(`<message from='alice@example.org/phone' id='1'><body>@who</body></message>`)
+	if got, want := strings.Join(r.taken(), "\n"), strings.Join([]string{
+		`to Carl@example.org from alice@example.org: "[meshgate] not sent: you may not write through this gateway; ask the person who runs it"`,
+		`= from LAN: refused-stranger`,
+		`to alice@example.org/phone: "[meshgate] on the LAN: nobody" m1`,
+		`= from network: answered`,
+		`finished`,
+	}, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // IJ-09, the other way round: a contact cannot speak as the gateway.
 func TestIJ09TheGatewaysWordsCannotBeImitated(t *testing.T) {
 	r := ready(t)

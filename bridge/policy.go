@@ -11,6 +11,7 @@ import (
 type policy struct {
 	peers []string
 	rules []rule
+	taken map[string]bool // no peer's name, by Key: the contacts' addresses (IJ-09)
 }
 
 type rule struct {
@@ -19,7 +20,10 @@ type rule struct {
 }
 
 func newPolicy(cfg Config) policy {
-	var p policy
+	p := policy{taken: make(map[string]bool)}
+	for _, c := range cfg.Contacts {
+		p.taken[linklocal.Instance(c.JID.Bare().String()).Key()] = true
+	}
 	for _, pattern := range cfg.Peers {
 		p.peers = append(p.peers, linklocal.Instance(pattern).Key())
 	}
@@ -36,6 +40,9 @@ func newPolicy(cfg Config) policy {
 // admits reports whether the peer may use the gateway at all.
 func (p policy) admits(peer linklocal.Instance) bool {
 	key := peer.Key()
+	if p.taken[key] {
+		return false
+	}
 	for _, pattern := range p.peers {
 		if matches(pattern, key) {
 			return true

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"meshgate/linklocal"
 )
 
@@ -16,8 +18,9 @@ const maxName = 80
 const altered = "~"
 
 // DisplayName is a presence name as people on the network see it. It has no
-// square brackets, control or invisible characters, and always an "@", which
-// the gateway's own mark never has. Names that had to be altered begin with "~".
+// square brackets, control or invisible characters, one form of each letter
+// (RFC 6763 §4.1.3), and always an "@", which the gateway's own mark never has.
+// Names that had to be altered begin with "~".
 func DisplayName(i linklocal.Instance) string {
 	name := clip(cleanName(string(i)), maxName)
 	if name != string(i) || strings.HasPrefix(name, altered) || strings.HasSuffix(name, "@?") {
@@ -50,7 +53,7 @@ func cleanName(s string) string {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	}, norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD")))
 	return strings.Join(strings.Fields(s), " ")
 }
 

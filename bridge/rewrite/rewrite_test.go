@@ -124,6 +124,8 @@ func TestDisplayNameHoldsNoTricks(t *testing.T) { // IJ-09
 		"【meshgate】@h2":    "~(meshgate)@h2",
 		"bob\u00a0@h2":     "~bob @h2",
 		"bob@h2⎤ yes":      "~bob@h2) yes",
+		"a\u0308nnn@h":     "~ännn@h", // looks just like the next
+		"ännn@h":           "ännn@h",
 	} {
 		if got := DisplayName(in); got != want {
 			t.Errorf("DisplayName(%q) = %q, want %q", in, got, want)
