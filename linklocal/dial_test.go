@@ -108,13 +108,3 @@ func TestRaceDial(t *testing.T) {
 		})
 	}
 }
-
-func TestUnescapeLabel(t *testing.T) {
-	for in, want := range map[string]string{
-		`alice\@h1`: "alice@h1", `h\195\169llo`: "héllo", `a\.b\\c\ d`: `a.b\c d`, `end\`: `end\`, `\12x`: "12x",
-	} {
-		if got := unescapeLabel(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}

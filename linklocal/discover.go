@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/grandcat/zeroconf"
+
+	"meshgate/linklocal/mdns"
 )
 
 const (
@@ -47,30 +49,9 @@ func (l *loop) browse(ctx context.Context, ifi net.Interface) error {
 	// for ever on one that nobody reads.
 	err = r.Browse(ctx, serviceType, "local", entries)
 	for e := range entries {
-		if i := Instance(unescapeLabel(e.Instance)); validName(i) {
+		if i := Instance(mdns.UnescapeLabel(e.Instance)); validName(i) {
 			l.dns.Learn(string(i), serviceType)
 		}
 	}
 	return err
 }
-
-// unescapeLabel makes raw bytes of a label as the DNS library spells it: \X
-// is the character X, \DDD the byte of that decimal number.
-func unescapeLabel(label string) string {
-	b := make([]byte, 0, len(label))
-	for i := 0; i < len(label); i++ {
-		switch {
-		case label[i] != '\\' || i+1 == len(label):
-			b = append(b, label[i])
-		case i+3 < len(label) && isDigit(label[i+1]) && isDigit(label[i+2]) && isDigit(label[i+3]):
-			b = append(b, (label[i+1]-'0')*100+(label[i+2]-'0')*10+label[i+3]-'0')
-			i += 3
-		default:
-			i++
-			b = append(b, label[i])
-		}
-	}
-	return string(b)
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }

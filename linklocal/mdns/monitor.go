@@ -170,7 +170,7 @@ func (m *monitor) newInstance(n name, src netip.Addr) *instance {
 		m.e.stats.CacheDropped++
 		return nil
 	}
-	inst := &instance{name: n, key: n.fold(), typ: typ, label: unescapeLabel(label), src: src}
+	inst := &instance{name: n, key: n.fold(), typ: typ, label: UnescapeLabel(label), src: src}
 	m.instances[inst.key] = inst
 	m.perType[typ]++
 	m.perSource[src]++

@@ -73,8 +73,9 @@ func escapeLabel(raw string) string {
 	return b.String()
 }
 
-// unescapeLabel undoes escapeLabel.
-func unescapeLabel(label string) string {
+// UnescapeLabel makes raw bytes of a label as the DNS library spells it: \X is
+// the character X, \DDD the byte of that decimal number.
+func UnescapeLabel(label string) string {
 	if strings.IndexByte(label, '\\') < 0 {
 		return label
 	}

@@ -28,10 +28,20 @@ func TestLabelSpelling(t *testing.T) {
 			t.Fatalf("%q came back as %q (%v)", n, back, err)
 		}
 		label, rest := n.cut()
-		if unescapeLabel(label) != raw || rest != "_test._tcp.local." {
+		if UnescapeLabel(label) != raw || rest != "_test._tcp.local." {
 			t.Fatalf("%q cut to %q and %q", n, label, rest)
 		}
 	})
+}
+
+func TestUnescapeLabel(t *testing.T) {
+	for in, want := range map[string]string{
+		`alice\@h1`: "alice@h1", `h\195\169llo`: "héllo", `a\.b\\c\ d`: `a.b\c d`, `end\`: `end\`, `\12x`: "12x",
+	} {
+		if got := UnescapeLabel(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
 }
 
 func TestNamesCompareWithoutCase(t *testing.T) {

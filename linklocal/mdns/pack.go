@@ -220,7 +220,7 @@ func (z *sizer) cost(n name) int {
 			return sum + 2
 		}
 		label, rest := n.cut()
-		sum += 1 + len(unescapeLabel(label))
+		sum += 1 + len(UnescapeLabel(label))
 		n = rest
 	}
 	return sum + 1

@@ -254,7 +254,7 @@ func (m *monitor) learn(now time.Time, n name) {
 	switch {
 	case inst == nil:
 		label, _ := n.cut()
-		m.e.event(Vanished{Instance: unescapeLabel(label), Type: typ.fold().typeString()})
+		m.e.event(Vanished{Instance: UnescapeLabel(label), Type: typ.fold().typeString()})
 	case inst.reported == nil:
 		inst.learned = true
 		if m.ptr(inst) == nil && inst.askAt.IsZero() {
