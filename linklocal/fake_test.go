@@ -386,6 +386,16 @@ func listenRaw(t testing.TB, dns *fakeDNS, instance string) net.Listener {
 	return ln
 }
 
+// rawCallee is a node that knows romeo@h3, who can be called.
+func rawCallee(t testing.TB, cfg Config) (*node, net.Listener) {
+	t.Helper()
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", cfg)
+	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
+	n.waitPeer(t, "romeo@h3")
+	return n, ln
+}
+
 func answer(t testing.TB, ln net.Listener) *rawPeer {
 	t.Helper()
 	ln.(*net.TCPListener).SetDeadline(time.Now().Add(patience))

@@ -183,10 +183,7 @@ func TestNewsAboutPeersDoNotPileUpBehindABlockedHandler(t *testing.T) {
 // taken goes over a new stream, in order, once.
 func TestUnwrittenStanzasAreRetriedOnAFreshStream(t *testing.T) {
 	const count = 120
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{QueuePerPeer: count})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{QueuePerPeer: count})
 	pad := strings.Repeat("x", 60<<10) // 7 MB: more than the kernel takes from a peer that does not read
 	var verdicts []<-chan error
 	for i := range count {

@@ -126,10 +126,7 @@ func TestNothingIsLostOrDoubledWhenBothCallAtOnce(t *testing.T) {
 // The peer opens its stream while ours waits for the header: what waits goes
 // over the peer's, and ours stays readable.
 func TestWaitingStanzasGoOverTheStreamThatThePeerOpens(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{})
 	done := n.send("romeo@h3", "hail")
 	ours := answer(t, ln)
 	ours.until(">") // XML declaration
@@ -174,10 +171,7 @@ func rawTalk(t testing.TB, cfg Config) (*node, *rawPeer) {
 }
 
 func TestStanzaIsRetriedWhenThePeerClosesBeforeItsHeader(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{})
 	done := n.send("romeo@h3", "hail")
 	answer(t, ln).Close()
 	second := answer(t, ln)
@@ -200,10 +194,7 @@ func TestStanzaIsRetriedWhenThePeerClosesBeforeItsHeader(t *testing.T) {
 }
 
 func TestStreamThatThePeerClosedIsNotWrittenTo(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{})
 	for i := range 20 {
 		done := n.send("romeo@h3", fmt.Sprint(i))
 		p := answer(t, ln)
@@ -248,11 +239,7 @@ func TestSendSaysWhyItFailed(t *testing.T) {
 func done_(n *node, o Outgoing, done <-chan error) <-chan error { n.Send(o); return done }
 
 func TestQueueOfAPeerIsBounded(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{QueuePerPeer: 5, CloseTimeout: time.Second})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3") // accepts in the kernel and never speaks
-	_ = ln
-	n.waitPeer(t, "romeo@h3")
+	n, _ := rawCallee(t, Config{QueuePerPeer: 5, CloseTimeout: time.Second}) // accepts in the kernel and never speaks
 	var waiting []<-chan error
 	for range 5 {
 		waiting = append(waiting, n.send("romeo@h3", "x"))
@@ -269,10 +256,7 @@ func TestQueueOfAPeerIsBounded(t *testing.T) {
 }
 
 func TestPeerThatNeverAnswersTheHeaderFailsTheSend(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{HeaderTimeout: 50 * time.Millisecond, CloseTimeout: 50 * time.Millisecond})
-	listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, _ := rawCallee(t, Config{HeaderTimeout: 50 * time.Millisecond, CloseTimeout: 50 * time.Millisecond})
 	if err := verdict(t, n.send("romeo@h3", "x")); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("Done: %v", err)
 	}
@@ -418,10 +402,7 @@ func TestStreamsOfAPeerThatMovedAreEnded(t *testing.T) {
 // Our address has changed: what is written on a stream from the old one would
 // be lost in the kernel's buffers, and taken for sent. LL-18
 func TestStreamFromAnAddressThatWeHaveNoMoreIsNotWrittenTo(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{})
 	n.send("romeo@h3", "1")
 	old := answer(t, ln)
 	old.say("%s", oldHeader)
@@ -446,10 +427,7 @@ func TestStreamFromAnAddressThatWeHaveNoMoreIsNotWrittenTo(t *testing.T) {
 
 // What was written on one stream arrives before what goes over the next.
 func TestOrderIsKeptWhenThePeerOpensAStream(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{QueuePerPeer: 1000})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{QueuePerPeer: 1000})
 	const count = 120
 	pad := strings.Repeat("x", 60<<10) // 7 MB: more than the kernel takes
 	var verdicts []<-chan error
@@ -487,10 +465,7 @@ func TestOrderIsKeptWhenThePeerOpensAStream(t *testing.T) {
 // The peer reads its streams in any order: a moment between the two keeps
 // what it reads in ours.
 func TestThereIsAPauseBetweenTwoStreams(t *testing.T) {
-	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
-	ln := listenRaw(t, lan.host("127.0.0.3"), "romeo@h3")
-	n.waitPeer(t, "romeo@h3")
+	n, ln := rawCallee(t, Config{})
 	n.send("romeo@h3", "1")
 	ours := answer(t, ln)
 	ours.say("%s", oldHeader)
