@@ -3,6 +3,10 @@ package xmppc2s_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,4 +81,40 @@ func BenchmarkThroughServer(b *testing.B) {
 			b.ReportMetric(float64(b.N)/time.Since(begin).Seconds(), "msg/s")
 		})
 	}
+}
+
+// BenchmarkInbound is what a message costs between the server's TCP and the
+// handler: in bursts of 100, and one at a time.
+func BenchmarkInbound(b *testing.B) {
+	for _, burst := range []int{100, 1} {
+		b.Run(fmt.Sprint("burst-", burst), func(b *testing.B) {
+			s := newFake(b)
+			h := newCounter()
+			runWith(b, xmppc2s.New(s.config()), h)
+			conn := s.accept()
+			conn.fresh()
+			<-h.online
+			go io.Copy(io.Discard, conn.conn)
+			one := "<message type='chat' id='an-id-as-usual' from='bob@example.org/some-client' to='alice@example.org/desk'>" +
+				"<body>a line of text, about as long as what people write to each other</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+			all := strings.Repeat(one, burst)
+			before := cpuTime(b)
+			b.ResetTimer()
+			for n := 0; n < b.N; n += burst {
+				conn.send("%s", all)
+				for range burst {
+					<-h.got
+				}
+			}
+			b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

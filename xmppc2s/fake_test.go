@@ -24,7 +24,7 @@ import (
 // fakeServer is a server on loopback that a test plays by hand, one
 // connection after the other.
 type fakeServer struct {
-	t     *testing.T
+	t     testing.TB
 	ln    net.Listener
 	tls   *tls.Config
 	roots *x509.CertPool
@@ -33,7 +33,7 @@ type fakeServer struct {
 
 const fakePassword = "the secret"
 
-func newFake(t *testing.T) *fakeServer {
+func newFake(t testing.TB) *fakeServer {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,7 +67,7 @@ func newFake(t *testing.T) *fakeServer {
 	return s
 }
 
-func certificate(t *testing.T, name string, notAfter time.Time) (tls.Certificate, *x509.CertPool) {
+func certificate(t testing.TB, name string, notAfter time.Time) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -141,7 +141,7 @@ func (r *recorder) Read(p []byte) (int, error) {
 }
 
 type fakeConn struct {
-	t      *testing.T
+	t      testing.TB
 	server *fakeServer
 	conn   net.Conn // TLS from starttls on
 	framer *xmlframe.Framer

@@ -154,7 +154,7 @@ func (h *tail) awaitIDs(want ...string) {
 type srv = net.SRV
 
 // record is where a fake server is, for DNS.
-func record(t *testing.T, s *fakeServer) *srv {
+func record(t testing.TB, s *fakeServer) *srv {
 	host, port := split(t, s.ln.Addr().String())
 	return &srv{Target: host, Port: port}
 }
