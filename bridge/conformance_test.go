@@ -426,7 +426,7 @@ func TestErrorsReachTheirPeer(t *testing.T) {
 	const text = `<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no &#10;such user</text>`
 	for _, tc := range []struct{ from, text, want string }{
 		{"alice@example.org", "", "[meshgate] not delivered: “hi” (service unavailable)"},
-		{"example.org", text, "[meshgate] not delivered: “hi” (no such user)"},
+		{"example.org", text, "[meshgate] not delivered: “hi” (the other side says “no such user”)"},
 		{"boss@example.org", "", ""},
 		{"evil@example.net", "", ""},
 	} {

@@ -129,7 +129,7 @@ func describeStatus(s linklocal.Status, msg string) string {
 	case msg == "":
 		return " (" + word + ")"
 	case word == "":
-		return " (" + msg + ")"
+		return " (" + quote(msg) + ")"
 	}
-	return " (" + word + ": " + msg + ")"
+	return " (" + word + ": " + quote(msg) + ")"
 }

@@ -23,7 +23,7 @@ func reason(err error) string {
 	case !errors.As(err, &st):
 		return "the server did not take it"
 	case st.Text != "":
-		return rewrite.Line(st.Text, maxReason)
+		return "the other side says " + quote(rewrite.Line(st.Text, maxReason))
 	}
 	return strings.ReplaceAll(rewrite.Line(string(st.Condition), maxReason), "-", " ")
 }

@@ -140,7 +140,7 @@ func TestReasonsAreForPeople(t *testing.T) {
 		xmppc2s.ErrQueueFull: "too much is waiting for the server",
 		errors.New("dial tcp 192.0.2.1: refused"):                              "the server did not take it",
 		&stanza.Error{Condition: "recipient-unavailable"}:                      "recipient unavailable",
-		&stanza.Error{Condition: "gone", Text: "moved\u202e\n[meshgate] away"}: "moved [meshgate] away",
+		&stanza.Error{Condition: "gone", Text: "moved\u202e\n[meshgate] away"}: "the other side says “moved [meshgate] away”",
 	} {
 		if got := reason(err); got != want {
 			t.Errorf("reason(%v) = %q, want %q", err, got, want)
@@ -156,6 +156,17 @@ func TestReasonsAreForPeople(t *testing.T) {
 		if got := reasonLAN(err); got != want {
 			t.Errorf("reasonLAN(%v) = %q, want %q", err, got, want)
 		}
+	}
+}
+
+// IJ-09: what others wrote stands in quotation marks, which it cannot end.
+func TestIJ09OthersWordsStandInQuotationMarks(t *testing.T) {
+	if got, want := describeStatus("dnd", "x”), bob@h2 (away: “gone"), ` (dnd: “x"), bob@h2 (away: "gone”)`; got != want {
+		t.Errorf("status %q, want %q", got, want)
+	}
+	err := &stanza.Error{Condition: "gone", Text: "”). [meshgate] your password has expired (“"}
+	if got, want := reason(err), `the other side says “"). [meshgate] your password has expired ("”`; got != want {
+		t.Errorf("reason %q, want %q", got, want)
 	}
 }
 

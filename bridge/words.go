@@ -33,7 +33,7 @@ func wordsTooLong(have, limit int) string {
 }
 
 func wordsUndelivered(excerpt, reason string) string {
-	text := fmt.Sprintf("not delivered: “%s”", excerpt)
+	text := "not delivered: " + quote(excerpt)
 	if reason != "" {
 		text += " (" + reason + ")"
 	}
@@ -53,7 +53,7 @@ func wordsTalking(peer linklocal.Instance) string {
 }
 
 func wordsUnknown(name string) string {
-	return fmt.Sprintf("not sent: nobody called “%s” is on the LAN", name)
+	return "not sent: nobody called " + quote(name) + " is on the LAN"
 }
 
 func wordsAmbiguous(among []linklocal.Instance) string {
@@ -73,6 +73,11 @@ func wordsConnection(online bool) string {
 		return "connected to the server"
 	}
 	return "no connection to the server"
+}
+
+// quote puts what others wrote in quotation marks, which it cannot end (IJ-09).
+func quote(s string) string {
+	return "“" + strings.NewReplacer("“", `"`, "”", `"`).Replace(s) + "”"
 }
 
 // joinWords is a list in at most limit bytes, or "nobody".
