@@ -237,6 +237,26 @@ func TestFloodOfQuestions(t *testing.T) {
 	}
 }
 
+// A packet that asks the same again and again costs what one question costs.
+func TestRepeatedQuestionsAreLookedUpOnce(t *testing.T) {
+	var services []Service
+	for i := range 100 {
+		services = append(services, service(fmt.Sprint("user", i)))
+	}
+	r := publishing(t, services...)
+	typ := mustType(testType)
+	cost := func(rest name) float64 {
+		names := append(slices.Repeat([]name{rest}, 499), typ)
+		m := ask(dns.TypePTR, names...)
+		b, _ := m.pack(false)
+		return testing.AllocsPerRun(10, func() { r.e.HandlePacket(r.now, Packet{Data: b, Src: peerAddr}) })
+	}
+	// Names that are not ours are parsed and nothing else.
+	if foreign, repeated := cost(mustType("_nope._tcp")), cost(typ); repeated > foreign+100 {
+		t.Errorf("one question among foreign ones takes %v allocations, the same 500 times %v", foreign, repeated)
+	}
+}
+
 func checkHeld(t *testing.T, e *Engine) {
 	t.Helper()
 	if len(e.held) > e.lim.HeldQueries {

@@ -109,9 +109,15 @@ func (e *Engine) answer(now time.Time, q *query) {
 	legacy := q.src.Port() != mdnsPort
 	var unicast []ref
 	asked := map[ref]bool{}
+	seen := map[setKey]bool{} // one packet may ask the same hundreds of times
 	delay := e.jitter(sharedDelayMin, sharedDelayMax)
 	for i := range q.questions {
 		qu := &q.questions[i]
+		k := setKey{qu.key, qu.typ}
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
 		for _, r := range e.lookup(qu) {
 			switch {
 			case asked[r] || e.isKnown(q, r):
