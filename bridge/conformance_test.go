@@ -37,7 +37,7 @@ func TestIJ02OnlyAllowedPayloadsAreInjected(t *testing.T) {
 	}
 	for c := range out[0].Children() {
 		switch c.Name.Local {
-		case "body", "thread", "active", "origin-id":
+		case "body", "thread", "active", "via", "origin-id":
 		default:
 			t.Errorf("payload %s went out", c)
 		}
@@ -298,6 +298,54 @@ func TestIJ08AutomataFallSilent(t *testing.T) {
 	}
 	if words == 0 || words > remarkRate.Burst {
 		t.Errorf("a contact got %d answers, want 1 to %d", words, remarkRate.Burst)
+	}
+}
+
+// IJ-08: two gateways that have each other's account as a contact do not talk:
+// what one passes on, or says by itself, the other hands back, once.
+func TestIJ08AnotherGatewaysWordsAreHandedBack(t *testing.T) {
+	r := ready(t)
+	r.fromLAN(alice, "bob@h2", `<message><body>hi</body></message>`)
+	r.fromLAN(alice, "bob@h2", `<message><x xmlns='jabber:x:event'><composing/><id/></x></message>`)
+	r.fromNet(`<message from='boss@example.org/x' id='0'><body>@help</body></message>`)
+	out := r.sent()
+	if len(out) != 3 {
+		t.Fatalf("%d stanzas went out, want 3", len(out))
+	}
+	other := ready(t)
+	other.peer("dave@h3", linklocal.Presence{})
+	other.e.talks.touch(other.now, other.e.mirrors.byBare["alice@example.org"], "dave@h3", other.e.newID)
+	for _, st := range out {
+		other.fromNet(st.WithAttr("from", "alice@example.org/phone").String())
+		other.fromNet(st.WithAttr("from", "stranger@example.net/x").String())
+	}
+	for _, a := range other.actions {
+		if l, ok := a.(toLAN); ok {
+			t.Errorf("passed on: %s", l.stanza)
+		}
+	}
+	back := other.sent()
+	if len(back) != 4 {
+		t.Fatalf("%d answers, want an error to each sender of words", len(back))
+	}
+	r.actions = nil
+	for _, st := range back {
+		if st.Attr("type") != "error" {
+			t.Fatalf("answer %s", st)
+		}
+		r.fromNet(st.WithAttr("from", "alice@example.org").String())
+	}
+	told := ""
+	for _, a := range r.actions {
+		switch a := a.(type) {
+		case toLAN:
+			told += a.stanza.Child(stanza.NSClient, "body").Text()
+		case toServer:
+			t.Errorf("an error was answered: %s", a.stanza)
+		}
+	}
+	if want := "[meshgate] not delivered: “hi” (the other side says “" + wordsRelayed + "”)"; told != want {
+		t.Errorf("bob is told %q, want %q", told, want)
 	}
 }
 

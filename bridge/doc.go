@@ -11,7 +11,7 @@
 //   - Nothing passes as it came. What is passed on is built anew by package
 //     rewrite from what policy and rules allow (requirements IJ-01 to IJ-09).
 //   - No loop. The gateway's own messages and names are recognised and dropped,
-//     what it says by itself is limited in number, and errors are never answered.
+//     another gateway's words are handed back, what it says by itself is limited in number, and errors are never answered.
 //
 // # Towards the mesh
 //

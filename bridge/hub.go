@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type Hub struct {
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
 	fromSrv chan xmppc2s.Event
 	results *mailbox.Mailbox[result]
+	pings   chan struct{} // unbuffered
 	done    chan struct{}
 
 	mu    sync.Mutex
@@ -42,6 +44,7 @@ func New(cfg Config, lan LAN, srv Server) *Hub {
 		fromSrv: make(chan xmppc2s.Event),
 		// Each result answers a pending delivery: there is always room.
 		results: mailbox.New[result](cfg.Limits.PendingToLAN),
+		pings:   make(chan struct{}),
 		done:    make(chan struct{}),
 	}
 }
@@ -63,6 +66,22 @@ func (h *Hub) HandleServer(ctx context.Context, ev xmppc2s.Event) {
 	case h.fromSrv <- ev:
 	case <-h.done:
 	case <-ctx.Done():
+	}
+}
+
+// ErrEnded says that the hub does not run any more.
+var ErrEnded = errors.New("bridge: the hub has ended")
+
+// Ping returns nil as soon as the hub has done with what came before, or an
+// error if ctx or the hub ends first. It may be called from any goroutine.
+func (h *Hub) Ping(ctx context.Context) error {
+	select {
+	case h.pings <- struct{}{}:
+		return nil
+	case <-h.done:
+		return ErrEnded
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -92,6 +111,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			e.handleServer(time.Now(), ev)
 		case <-h.results.C():
 			h.takeResults(e)
+		case <-h.pings:
 		case <-wake.C():
 			e.handleTimeout(time.Now())
 		case <-ctx.Done():

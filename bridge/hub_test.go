@@ -299,3 +299,25 @@ func TestWhatStandsAtTheDoorAtTheEndStillGoesOut(t *testing.T) {
 		}
 	})
 }
+
+func TestPingAnswersOnceTheHubIsDoneWithWhatCameBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		r.begin()
+		if err := r.hub.Ping(r.ctx); err != nil {
+			t.Errorf("Ping = %v", err)
+		}
+		r.srv.gate = make(chan struct{}) // the hub hangs in it
+		r.fromLAN("hi")
+		ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
+		defer cancel()
+		if err := r.hub.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ping of a hub that hangs = %v", err)
+		}
+		close(r.srv.gate)
+		r.stop()
+		if err := r.hub.Ping(t.Context()); !errors.Is(err, ErrEnded) {
+			t.Errorf("Ping of a hub that has ended = %v", err)
+		}
+	})
+}

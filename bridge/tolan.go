@@ -46,6 +46,8 @@ func (e *engine) takeMessage(now time.Time, m xmppc2s.Message) (o Outcome, ended
 		return e.stateToLAN(now, ct, c), true
 	case rewrite.Encrypted:
 		return e.refuse(m.Stanza, RefusedSealed, "modify", stanza.NotAcceptable, wordsSealed), true
+	case rewrite.Relayed:
+		return e.refuse(m.Stanza, RefusedType, "cancel", stanza.NotAcceptable, wordsRelayed), true
 	case rewrite.WrongType, rewrite.Foreign:
 		return RefusedType, true
 	}
@@ -55,10 +57,11 @@ func (e *engine) takeMessage(now time.Time, m xmppc2s.Message) (o Outcome, ended
 // refuseStranger answers words of somebody who is no contact (IJ-06). What is
 // not words gets no answer: it has no sender who waits for one.
 func (e *engine) refuseStranger(st *stanza.Element, c rewrite.Content) Outcome {
-	if c.Kind != rewrite.Words && c.Kind != rewrite.Encrypted {
-		return RefusedStranger
+	switch c.Kind {
+	case rewrite.Words, rewrite.Encrypted, rewrite.Relayed:
+		return e.refuse(st, RefusedStranger, "cancel", stanza.ServiceUnavailable, "")
 	}
-	return e.refuse(st, RefusedStranger, "cancel", stanza.ServiceUnavailable, "")
+	return RefusedStranger
 }
 
 // refuse answers a message with an error.

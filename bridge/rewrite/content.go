@@ -16,12 +16,13 @@ const (
 	Failure               // type error: somebody could not deliver what we sent
 	WrongType             // groupchat, headline
 	Encrypted             // words that the gateway cannot read
+	Relayed               // words of another gateway, or that it has passed on
 	Wrapped               // carbon or archive: a message in a message, which we never asked for
 	Foreign               // no message stanza at all
 )
 
 func (k Kind) String() string {
-	return [...]string{"text", "state", "nothing", "failure", "wrong type", "encrypted", "wrapped", "foreign"}[k]
+	return [...]string{"text", "state", "nothing", "failure", "wrong type", "encrypted", "relayed", "wrapped", "foreign"}[k]
 }
 
 // A Content is everything that the rules can carry from one side to the other.

@@ -32,7 +32,7 @@ func FuzzMessageToNetwork(f *testing.F) { // IJ-02, IJ-03, IJ-09
 	seeds(f, "lan_to_network.txt")
 	allowed := map[string]bool{
 		stanza.NSClient + " body": true, stanza.NSClient + " thread": true,
-		stanza.NSStates + " active": true, stanza.NSSID + " origin-id": true,
+		stanza.NSStates + " active": true, stanza.NSSID + " origin-id": true, nsVia + " via": true,
 	}
 	f.Fuzz(func(t *testing.T, in, name string) {
 		st, err := stanza.Parse([]byte(in), stanza.NSClient, stanza.Limits{})

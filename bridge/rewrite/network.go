@@ -13,6 +13,7 @@ const (
 	nsForward = "urn:xmpp:forward:0"         // XEP-0297
 	nsCorrect = "urn:xmpp:message-correct:0" // XEP-0308
 	nsOpenPGP = "urn:xmpp:openpgp:0"         // XEP-0373
+	nsVia     = "urn:x-meshgate:via:0"       // our own: <via/> marks what a gateway has written (IJ-08)
 )
 
 // ParseNetwork takes a stanza of the XMPP network apart.
@@ -24,18 +25,24 @@ func ParseNetwork(st *stanza.Element) Content {
 		return c
 	}
 	c.Body = body(st)
-	sealed := false
+	sealed, relayed := false, false
 	for child := range st.Children() {
 		switch child.Name.Space {
 		case nsCarbons, nsMAM, nsForward:
 			return Content{Kind: Wrapped}
 		}
 		sealed = sealed || isSealed(child)
+		relayed = relayed || child.Is(nsVia, "via")
 		c.add(child)
 	}
 	c.settle()
-	if sealed {
+	switch {
+	case sealed:
 		c.Kind, c.Body = Encrypted, ""
+	case relayed && c.Kind == Words:
+		c.Kind, c.Body = Relayed, ""
+	case relayed:
+		c.Kind, c.State = Nothing, ""
 	}
 	return c
 }
@@ -105,6 +112,7 @@ func networkMessage(text string, env Envelope) *stanza.Element {
 		stanza.New(stanza.NSClient, "body", stanza.Text(text)),
 		thread(env.Thread),
 		stanza.New(stanza.NSStates, "active"),
+		stanza.New(nsVia, "via"),
 		stanza.New(stanza.NSSID, "origin-id", stanza.Attr{Name: "id", Value: env.ID}))
 }
 
@@ -114,6 +122,7 @@ func StateToNetwork(state string, env Envelope) *stanza.Element {
 		stanza.Attr{Name: "type", Value: "chat"}, stanza.Attr{Name: "to", Value: env.To},
 		thread(env.Thread),
 		stanza.New(stanza.NSStates, state),
+		stanza.New(nsVia, "via"),
 		stanza.New(stanza.NSHints, "no-store"))
 }
 

@@ -187,7 +187,7 @@ func TestStatesHaveNoBody(t *testing.T) {
 		StateToLAN("composing"): `<message type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/><x xmlns='jabber:x:event'><composing/><id/></x></message>`,
 		StateToLAN("paused"):    `<message type='chat'><paused xmlns='http://jabber.org/protocol/chatstates'/><x xmlns='jabber:x:event'><id/></x></message>`,
 		StateToNetwork("composing", Envelope{To: "a@b", Thread: "T"}): `<message type='chat' to='a@b'><thread>T</thread>` +
-			`<composing xmlns='http://jabber.org/protocol/chatstates'/><no-store xmlns='urn:xmpp:hints'/></message>`,
+			`<composing xmlns='http://jabber.org/protocol/chatstates'/><via xmlns='urn:x-meshgate:via:0'/><no-store xmlns='urn:xmpp:hints'/></message>`,
 	} {
 		if got.String() != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -23,10 +23,11 @@ const (
 	pingPatience = 10 * time.Second
 )
 
-// A hub takes the events of both sides.
+// A hub takes the events of both sides, and says that it is not hanging.
 type hub interface {
 	linklocal.Handler
 	xmppc2s.Handler
+	Ping(context.Context) error
 }
 
 // A notifier is the service manager; sdnotify.Notifier has it.
@@ -138,17 +139,14 @@ func (w *watch) Run(ctx context.Context) error {
 	}
 }
 
-// ping tells the service manager that we are alive, if the hub's loop is: it
-// hands the hub an event that changes nothing, which the hub takes only when
-// it has done with what came before.
+// ping tells the service manager that we are alive, if the hub's loop is.
 func (w *watch) ping(ctx context.Context) {
 	pctx, cancel := context.WithTimeout(ctx, pingPatience)
 	defer cancel()
-	w.hub.HandleLAN(pctx, linklocal.PeerVanished{})
-	if pctx.Err() == nil {
+	if err := w.hub.Ping(pctx); err == nil {
 		w.notify.Alive()
 	} else if ctx.Err() == nil {
-		w.log.Error("the hub does not answer")
+		w.log.Error("the hub does not answer", "err", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func (m *fakeManager) count(line string) int {
 	return n
 }
 
-// A fakeHub takes events until it hangs.
+// A fakeHub takes events and pings until it hangs.
 type fakeHub struct {
 	mu     sync.Mutex
 	events int
@@ -63,6 +63,7 @@ func (h *fakeHub) hang() { h.mu.Lock(); defer h.mu.Unlock(); h.hangs = true }
 
 func (h *fakeHub) HandleLAN(ctx context.Context, _ linklocal.Event)  { h.take(ctx) }
 func (h *fakeHub) HandleServer(ctx context.Context, _ xmppc2s.Event) { h.take(ctx) }
+func (h *fakeHub) Ping(ctx context.Context) error                    { h.take(ctx); return ctx.Err() }
 
 func runWatch(t *testing.T, f func(w *watch, m *fakeManager, h *fakeHub, log *bytes.Buffer)) {
 	synctest.Test(t, func(t *testing.T) {
