@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"meshgate/linklocal"
+	"meshgate/xmppc2s"
 )
 
 // Everything that others can make grow has an end.
@@ -85,5 +86,24 @@ func TestTooLongIsToldOnBothSides(t *testing.T) {
 	}
 	if got := r.taken(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// What waits for the server, over a weekend and as much as it may be, is
+// remembered until its fate is known.
+func TestTheFateOfAllThatWaitsIsTold(t *testing.T) {
+	const outbox = 10000 // xmppc2s.Config.QueueLimit
+	cfg := office()
+	cfg.Limits.PeerRate = Rate{1e6, 1e6}
+	r := newRig(t, cfg)
+	for range outbox {
+		r.fromLAN(alice, "bob@h2", `<message><body>hi</body></message>`)
+	}
+	first := r.sent()[0]
+	r.wait(3 * 24 * time.Hour)
+	r.taken()
+	r.srv(xmppc2s.Undelivered{Stanza: first, Err: xmppc2s.ErrStopped})
+	if got := strings.Join(r.taken(), "\n"); !strings.Contains(got, "not delivered: “hi”") {
+		t.Errorf("bob is told %q", got)
 	}
 }

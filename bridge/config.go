@@ -71,7 +71,7 @@ type Limits struct {
 	Peers         int  // peers remembered; default 1000
 	Conversations int  // of a peer with a contact; default 1000
 	PendingToLAN  int  // messages on their way to peers; default 256
-	SentIDs       int  // messages whose fate or answer is still awaited; default 4096
+	SentIDs       int  // messages whose fate or answer is still awaited, more than the outbox holds; default 16384
 	Resources     int  // of each contact; default 16
 }
 
@@ -84,7 +84,7 @@ type Timing struct {
 	PublishRetry time.Duration // after a mirror could not be published; default 30 s
 	OutageTold   time.Duration // without a connection, until peers who write are told that they wait; default 10 s
 	TalkIdle     time.Duration // until a conversation is forgotten; default 24 h
-	SentKept     time.Duration // how long a sent message's fate is awaited; default 24 h
+	SentKept     time.Duration // how long a sent message's fate, or an answer to it, is awaited; default 7 days
 }
 
 func defaultTo[T comparable](p *T, def T) {
@@ -102,7 +102,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Limits.Peers, 1000)
 	defaultTo(&c.Limits.Conversations, 1000)
 	defaultTo(&c.Limits.PendingToLAN, 256)
-	defaultTo(&c.Limits.SentIDs, 4096)
+	defaultTo(&c.Limits.SentIDs, 16384)
 	defaultTo(&c.Limits.Resources, 16)
 	defaultTo(&c.Timing.Settle, 5*time.Second)
 	defaultTo(&c.Timing.Grace, time.Minute)
@@ -111,7 +111,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Timing.PublishRetry, 30*time.Second)
 	defaultTo(&c.Timing.OutageTold, 10*time.Second)
 	defaultTo(&c.Timing.TalkIdle, 24*time.Hour)
-	defaultTo(&c.Timing.SentKept, 24*time.Hour)
+	defaultTo(&c.Timing.SentKept, 7*24*time.Hour)
 	defaultTo(&c.Location, time.Local)
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
