@@ -29,8 +29,8 @@ type Config struct {
 
 	MaxContacts       int // published by us; default 1024
 	MaxPeers          int // in the roster; more are ignored; default 1024
-	MaxStreams        int // in all; default 1024
-	MaxStreamsPerAddr int // opened by one source address; default 16
+	MaxStreams        int // in all; default 1024; three quarters of them may be opened by peers
+	MaxStreamsPerAddr int // opened by one source address, one per contact as a rule; default 64
 	MaxStanza         int // bytes of one stanza, both ways; default 64 KiB
 	MaxQueued         int // outgoing stanzas not yet done, for all peers together; default 4096
 	// Outgoing stanzas not yet done, for one peer of one contact; default 256,
@@ -66,7 +66,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxContacts, 1024)
 	orDefault(&c.MaxPeers, 1024)
 	orDefault(&c.MaxStreams, 1024)
-	orDefault(&c.MaxStreamsPerAddr, 16)
+	orDefault(&c.MaxStreamsPerAddr, 64)
 	orDefault(&c.MaxStanza, 64<<10)
 	orDefault(&c.MaxQueued, 4096)
 	orDefault(&c.QueuePerPeer, 256)

@@ -203,15 +203,23 @@ func (l *loop) accepted(now time.Time, ct *contact, tcp net.Conn) {
 	case !hasAddr(l.dns.Addrs(), local):
 		l.count.wrongIface.Add(1)
 		tcp.Close()
-	case len(l.conns) >= l.cfg.MaxStreams || l.perAddr[remote] >= l.cfg.MaxStreamsPerAddr:
+	case !l.roomFor(remote):
 		l.count.overLimit.Add(1)
 		l.log.Debug("connection closed, too many", "remote", remote)
 		tcp.Close()
 	default:
 		l.count.streamsIn.Add(1)
+		l.callers++
 		l.perAddr[remote]++
 		l.addConn(now, tcp, ct, nil)
 	}
+}
+
+// roomFor reports whether an address may open one more connection. Whoever
+// opens all that they can must not keep us from calling others.
+func (l *loop) roomFor(remote netip.Addr) bool {
+	limit := l.cfg.MaxStreams
+	return len(l.conns) < limit && l.callers < limit-limit/4 && l.perAddr[remote] < l.cfg.MaxStreamsPerAddr
 }
 
 // addrOf is the IP address of a TCP end, IPv4 as IPv4.

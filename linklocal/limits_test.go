@@ -47,6 +47,34 @@ func TestStreamsInAllAreBounded(t *testing.T) {
 	}
 }
 
+// Whoever fills all places with connections must not keep us from calling others.
+func TestCallersLeaveRoomForOurOwnCalls(t *testing.T) {
+	n, ln := rawCallee(t, Config{MaxStreams: 4})
+	var last *rawPeer
+	for i := range 4 {
+		last = call(t, fmt.Sprintf("127.0.0.%d", 4+i), n.addr)
+	}
+	last.rest() // refused
+	done := n.send("romeo@h3", "hail")
+	answer(t, ln).say("%s", oldHeader)
+	if err := verdict(t, done); err != nil {
+		t.Error(err)
+	}
+}
+
+// A person says hello to everybody: libpurple opens a stream for each.
+func TestOneHostMayTalkToManyContacts(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "", Config{})
+	lan.host("127.0.0.3").peer(t, "romeo@h3", 1)
+	n.waitPeer(t, "romeo@h3")
+	for i := range 50 {
+		_, addr := n.publish(t, ContactID(fmt.Sprint("c", i)), fmt.Sprint("user", i))
+		call(t, "127.0.0.3", addr).say("%s<message><body>hello %d</body></message>", headerFrom("romeo@h3", ""), i)
+		n.waitBody(t, fmt.Sprint("hello ", i))
+	}
+}
+
 func TestRoomIsFreeAgainAfterAStreamHasEnded(t *testing.T) {
 	n, p := rawTalk(t, Config{MaxStreamsPerAddr: 1})
 	p.say(endTag)

@@ -22,7 +22,8 @@ type loop struct {
 	names    map[string]*contact // by Instance.Key: the names that we hold
 	roster   *roster
 	conns    map[*conn]struct{}
-	perAddr  map[netip.Addr]int // connections that this address has opened
+	callers  int                // conns that peers have opened
+	perAddr  map[netip.Addr]int // of them, by address
 	pairs    map[pairKey]*pair
 	dials    chan struct{} // one token for each connecting that may go on at once
 	lookups  lookups

@@ -202,6 +202,7 @@ func (l *loop) drop(c *conn) {
 	l.log.Debug("stream closed", "contact", c.contact.ID, "peer", c.stream.cfg.peer, "remote", c.remote, "why", c.stream.why)
 	l.count.streams.Store(int64(len(l.conns)))
 	if c.stream.cfg.role == recipient {
+		l.callers--
 		if l.perAddr[c.remote]--; l.perAddr[c.remote] <= 0 {
 			delete(l.perAddr, c.remote)
 		}
