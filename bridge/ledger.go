@@ -19,7 +19,7 @@ const (
 	RefusedContact                 // the peer may not write to this contact
 	RefusedRate                    // too many
 	RefusedLength                  // too long
-	RefusedType                    // groupchat, headline, another gateway's, no message at all
+	RefusedType                    // groupchat, headline, another gateway's, forwarded, no message at all
 	RefusedSealed                  // encrypted
 	RefusedPeer                    // the peer is gone, unknown or ambiguous
 	RefusedFull                    // too many messages on their way to the mesh

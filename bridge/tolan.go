@@ -48,6 +48,8 @@ func (e *engine) takeMessage(now time.Time, m xmppc2s.Message) (o Outcome, ended
 		return e.refuse(m.Stanza, RefusedSealed, "modify", stanza.NotAcceptable, wordsSealed), true
 	case rewrite.Relayed:
 		return e.refuse(m.Stanza, RefusedType, "cancel", stanza.NotAcceptable, wordsRelayed), true
+	case rewrite.Wrapped:
+		return e.refuse(m.Stanza, RefusedType, "modify", stanza.NotAcceptable, wordsWrapped), true
 	case rewrite.WrongType, rewrite.Foreign:
 		return RefusedType, true
 	}

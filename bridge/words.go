@@ -23,6 +23,7 @@ const (
 	wordsWaits       = "no connection to the server at the moment; your message waits and is sent as soon as it is back"
 	wordsSealed      = "encrypted messages cannot be passed to the LAN; send without encryption"
 	wordsRelayed     = "this address is a gateway, and messages of another gateway are not passed on"
+	wordsWrapped     = "forwarded messages cannot be passed to the LAN; copy the text into one of your own"
 	wordsFull        = "too many messages are on their way to the LAN; try again in a little while"
 	wordsShortHelp   = "I am the gateway to XMPP and only know \"help\" and \"who\". Write to a contact in the contact's own window."
 	wordsLANHelp     = "I am the gateway to XMPP. Write to a contact in the contact's own window; your name is put in front of what you write. What you write to a contact leaves the LAN.\nwho: says who is there\nhelp: this"
