@@ -61,43 +61,14 @@ func New(cfg Config) *Client {
 // is reported as Undelivered. All goroutines are gone when Run returns. It is
 // called once.
 func (c *Client) Run(ctx context.Context, h Handler) error {
-	events := make(chan Event, eventBuffer)
-	var handler sync.WaitGroup
-	handler.Go(func() { deliver(ctx, h, events) })
-	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, events)
+	t := newTeller(h)
+	var teller sync.WaitGroup
+	teller.Go(func() { t.run(ctx) })
+	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, t)
 	l.run(ctx)
-	close(events)
-	handler.Wait()
+	close(t.events)
+	teller.Wait()
 	return nil
-}
-
-// eventBuffer is how many events may be ahead of the handler.
-const eventBuffer = 64
-
-// lastWords is how long the handler may take for all that is reported as
-// undelivered after the end of Run's context, and how long a server may take
-// to close its side of the stream.
-const lastWords = time.Second
-
-// deliver calls the handler, one event at a time.
-func deliver(ctx context.Context, h Handler, events <-chan Event) {
-	for ev := range events {
-		if _, ok := ev.(Undelivered); ok && ctx.Err() != nil {
-			deliverLate(ctx, h, ev, events)
-			return
-		}
-		h.HandleServer(ctx, ev)
-	}
-}
-
-// deliverLate goes on where ctx has ended and there is still bad news.
-func deliverLate(ctx context.Context, h Handler, ev Event, events <-chan Event) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
-	h.HandleServer(ctx, ev)
-	for ev := range events {
-		h.HandleServer(ctx, ev)
-	}
 }
 
 // Send queues a stanza. It never blocks: while there is no session the stanza
@@ -158,10 +129,15 @@ func (c *Client) queueOwn(b []byte) bool {
 
 // notPassedOn says that the outer session has finished with a stanza itself.
 func (c *Client) notPassedOn(in sm.Inbound) {
+	c.forget(in)
+	c.markDone(in.Mark)
+}
+
+// forget says that the outer session will do nothing about a stanza.
+func (c *Client) forget(in sm.Inbound) {
 	if in.Kind == sm.Message {
 		c.undone.Add(-1)
 	}
-	c.markDone(in.Mark)
 }
 
 // markDone says that an inbound stanza has been handled.

@@ -3,7 +3,7 @@
 // connections (XEP-0198: Stream Management), knows the contacts' presence, and
 // carries stanzas in both directions.
 //
-//	Handler ◀── events ── outer session     answers iq, follows presence: mellium, long-lived
+//	Handler ◀── teller ── outer session     answers iq, follows presence: mellium, long-lived
 //	                          │ vconn       one stanza for each Read, whole stanzas out of Write
 //	Send ────── inbox ───▶  loop            owns everything below
 //	                          ├ sm.Engine   counters and queue: outlives connections
@@ -20,7 +20,7 @@
 // Message when its Done is called. Nothing is written before a connection is
 // authenticated and the session is bound or resumed.
 //
-// Goroutines: Run's own is the loop; one calls the Handler, one is the outer
-// session, one connects, and two belong to the connection. All are gone when
-// Run returns.
+// Goroutines: Run's own is the loop; one, the teller, runs the outer session
+// and calls the Handler; one connects, and two belong to the connection. All
+// are gone when Run returns.
 package xmppc2s

@@ -131,6 +131,6 @@ func (l *loop) reportLeft() {
 	}
 	l.gauge()
 	for _, ev := range l.pending {
-		l.events <- ev // the handler goroutine is still there and does not stop before this
+		l.teller.events <- ev // it is still there and does not stop before this
 	}
 }

@@ -13,13 +13,12 @@ import (
 
 // A loop is the one goroutine that owns a client's engine, its connection and
 // its plans. All other goroutines (one that connects, two of the connection,
-// one of the outer session, one that calls the handler) meet it in the select
-// of step.
+// the teller) meet it in the select of step.
 type loop struct {
 	c      *Client
 	cfg    *Config
 	engine *sm.Engine
-	wg     sync.WaitGroup // connecting and outer sessions
+	wg     sync.WaitGroup // connecting
 
 	// Connecting: either dialing, or waiting for retryAt, or tr is there.
 	connector *connector
@@ -41,20 +40,20 @@ type loop struct {
 	full    jid.JID      // of the session that the outer session is for
 	book    *contactBook // of that session
 	own     ownSender
-	events  chan<- Event
-	pending []Event // from the loop, in order
+	teller  *teller
+	pending []Event // for the teller, in order
 	alarm   alarm.Alarm
 }
 
-func newLoop(c *Client, con *connector, events chan<- Event) *loop {
+func newLoop(c *Client, con *connector, t *teller) *loop {
 	return &loop{
 		c: c, cfg: &c.cfg, engine: sm.New(c.cfg.SM), connector: con, verdicts: make(chan verdict, 1),
-		pacer: newPacer(c.cfg.Backoff), events: events,
+		pacer: newPacer(c.cfg.Backoff), teller: t,
 	}
 }
 
 // run works until ctx ends and then takes leave. Nothing that it started is
-// left when it returns, but for the handler.
+// left when it returns, but for the teller.
 func (l *loop) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer l.alarm.Stop()
@@ -68,6 +67,7 @@ func (l *loop) run(ctx context.Context) {
 	cancel()
 	if l.outer != nil {
 		l.stopOuter()
+		<-l.outer.done
 	}
 	l.wg.Wait()
 	l.discardVerdict()
@@ -83,14 +83,14 @@ func (l *loop) prepare(ctx context.Context, now time.Time) {
 	}
 	l.showPresence(now)
 	l.write(now)
-	l.startOuter(ctx)
+	l.startOuter()
 	l.gauge()
 	l.alarm.Set(l.nextAlarm())
 }
 
 // step waits for one thing and deals with it.
 func (l *loop) step(ctx context.Context) {
-	offer, inbound := l.offer()
+	offer, inbound, messages := l.offer()
 	say, event := l.say()
 	select {
 	case <-ctx.Done():
@@ -104,15 +104,12 @@ func (l *loop) step(ctx context.Context) {
 	case err := <-l.written():
 		l.wrote(time.Now(), err)
 	case offer <- inbound:
-		l.engine.Take()
-		if inbound.Kind == sm.Message { // until its Done, or until it turns out to be none
-			l.c.undone.Add(1)
-		}
+		l.engine.Take(len(inbound))
+		l.c.undone.Add(messages)
 	case say <- event:
 		l.pending = l.pending[1:]
 	case <-l.outerDone():
 		l.outer = nil
-		l.announce()
 	case <-l.alarm.C():
 		l.timeout(time.Now())
 	}
@@ -220,21 +217,25 @@ func (l *loop) wrote(now time.Time, err error) {
 	}
 }
 
-// offer is the next stanza for the outer session, if it may have one. Reading
-// pauses while too many messages are undone. It does not pause while our own
-// queue is full: the acknowledgements that empty it come behind stanzas.
-func (l *loop) offer() (chan<- sm.Inbound, sm.Inbound) {
+// offer is the next stanzas for the outer session, if it may have any, and how
+// many of them are messages: each is undone until its Done, or until it turns
+// out to be none. Reading pauses while too many are undone. It does not pause
+// while our own queue is full: the acknowledgements that empty it come behind
+// stanzas.
+func (l *loop) offer() (to chan<- []sm.Inbound, batch []sm.Inbound, messages int64) {
 	if l.outer == nil || !l.online || len(l.pending) > 0 || l.outer.ending {
-		return nil, sm.Inbound{}
+		return nil, nil, 0
 	}
-	if l.c.undone.Load() >= int64(l.cfg.MaxUndone) {
-		return nil, sm.Inbound{}
+	batch = l.engine.Waiting(l.cfg.MaxUndone - int(l.c.undone.Load()))
+	if len(batch) == 0 {
+		return nil, nil, 0
 	}
-	in, ok := l.engine.Waiting()
-	if !ok {
-		return nil, in
+	for _, in := range batch {
+		if in.Kind == sm.Message {
+			messages++
+		}
 	}
-	return l.outer.next, in
+	return l.outer.next, batch, messages
 }
 
 // say is the next event of the loop's own.
@@ -242,7 +243,7 @@ func (l *loop) say() (chan<- Event, Event) {
 	if len(l.pending) == 0 {
 		return nil, nil
 	}
-	return l.events, l.pending[0]
+	return l.teller.events, l.pending[0]
 }
 
 // tell queues an event. An Offline replaces what nobody has taken yet and what

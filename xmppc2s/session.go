@@ -22,43 +22,50 @@ import (
 // stanzas one after the other, answers iq, follows presence and passes
 // messages on. It knows nothing of connections.
 //
-// Everything in it belongs to its goroutine, except next and stop, with which
-// the loop talks to it.
+// It runs in the teller's goroutine and everything in it belongs to that,
+// except next and stop, with which the loop talks to it.
 type outer struct {
 	c      *Client
 	jid    jid.JID
 	v      *vconn
 	book   *contactBook
-	events chan<- Event
-	next   chan sm.Inbound // from the loop
-	stop   chan struct{}   // closed by the loop
-	done   chan struct{}   // closed when the session has ended
-	ending bool            // the loop has closed stop
+	teller *teller
+	batch  []sm.Inbound // from next, still to be read
+
+	next   chan []sm.Inbound // from the loop
+	stop   chan struct{}     // closed by the loop
+	done   chan struct{}     // closed when the session has ended
+	ending bool              // the loop has closed stop
 }
 
-func newOuter(c *Client, full jid.JID, book *contactBook, events chan<- Event) *outer {
-	o := &outer{c: c, jid: full, book: book, events: events,
-		next: make(chan sm.Inbound), stop: make(chan struct{}), done: make(chan struct{})}
-	o.v = newVconn(streamHeader(full), o.next, o.stop, c.notPassedOn, c.queueOwn)
-	return o
+func newOuter(c *Client, full jid.JID, book *contactBook, t *teller) *outer {
+	return &outer{c: c, jid: full, book: book, teller: t,
+		next: make(chan []sm.Inbound), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-// run serves the session until it is stopped, or until something arrives that
-// is no XML. ctx ends what waits for the handler.
+// run serves the session until it is stopped. The library ends its session at
+// something that is no XML: then the next one goes on behind that. ctx ends
+// what waits for the handler.
 func (o *outer) run(ctx context.Context) {
 	defer close(o.done)
-	s, err := o.negotiate(ctx)
-	if err != nil {
-		o.c.log.Error("cannot make a session", "err", err) // our own header was refused
-		return
+	for ended := false; !ended; {
+		fetch := func() (in sm.Inbound, ok bool) {
+			in, ok = o.fetch(ctx)
+			ended = !ok
+			return in, ok
+		}
+		o.v = newVconn(streamHeader(o.jid), fetch, o.c.notPassedOn, o.c.queueOwn)
+		s, err := o.negotiate(ctx)
+		if err != nil {
+			panic("xmppc2s: our own stream header is refused: " + err.Error())
+		}
+		err = s.Serve(xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+			o.handle(ctx, t, start)
+			return nil // an error would end the session
+		}))
+		o.v.settle() // whatever it was that ended the session, it shall not come again
+		o.c.log.Debug("session served", "err", err, "ignored", o.v.ignored)
 	}
-	handle := func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
-		o.handle(ctx, t, start)
-		return nil // an error would end the session
-	}
-	err = s.Serve(xmpp.HandlerFunc(handle))
-	o.v.settle() // whatever it was that ended the session, it shall not come again
-	o.c.log.Debug("session served", "err", err, "ignored", o.v.ignored.Load())
 }
 
 // streamHeader is what the server would have said to this session.
@@ -91,20 +98,38 @@ func (o *outer) negotiate(ctx context.Context) (*xmpp.Session, error) {
 	return xmpp.NewSession(ctx, o.jid.Domain(), o.jid, o.v, xmpp.Secure|xmpp.Authn, ready)
 }
 
-// emit hands an event over, unless the session is stopped before it is taken.
-func (o *outer) emit(ctx context.Context, ev Event) bool {
-	select {
-	case <-o.stop: // what a stopped session has to say is out of date
-		return false
-	default:
+// fetch returns the next stanza, and false if the session is stopped. While it
+// waits it passes on what the loop has to say. Of what has been taken when the
+// session stops only messages that will not come again are still of interest.
+func (o *outer) fetch(ctx context.Context) (sm.Inbound, bool) {
+	for {
+		for len(o.batch) > 0 {
+			in := o.batch[0]
+			o.batch = o.batch[1:]
+			if !o.stopped() || in.Kind == sm.Message && !in.Mark.Counted() {
+				return in, true
+			}
+			o.c.forget(in)
+		}
+		select {
+		case o.batch = <-o.next:
+		case ev := <-o.teller.events:
+			o.teller.tell(ctx, ev)
+		case <-o.stop:
+			return sm.Inbound{}, false
+		}
 	}
+}
+
+// stopped reports whether the loop has stopped the session: what has not been
+// passed on is out of date then.
+func (o *outer) stopped() bool {
 	select {
-	case o.events <- ev:
-		return true
 	case <-o.stop:
-	case <-ctx.Done():
+		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // maxIQNodes bounds what is in one iq; MaxStanza bounds it too.
@@ -147,9 +172,7 @@ func (o *outer) message(ctx context.Context, el *stanza.Element) {
 			o.c.markDone(mark)
 		}
 	}
-	if !o.emit(ctx, Message{Stanza: el, Done: done}) && called.CompareAndSwap(false, true) {
-		o.c.undone.Add(-1) // nobody has seen it: the server will send it again
-	}
+	o.teller.handler.HandleServer(ctx, Message{Stanza: el, Done: done})
 }
 
 // act does what the contact book wants done.
@@ -158,9 +181,7 @@ func (o *outer) act(ctx context.Context, a actions) {
 		o.c.queueOwn(stanza.Append(nil, st, stanza.NSClient))
 	}
 	for _, ev := range a.events {
-		if !o.emit(ctx, ev) {
-			return
-		}
+		o.teller.handler.HandleServer(ctx, ev)
 	}
 	o.c.counts.presencesIgnored.Add(a.ignored)
 }

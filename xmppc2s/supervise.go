@@ -93,9 +93,6 @@ func (l *loop) announce() {
 	if l.online || l.tr == nil || l.engine.State() == sm.Enabling {
 		return
 	}
-	if l.outer != nil && l.outer.ending { // it may still have a word of the old session on its lips
-		return
-	}
 	l.online = true
 	l.c.counts.online.Store(true)
 	l.c.log.Info("online", "jid", l.full, "resumed", l.resumed, "sm", l.engine.State(), "addr", l.tr.link.addr)
@@ -209,16 +206,14 @@ func (l *loop) giveUp(b []byte, reason error) {
 	l.tell(Undelivered{Stanza: st, Err: reason})
 }
 
-// startOuter makes an outer session if one is wanted and none is there. One
-// that ended by itself has met something that is no XML: the next one goes on
-// behind it.
-func (l *loop) startOuter(ctx context.Context) {
+// startOuter makes an outer session for the session that is bound, once the
+// one before has ended.
+func (l *loop) startOuter() {
 	if l.outer != nil || l.book == nil {
 		return
 	}
-	l.outer = newOuter(l.c, l.full, l.book, l.events)
-	o := l.outer
-	l.wg.Go(func() { o.run(ctx) })
+	l.outer = newOuter(l.c, l.full, l.book, l.teller)
+	l.teller.sessions <- l.outer // there is room: the one before is done
 }
 
 func (l *loop) stopOuter() {

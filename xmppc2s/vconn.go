@@ -3,7 +3,6 @@ package xmppc2s
 import (
 	"io"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"meshgate/internal/xmlframe"
@@ -12,26 +11,25 @@ import (
 
 // A vconn is the connection below the outer session. It outlives TCP
 // connections: what is read from it comes from the engine, one stanza at a
-// time, and what is written to it goes into the engine's queue. Reading and
-// claim belong to the session's goroutine.
+// time, and what is written to it goes into the engine's queue. It belongs to
+// the session's goroutine.
 type vconn struct {
-	next   <-chan sm.Inbound
-	closed <-chan struct{}
-	done   func(sm.Inbound)
-	queue  func([]byte) bool // takes whole stanzas
+	fetch func() (sm.Inbound, bool) // waits for the next stanza; false: there will be none
+	done  func(sm.Inbound)
+	queue func([]byte) bool // takes whole stanzas
 
 	cur     []byte     // of the stanza at hand, or of the header that the server would have sent
 	hand    sm.Inbound // the stanza at hand
 	pending bool       // it is neither done nor claimed
 	framer  *xmlframe.Framer
-	ignored atomic.Uint64 // elements that the session wanted to write and that are no business of its own
+	ignored int // elements that the session wanted to write and that are no business of its own
 }
 
 // maxOutbound bounds one stanza that the outer session writes.
 const maxOutbound = 1 << 20
 
-func newVconn(head []byte, next <-chan sm.Inbound, closed <-chan struct{}, done func(sm.Inbound), queue func([]byte) bool) *vconn {
-	return &vconn{cur: head, next: next, closed: closed, done: done, queue: queue, framer: xmlframe.NewOpen(maxOutbound)}
+func newVconn(head []byte, fetch func() (sm.Inbound, bool), done func(sm.Inbound), queue func([]byte) bool) *vconn {
+	return &vconn{cur: head, fetch: fetch, done: done, queue: queue, framer: xmlframe.NewOpen(maxOutbound)}
 }
 
 // Read returns bytes of at most one stanza. The session asks for more when its
@@ -39,12 +37,11 @@ func newVconn(head []byte, next <-chan sm.Inbound, closed <-chan struct{}, done 
 func (v *vconn) Read(p []byte) (int, error) {
 	if len(v.cur) == 0 {
 		v.settle()
-		select {
-		case in := <-v.next:
-			v.cur, v.hand, v.pending = in.Bytes, in, true
-		case <-v.closed:
+		in, ok := v.fetch()
+		if !ok {
 			return 0, io.EOF
 		}
+		v.cur, v.hand, v.pending = in.Bytes, in, true
 	}
 	n := copy(p, v.cur)
 	v.cur = v.cur[n:]
@@ -75,11 +72,11 @@ func (v *vconn) Write(p []byte) (int, error) {
 		if f.Kind == xmlframe.Element && sm.KindOf(f.Bytes) != sm.Nonza {
 			v.queue(f.Bytes)
 		} else {
-			v.ignored.Add(1)
+			v.ignored++
 		}
 	}
 	if err != nil {
-		v.ignored.Add(1)
+		v.ignored++
 		v.framer = xmlframe.NewOpen(maxOutbound)
 	}
 	return len(p), nil

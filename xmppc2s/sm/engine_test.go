@@ -121,11 +121,11 @@ func TestHIsTheContiguousPrefixOfWhatIsDone(t *testing.T) {
 	wantWrite(t, "nothing done", e, t0, a(0))
 	var marks []Mark
 	for range 3 {
-		in, _ := e.Waiting()
-		e.Take()
+		in := e.Waiting(1)[0]
+		e.Take(1)
 		marks = append(marks, in.Mark)
 	}
-	if _, more := e.Waiting(); more {
+	if more := e.Waiting(1); len(more) > 0 {
 		t.Error("a nonza was delivered as a stanza")
 	}
 	e.Done(marks[2])
@@ -144,8 +144,8 @@ func TestHIsSentUnaskedNowAndThen(t *testing.T) {
 	e := active(t, Policy{AnswerEvery: 3}, 0)
 	for i := range 7 {
 		feed(t, e, t0, m(i))
-		in, _ := e.Waiting()
-		e.Take()
+		in := e.Waiting(1)[0]
+		e.Take(1)
 		e.Done(in.Mark)
 		want := ""
 		if (i+1)%3 == 0 {
@@ -281,7 +281,7 @@ func TestTheServerIsNotBlamedForWhatWeDoNotRead(t *testing.T) {
 	if err := e.HandleTimeout(at(100 * time.Second)); err != nil || !e.InboundFull() {
 		t.Errorf("full %v: %v", e.InboundFull(), err)
 	}
-	e.Take()
+	e.Take(1)
 	if err := e.HandleTimeout(at(105 * time.Second)); err != nil {
 		t.Errorf("just after reading went on: %v", err)
 	}

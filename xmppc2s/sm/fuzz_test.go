@@ -35,9 +35,9 @@ func FuzzFrames(f *testing.F) {
 			if left, _ := e.Queued(); queued-left > unacked && e.State() == Active {
 				t.Fatalf("%d acknowledged, %d were written", queued-left, unacked)
 			}
-			for in, ok := e.Waiting(); ok; in, ok = e.Waiting() {
-				e.Take()
-				e.Done(in.Mark)
+			for in := e.Waiting(99); len(in) > 0; in = e.Waiting(99) {
+				e.Take(1)
+				e.Done(in[0].Mark)
 			}
 			if e.in.handled > received {
 				t.Fatalf("h=%d of %d", e.in.handled, received)

@@ -94,8 +94,8 @@ func TestRotationWaitsForAMomentOfPeace(t *testing.T) {
 	if e.RotationDue() {
 		t.Error("due with a stanza undone")
 	}
-	in, _ := e.Waiting()
-	e.Take()
+	in := e.Waiting(1)[0]
+	e.Take(1)
 	e.Done(in.Mark)
 	if !e.RotationDue() {
 		t.Error("not due")

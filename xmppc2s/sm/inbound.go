@@ -36,6 +36,10 @@ type Mark struct {
 	counted       bool
 }
 
+// Counted reports whether the server counts the stanza: if it is not done, it
+// will come again.
+func (m Mark) Counted() bool { return m.counted }
+
 // received is the number of the last stanza that was counted.
 func (in *inbound) received() uint32 { return in.handled + uint32(len(in.done)) }
 
@@ -117,19 +121,36 @@ func (in *inbound) full(stanzas, bytes int) bool {
 	return len(in.queue) >= stanzas || in.bytes >= bytes
 }
 
-// Waiting is the next stanza that Take will return.
-func (e *Engine) Waiting() (Inbound, bool) {
-	if len(e.in.queue) == 0 {
-		return Inbound{}, false
+// maxTake and maxTakeBytes bound what is taken at a time: what has been taken
+// is not counted in InboundFull.
+const (
+	maxTake      = 32
+	maxTakeBytes = 64 << 10
+)
+
+// Waiting shows the next stanzas: at least one if there is any, with no more
+// than that many messages among them. They are not to be changed.
+func (e *Engine) Waiting(messages int) []Inbound {
+	n, bytes := 0, 0
+	for _, it := range e.in.queue[:min(len(e.in.queue), maxTake)] {
+		bytes += len(it.Bytes)
+		if it.Kind == Message {
+			messages--
+		}
+		if messages < 0 || n > 0 && bytes > maxTakeBytes {
+			break
+		}
+		n++
 	}
-	return e.in.queue[0], true
+	return e.in.queue[:n:n]
 }
 
-// Take removes the stanza that Waiting showed.
-func (e *Engine) Take() {
-	e.in.bytes -= len(e.in.queue[0].Bytes)
-	e.in.queue[0] = Inbound{}
-	e.in.queue = e.in.queue[1:]
+// Take removes n of the stanzas that Waiting showed.
+func (e *Engine) Take(n int) {
+	for _, it := range e.in.queue[:n] {
+		e.in.bytes -= len(it.Bytes)
+	}
+	e.in.queue = e.in.queue[n:]
 	if len(e.in.queue) == 0 {
 		e.in.queue = nil
 	}

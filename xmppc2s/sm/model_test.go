@@ -198,8 +198,9 @@ func (w *world) rebase() {
 
 // take moves a stanza from the engine to the application.
 func (w *world) take() {
-	if in, ok := w.e.Waiting(); ok {
-		w.e.Take()
+	batch := w.e.Waiting(rapid.IntRange(1, 3).Draw(w.T, "messages"))
+	w.e.Take(len(batch))
+	for _, in := range batch {
 		el, err := stanza.Parse(in.Bytes, stanza.NSClient, stanza.Limits{})
 		if err != nil {
 			w.Fatal(err)
@@ -247,7 +248,7 @@ func (w *world) settle() {
 		w.finish(0)
 		w.now = w.now.Add(10 * time.Millisecond)
 		n, _ := w.e.Queued()
-		if _, waiting := w.e.Waiting(); n == 0 && len(w.toClient)+len(w.toServer)+len(w.undone)+len(w.sent) == 0 && !waiting {
+		if waiting := len(w.e.Waiting(1)) > 0; n == 0 && len(w.toClient)+len(w.toServer)+len(w.undone)+len(w.sent) == 0 && !waiting {
 			return
 		}
 		if len(w.sent) > 0 && len(w.toClient) == 0 && n == 0 {
