@@ -408,7 +408,7 @@ func TestIJ09NoPeerSpeaksByAContactsAddress(t *testing.T) {
 	r.fromLAN(alice, "Carl@example.org", `<message><body>pay eve</body></message>`)
 	r.fromNet(`<message from='alice@example.org/phone' id='1'><body>@who</body></message>`)
 	if got, want := strings.Join(r.taken(), "\n"), strings.Join([]string{
-		`to Carl@example.org from alice@example.org: "[meshgate] not sent: you may not write through this gateway; ask the person who runs it"`,
+		`to Carl@example.org from alice@example.org: "[meshgate] not sent: Carl@example.org may not write through this gateway; ask the person who runs it"`,
 		`= from LAN: refused-stranger`,
 		`to alice@example.org/phone: "[meshgate] on the LAN: nobody" m1`,
 		`= from network: answered`,

@@ -24,7 +24,7 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received) Outcome {
 	case r.To != conciergeID && to == nil:
 		return RefusedContact
 	case !e.policy.admits(r.From):
-		return e.reject(now, r, c, RefusedStranger, wordsStranger)
+		return e.reject(now, r, c, RefusedStranger, wordsStranger(r.From))
 	case to != nil && !e.policy.connects(r.From, to.bare):
 		return e.reject(now, r, c, RefusedContact, wordsNoContact)
 	}

@@ -17,7 +17,6 @@ const (
 
 // What the gateway says to people, on both sides.
 const (
-	wordsStranger    = "not sent: you may not write through this gateway; ask the person who runs it"
 	wordsNoContact   = "not sent: you may not write to this contact; ask the person who runs the gateway"
 	wordsTooFast     = "not sent: too many messages in a short time; wait a little"
 	wordsWaits       = "no connection to the server at the moment; your message waits and is sent as soon as it is back"
@@ -29,6 +28,11 @@ const (
 	wordsLANHelp     = "I am the gateway to XMPP. Write to a contact in the contact's own window; your name is put in front of what you write. What you write to a contact leaves the LAN.\nwho: says who is there\nhelp: this"
 	wordsNetworkHelp = "write \"@name text\" to talk to somebody on the LAN, then just write on; an answer to a message goes to whoever wrote it\n@who: says who is there\n@help: this"
 )
+
+// wordsStranger names the peer, for the person who is asked.
+func wordsStranger(peer linklocal.Instance) string {
+	return "not sent: " + rewrite.DisplayName(peer) + " may not write through this gateway; ask the person who runs it"
+}
 
 func wordsTooLong(have, limit int) string {
 	return fmt.Sprintf("not sent: the message is too long (%d bytes, at most %d)", have, limit)
