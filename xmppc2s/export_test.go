@@ -18,3 +18,12 @@ func NewPacer(cfg Backoff, r float64) func(error) (wait time.Duration) {
 	p.rand = func() float64 { return r }
 	return p.next
 }
+
+// Told is what is left to say of events that nobody has taken yet.
+func Told(events ...Event) []Event {
+	var l loop
+	for _, ev := range events {
+		l.tell(ev)
+	}
+	return l.pending
+}

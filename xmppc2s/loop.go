@@ -2,6 +2,7 @@ package xmppc2s
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -247,8 +248,9 @@ func (l *loop) say() (chan<- Event, Event) {
 }
 
 // tell queues an event. An Offline replaces what nobody has taken yet and what
-// is over with it: an Offline before it, and a resumption between the two. So
-// a handler that hangs does not make the queue grow.
+// is over with it: an Offline before it, and a resumption between the two; and
+// with a session that has come and gone, one that did so right before it. So a
+// handler that hangs does not make the queue grow.
 func (l *loop) tell(ev Event) {
 	if _, ok := ev.(Offline); ok {
 		n := len(l.pending)
@@ -260,6 +262,15 @@ func (l *loop) tell(ev Event) {
 		}
 	}
 	l.pending = append(l.pending, ev)
+	if n := len(l.pending); n >= 4 && cameAndWent(l.pending[n-4:n-2]) && cameAndWent(l.pending[n-2:]) {
+		l.pending = slices.Delete(l.pending, n-4, n-2)
+	}
+}
+
+// cameAndWent reports whether two events are all there is to say of a session.
+func cameAndWent(evs []Event) bool {
+	on, ok := evs[0].(Online)
+	return ok && !on.Resumed && isOffline(evs[1])
 }
 
 func isOffline(ev Event) bool { _, ok := ev.(Offline); return ok }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
 	"meshgate/xmppc2s"
 )
 
@@ -81,4 +84,25 @@ func TestWhatIsNotCountedIsToldWhateverHappens(t *testing.T) {
 	close(h.gate)
 	conn.send("<message id='4' from='bob@example.org/x'/>")
 	h.awaitIDs("1", "2", "3", "4")
+}
+
+// However long a handler hangs, and whatever becomes of the sessions
+// meanwhile, only so much is kept for it.
+func TestNewsThatIsOverIsNotKept(t *testing.T) {
+	fresh, again, off := xmppc2s.Online{}, xmppc2s.Online{Resumed: true}, xmppc2s.Offline{}
+	lost := xmppc2s.Undelivered{}
+	for name, tc := range map[string]struct{ events, want []xmppc2s.Event }{
+		"attempts":      {[]xmppc2s.Event{fresh, off, off, off}, []xmppc2s.Event{fresh, off}},
+		"resumptions":   {[]xmppc2s.Event{fresh, off, again, off, again}, []xmppc2s.Event{fresh, off, again}},
+		"sessions":      {[]xmppc2s.Event{off, fresh, off, fresh, off, fresh, off}, []xmppc2s.Event{off, fresh, off}},
+		"the last":      {[]xmppc2s.Event{fresh, off, fresh}, []xmppc2s.Event{fresh, off, fresh}},
+		"other matters": {[]xmppc2s.Event{fresh, off, lost, fresh, off}, []xmppc2s.Event{fresh, off, lost, fresh, off}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			equal := cmp.Comparer(func(a, b jid.JID) bool { return a.Equal(b) })
+			if diff := cmp.Diff(tc.want, xmppc2s.Told(tc.events...), equal); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
 }
