@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,14 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+func commas(list []linklocal.Instance) string {
+	var names []string
+	for _, i := range list {
+		names = append(names, string(i))
+	}
+	return strings.Join(names, ",")
+}
+
 func TestMentionTakesTheLongestName(t *testing.T) {
 	among := []linklocal.Instance{"bob@h2", "Bob@h3", "bob@h2 (2)", "ännchen@h", "bo\u200bx@h", "@h9"}
 	for text, want := range map[string]struct {
@@ -92,14 +101,7 @@ func TestMentionTakesTheLongestName(t *testing.T) {
 		"\xff\xfe":       {"", "\xff\xfe"},
 	} {
 		found, rest := mention(text, among)
-		names := ""
-		for i, f := range found {
-			if i > 0 {
-				names += ","
-			}
-			names += string(f)
-		}
-		if names != want.found || rest != want.rest {
+		if names := commas(found); names != want.found || rest != want.rest {
 			t.Errorf("mention(%q) = %q, %q; want %q, %q", text, names, rest, want.found, want.rest)
 		}
 	}
@@ -121,14 +123,7 @@ func TestIJ09NamesThatGoOnAsWordsCatchNothing(t *testing.T) {
 		"bob@h2 can@evil so what": "bob@h2 can@evil",
 	} {
 		found, _ := mention(text, among)
-		names := ""
-		for i, f := range found {
-			if i > 0 {
-				names += ","
-			}
-			names += string(f)
-		}
-		if names != want {
+		if names := commas(found); names != want {
 			t.Errorf("mention(%q) = %q, want %q", text, names, want)
 		}
 	}
