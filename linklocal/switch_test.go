@@ -1,0 +1,180 @@
+package linklocal
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A pair that goes from one stream to another: nothing is lost, doubled or
+// out of order.
+
+func TestNothingIsLostOrDoubledWhenBothCallAtOnce(t *testing.T) {
+	const rounds, each = 40, 3
+	for round := range rounds {
+		lan := new(fakeLAN)
+		a := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+		b := start(t, lan.host("127.0.0.3"), "romeo", Config{})
+		a.waitPeer(t, b.name)
+		b.waitPeer(t, a.name)
+		first, second := a, b
+		if round%2 == 1 {
+			first, second = b, a
+		}
+		var wg sync.WaitGroup
+		for _, n := range []*node{first, second} {
+			wg.Go(func() {
+				to := b.name
+				if n == b {
+					to = a.name
+				}
+				var verdicts []<-chan error
+				for i := range each {
+					verdicts = append(verdicts, n.send(to, fmt.Sprint(i)))
+				}
+				for _, v := range verdicts {
+					if err := verdict(t, v); err != nil {
+						t.Errorf("round %d: %v", round, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for _, n := range []*node{a, b} {
+			for i := range each {
+				n.waitBody(t, fmt.Sprint(i))
+			}
+			got := n.bodies()
+			slices.Sort(got)
+			if diff := cmp.Diff([]string{"0", "1", "2"}, got); diff != "" {
+				t.Fatalf("round %d: %s", round, diff)
+			}
+		}
+		a.stop()
+		b.stop()
+	}
+}
+
+// The peer opens its stream while ours waits for the header: what waits goes
+// over the peer's, and ours stays readable.
+func TestWaitingStanzasGoOverTheStreamThatThePeerOpens(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	done := n.send("romeo@h3", "hail")
+	ours := answer(t, ln)
+	ours.until(">") // XML declaration
+	ours.until(">") // our header; it is not answered
+
+	theirs := call(t, "127.0.0.3", n.addr)
+	theirs.say("%s", headerFrom("romeo@h3", string(n.name)))
+	theirs.until("<body>hail</body></message>")
+	if err := verdict(t, done); err != nil {
+		t.Error(err)
+	}
+	ours.say("%s<message><body>on yours</body></message>", headerFrom("romeo@h3", string(n.name)))
+	theirs.say("<message><body>on mine</body></message>")
+	n.waitBody(t, "on yours")
+	n.waitBody(t, "on mine")
+	n.send("romeo@h3", "again")
+	theirs.until("<body>again</body></message>")
+}
+
+func TestNewerStreamOfAPeerReplacesItsOlder(t *testing.T) {
+	n, old := rawTalk(t, Config{})
+	newer := call(t, "127.0.0.3", n.addr)
+	newer.say("%s", headerFrom("romeo@h3", ""))
+	old.until(endTag)
+	n.send("romeo@h3", "hi")
+	newer.until("<body>hi</body></message>")
+	old.say("<message><body>late</body></message>" + endTag)
+	n.waitBody(t, "late")
+}
+
+// Our address has changed: what is written on a stream from the old one would
+// be lost in the kernel's buffers, and taken for sent. LL-18
+func TestStreamFromAnAddressThatWeHaveNoMoreIsNotWrittenTo(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	n.send("romeo@h3", "1")
+	old := answer(t, ln)
+	old.say("%s", oldHeader)
+	old.until("<body>1</body></message>")
+
+	n.dns.setAddrs()
+	n.send("romeo@h3", "2") // without a link TCP may still make it
+	old.until("<body>2</body></message>")
+
+	n.dns.setAddrs("127.0.0.22")
+	n.send("romeo@h3", "3")
+	fresh := answer(t, ln)
+	if got := addrOf(fresh.RemoteAddr()).String(); got != "127.0.0.22" {
+		t.Errorf("called from %s", got)
+	}
+	fresh.say("%s", oldHeader)
+	fresh.until("<body>3</body></message>")
+	if got := old.rest(); got != "" {
+		t.Errorf("on the old stream: %q", got)
+	}
+}
+
+// What was written on one stream arrives before what goes over the next.
+func TestOrderIsKeptWhenThePeerOpensAStream(t *testing.T) {
+	n, ln := rawCallee(t, Config{QueuePerPeer: 1000})
+	const count = 120
+	pad := strings.Repeat("x", 60<<10) // 7 MB: more than the kernel takes
+	var verdicts []<-chan error
+	for i := range count {
+		verdicts = append(verdicts, n.send("romeo@h3", fmt.Sprintf("%d:%s", i, pad)))
+	}
+	ours := answer(t, ln)
+	ours.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	ours.say("%s", oldHeader)
+	if err := verdict(t, verdicts[0]); err != nil {
+		t.Fatal(err)
+	}
+	theirs := call(t, "127.0.0.3", n.addr)
+	theirs.say("%s<message><body>mine</body></message>", headerFrom("romeo@h3", string(n.name)))
+	n.waitBody(t, "mine") // the stream is open
+	last := n.send("romeo@h3", "last")
+	for i := range 20 { // the rest may be in the kernel's buffers
+		ours.until(fmt.Sprintf("<body>%d:", i))
+		select {
+		case err := <-last:
+			t.Fatalf("the last stanza was sent before number %d was read: %v", i, err)
+		default:
+		}
+		ours.until("</body></message>")
+	}
+	go ours.rest()
+	theirs.until("<body>last</body></message>")
+	if err := verdict(t, last); err != nil {
+		t.Error(err)
+	}
+}
+
+// The peer reads its streams in any order: a moment between the two keeps
+// what it reads in ours.
+func TestThereIsAPauseBetweenTwoStreams(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	n.send("romeo@h3", "1")
+	ours := answer(t, ln)
+	ours.say("%s", oldHeader)
+	ours.until("<body>1</body></message>")
+	theirs := call(t, "127.0.0.3", n.addr)
+	begin := time.Now()
+	n.send("romeo@h3", "2")
+	ours.until("<body>2</body></message>")
+	theirs.say("%s<message><body>mine</body></message>", headerFrom("romeo@h3", string(n.name)))
+	n.waitBody(t, "mine")
+	n.send("romeo@h3", "3")
+	n.send("romeo@h3", "4")
+	theirs.until("<body>3</body></message>")
+	if d := time.Since(begin); d < switchPause {
+		t.Errorf("the next stream was used after %v", d)
+	}
+	theirs.until("<body>4</body></message>")
+}
