@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
 	"mellium.im/sasl"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
@@ -199,10 +200,18 @@ func (n *negotiation) features(secure *tls.Config) []xmpp.StreamFeature {
 	return append(list, start)
 }
 
+// prepared is a password as SASL wants it, whichever way a keyboard or an
+// editor has composed its letters and blanks.
+//
+// "the client MUST prepare the password using the SASLprep profile" RFC 5802
+// §5.1. Of SASLprep (RFC 4013) this is the normalization; characters that it
+// prohibits are left to the server to refuse.
+func prepared(password string) string { return norm.NFKC.String(password) }
+
 // login is SASL. When it is through, the connection is wrapped, so that what
 // comes after the negotiation can be read by others.
 func (n *negotiation) login() xmpp.StreamFeature {
-	f := xmpp.SASL("", n.cfg.Password, n.mechanisms()...)
+	f := xmpp.SASL("", prepared(n.cfg.Password), n.mechanisms()...)
 	if n.cfg.InsecureNoTLS {
 		f.Necessary = 0
 	}
