@@ -21,6 +21,7 @@ type Office struct {
 // OfficeOptions says what an office is like.
 type OfficeOptions struct {
 	Hosts    int                  // with h1; default 2
+	IPv6     bool                 // beside IPv4
 	Ejabberd bool                 // instead of Prosody
 	Users    []string             // on the server, beside the gateway; their password is "secret"; default alice
 	Server   func(*ServerOptions) // further wishes
@@ -45,7 +46,7 @@ func NewOffice(tb TB, opt OfficeOptions) *Office {
 	if opt.Users == nil {
 		opt.Users = []string{"alice"}
 	}
-	o := &Office{Lab: New(tb, opt.Hosts)}
+	o := &Office{Lab: NewLab(tb, Options{Hosts: opt.Hosts, IPv6: opt.IPv6})}
 	users := map[string]string{GatewayUser: GatewayPassword}
 	for _, user := range opt.Users {
 		users[user] = UserPassword

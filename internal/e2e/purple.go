@@ -282,6 +282,15 @@ func (p *Purple) Buddies() map[string]Buddy {
 	return buddies
 }
 
+// AwaitShown waits until the buddy list shows a buddy like that, be it since
+// the buddy appeared or by a change.
+func (p *Purple) AwaitShown(buddy, status, message string) {
+	p.tb.Helper()
+	if b := p.Buddies()[buddy]; b.Status != status || b.Message != message {
+		p.AwaitStatus(buddy, status, message)
+	}
+}
+
 // Quit goes off line in order and waits until the program has ended.
 func (p *Purple) Quit() {
 	p.tb.Helper()

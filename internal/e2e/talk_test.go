@@ -30,7 +30,7 @@ func mainJob(t *testing.T, opt OfficeOptions) {
 	bob := o.Host("h2").Purple("bob", PurpleOptions{First: "Bob"})
 
 	bob.AwaitOn(o.Mirror("alice"))
-	bob.AwaitStatus(o.Mirror("alice"), "available", "in the other city")
+	bob.AwaitShown(o.Mirror("alice"), "available", "in the other city")
 
 	bob.Msg(o.Mirror("alice"), "Hello Alice, 1 &lt; 2")
 	e := alice.AwaitMessage(o.GatewayJID(), "Hello Alice")
@@ -156,6 +156,21 @@ func TestAMirrorGivesWayToAnEstablishedPeer(t *testing.T) {
 	bob.Msg("alice1@gw", "is it you?")
 	alice.AwaitMessage(o.GatewayJID(), "is it you?")
 	holder.Refute(`renam`)
+}
+
+// LL-01, LL-02: A and AAAA are published, and whichever the peer dials, and
+// whichever we do, the other side knows it for ours.
+func TestTheyTalkOnADualStackLAN(t *testing.T) {
+	t.Parallel()
+	o := OpenOffice(t, OfficeOptions{IPv6: true})
+	alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
+	bob := o.Host("h2").Purple("bob", PurpleOptions{})
+	bob.AwaitOn(o.Mirror("alice"))
+	bob.Msg(o.Mirror("alice"), "by which way?") // libpurple takes IPv6 first
+	alice.AwaitMessage(o.GatewayJID(), "by which way?")
+	bob.CloseChat(o.Mirror("alice"))
+	alice.Msg(o.GatewayJID(), "by any")
+	bob.AwaitIM(o.Mirror("alice"), "by any")
 }
 
 // SM-07, SM-08: the uplink breaks again and again while they talk.

@@ -85,7 +85,8 @@ func (s *stage) play() {
 	s.tell("Bob's buddy list shows %s", mirror)
 	s.carol.AwaitOn(mirror)
 	s.tell("Carol's buddy list shows %s", mirror)
-	s.seesStatus("Bob", s.bob, "available", "in the other city")
+	s.bob.AwaitShown(mirror, "available", "in the other city")
+	s.tell("Bob reads beside her name: %q", "in the other city")
 	s.alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2, carol@h3")
 	s.tell("Alice's contact list shows who is on the LAN: %q", "LAN: bob@h2, carol@h3")
 
@@ -109,15 +110,6 @@ func (s *stage) play() {
 	e := s.alice.Await("an answer", func(e e2e.Event) bool { return e.Ev == "message" && (e.ID == "late" || e.Body != "") })
 	s.tell("Alice writes to Bob all the same and is told: %q", answer(e))
 	s.print("\nBoth directions work.\n")
-}
-
-// seesStatus waits until a buddy list shows Alice like that.
-func (s *stage) seesStatus(name string, p *e2e.Purple, status, message string) {
-	mirror := s.office.Mirror("alice")
-	if b := p.Buddies()[mirror]; b.Status != status || b.Message != message {
-		p.AwaitStatus(mirror, status, message)
-	}
-	s.tell("%s reads beside her name: %s, %q", name, status, message)
 }
 
 // answer is what a person reads of a message or an error.
