@@ -25,15 +25,21 @@ type conn struct {
 	stream  *stream
 	pair    *pair // nil until it is known who calls
 
-	queue    []piece // to be written
-	inFlight []piece // being written
-	waiting  bool    // the reader waits for a delivery
-	said     []*stanza.Element
-	counted  int  // stanzas in, since the last delivery
-	dead     bool // the connection is closed, nothing is written any more
-	slow     bool // because the peer did not read
-	wasOpen  bool // the stream has been open
-	noted    bool // its refusal has been counted
+	queue    []piece     // to be written
+	inFlight []piece     // being written
+	unsent   []*outgoing // taken out of queue, for another stream
+
+	taken     []taken   // by the kernel, the last doubtFor
+	doubtTill time.Time // not zero: the peer has closed, and may not have read those
+	reset     bool      // it has not
+
+	waiting bool // the reader waits for a delivery
+	said    []*stanza.Element
+	counted int  // stanzas in, since the last delivery
+	dead    bool // the connection is closed, nothing is written any more
+	slow    bool // because the peer did not read
+	wasOpen bool // the stream has been open
+	noted   bool // its refusal has been counted
 
 	deliveries chan delivery // to the reader, at most one
 	writes     chan []byte   // to the writer, at most one
@@ -152,6 +158,7 @@ func (l *loop) readFailed(now time.Time, c *conn, err error) {
 	case errors.Is(err, io.EOF):
 		c.stream.handleEOF(nil)
 	case !c.dead:
+		c.reset = isReset(err)
 		c.stream.handleEOF(err)
 		l.kill(c)
 	}

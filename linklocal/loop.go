@@ -189,6 +189,9 @@ func (l *loop) handleTimeout(now time.Time) (over bool) {
 			l.carry(now, c)
 		}
 		l.due(c.stream.nextTimeout())
+		if !c.doubtTill.IsZero() {
+			l.pump(now, c)
+		}
 	}
 	for _, ct := range l.contacts {
 		if !ct.retry.IsZero() && !now.Before(ct.retry) {
@@ -294,6 +297,9 @@ func (l *loop) finishAll() {
 			if p.out != nil {
 				l.finish(p.out, ErrStopped)
 			}
+		}
+		for _, o := range c.unsent {
+			l.finish(o, ErrStopped)
 		}
 	}
 	for _, p := range l.pairs {

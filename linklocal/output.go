@@ -37,11 +37,12 @@ func (l *loop) written(now time.Time, c *conn, n int, err error) {
 		if p.out != nil {
 			c.stream.touch(now)
 			c.pair.wrote, c.pair.wroteAt = c, now
+			c.remember(now, p.out)
 			l.finish(p.out, nil)
 		}
 	}
 	if err != nil && !c.dead {
-		c.slow = errors.Is(err, os.ErrDeadlineExceeded)
+		c.slow, c.reset = errors.Is(err, os.ErrDeadlineExceeded), isReset(err)
 		c.stream.handleEOF(err)
 		l.kill(c)
 	}
@@ -125,12 +126,20 @@ func (l *loop) pump(now time.Time, c *conn) {
 		return
 	}
 	over := c.stream.state == closed
+	if over && c.doubting(now) {
+		l.due(c.doubtTill)
+		return
+	}
 	if over || c.stream.state == refused {
-		unsent := c.unqueue()
-		if over && (c.dead || len(c.queue) == 0) {
+		c.unqueue()
+		done := over && (c.dead || len(c.queue) == 0)
+		if done {
+			c.unsent = append(l.unread(c), c.unsent...)
 			l.drop(c)
 		}
-		l.retry(now, c, unsent)
+		if done || c.doubtTill.IsZero() {
+			l.retry(now, c)
+		}
 	}
 	switch {
 	case c.dead:
@@ -161,17 +170,16 @@ func (c *conn) writeNext() {
 }
 
 // unqueue takes the stanzas out of the queue.
-func (c *conn) unqueue() (unsent []*outgoing) {
+func (c *conn) unqueue() {
 	var rest []piece
 	for _, p := range c.queue {
 		if p.out != nil {
-			unsent = append(unsent, p.out)
+			c.unsent = append(c.unsent, p.out)
 		} else {
 			rest = append(rest, p)
 		}
 	}
 	c.queue = rest
-	return unsent
 }
 
 func (c *conn) controlBytes() (n int) {

@@ -68,12 +68,12 @@ func (p *pair) best() (best *conn) {
 	return best
 }
 
-// draining reports whether another stream than best still has stanzas, which
-// have to go before others.
+// draining reports whether another stream than best still has stanzas, or may
+// get some back, which have to go before others.
 func (p *pair) draining(best *conn) bool {
 	stanza := func(x piece) bool { return x.out != nil }
 	return slices.ContainsFunc(p.conns, func(c *conn) bool {
-		return c != best && (slices.ContainsFunc(c.inFlight, stanza) || slices.ContainsFunc(c.queue, stanza))
+		return c != best && (!c.doubtTill.IsZero() || slices.ContainsFunc(c.inFlight, stanza) || slices.ContainsFunc(c.queue, stanza))
 	})
 }
 
@@ -237,8 +237,9 @@ func (l *loop) replace(now time.Time, c *conn) {
 
 // retry takes back the stanzas that a stream which is over has not written.
 // Each gets one more chance, on another stream.
-func (l *loop) retry(now time.Time, c *conn, unsent []*outgoing) {
-	p := c.pair
+func (l *loop) retry(now time.Time, c *conn) {
+	p, unsent := c.pair, c.unsent
+	c.unsent = nil
 	if p == nil {
 		return
 	}

@@ -19,6 +19,7 @@ type Stats struct {
 	EventsLost              int64            // mDNS events that nobody fetched
 	StreamErrors            map[string]int64 // ours, by condition
 	DialsFailed, SlowClosed int64
+	Resent                  int64 // stanzas sent again, because the peer closed without having read them
 }
 
 // counters is what stands behind Stats. The loop counts, anybody reads.
@@ -28,6 +29,7 @@ type counters struct {
 	sendsFailed, iqAnswered, iqRefused, ignored     atomic.Int64
 	spoofed, unknownCallers, overLimit, wrongIface  atomic.Int64
 	peersIgnored, eventsLost, dialsFailed, slowStop atomic.Int64
+	resent                                          atomic.Int64
 	streamErrors                                    map[condition]*atomic.Int64 // the map itself never changes
 }
 
@@ -53,6 +55,7 @@ func (s *Service) Stats() Stats {
 		OverLimit: c.overLimit.Load(), WrongInterface: c.wrongIface.Load(),
 		PeersIgnored: c.peersIgnored.Load(), EventsLost: c.eventsLost.Load(),
 		DialsFailed: c.dialsFailed.Load(), SlowClosed: c.slowStop.Load(),
+		Resent:       c.resent.Load(),
 		StreamErrors: make(map[string]int64),
 	}
 	for cond, n := range c.streamErrors {

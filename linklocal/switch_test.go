@@ -178,3 +178,57 @@ func TestThereIsAPauseBetweenTwoStreams(t *testing.T) {
 	}
 	theirs.until("<body>4</body></message>")
 }
+
+// The peer closes its chat window while a message is on its way: what it has
+// not read comes again, on a new stream, once and in order.
+func TestWhatAClosingPeerHasNotReadComesAgain(t *testing.T) {
+	for name, bye := range map[string]string{"in order": endTag, "without a word": ""} {
+		t.Run(name, func(t *testing.T) {
+			n, ln := rawCallee(t, Config{})
+			n.send("romeo@h3", "read")
+			p := answer(t, ln)
+			p.say("%s", oldHeader)
+			p.until("<body>read</body></message>")
+			for i := range 3 {
+				if err := verdict(t, n.send("romeo@h3", fmt.Sprint("unread ", i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if bye != "" {
+				p.say("%s", bye)
+			}
+			p.Close() // with data unread, TCP says so by a reset
+			second := answer(t, ln)
+			second.say("%s", oldHeader)
+			for i := range 3 {
+				second.until(fmt.Sprintf("<body>unread %d</body></message>", i))
+			}
+			n.send("romeo@h3", "after")
+			second.until("<body>after</body></message>")
+			if got := n.Stats().Resent; got < 3 {
+				t.Errorf("%d stanzas counted as sent again", got)
+			}
+		})
+	}
+}
+
+// A peer that has read everything and then closes gets nothing twice.
+func TestWhatAClosingPeerHasReadDoesNotComeAgain(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	n.send("romeo@h3", "one")
+	p := answer(t, ln)
+	p.say("%s", oldHeader)
+	p.until("<body>one</body></message>")
+	p.say(endTag)
+	p.until(endTag)
+	p.Close()
+	n.send("romeo@h3", "two")
+	second := answer(t, ln)
+	second.say("%s", oldHeader)
+	if got := second.until("<body>two</body></message>"); strings.Contains(got, "one") {
+		t.Errorf("read again: %q", got)
+	}
+	if got := n.Stats().Resent; got != 0 {
+		t.Errorf("%d stanzas sent again", got)
+	}
+}

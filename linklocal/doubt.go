@@ -1,0 +1,83 @@
+package linklocal
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+// A peer may close while a stanza is on its way to it: libpurple 2.14 writes
+// its end tag and closes the socket at once when a chat window is closed. The
+// kernel has taken the stanza, and nobody reads it. The peer's TCP then says
+// so: it answers with a reset, instead of taking our end tag.
+//
+// So a stanza is in doubt if the peer closes soon after it was written. Our
+// end tag is held back until a reset would be here; if it then cannot be
+// written, the stanza goes once more, over another stream. Its sender has been
+// told already that it was sent.
+
+const (
+	doubtFor  = 200 * time.Millisecond // after it was written, a stanza is in doubt if the peer closes
+	resetWait = 50 * time.Millisecond  // for a reset: some round trips of a bad Wi-Fi
+	maxTaken  = 256                    // stanzas of one stream that are kept for that
+)
+
+// A taken is a stanza that the kernel has taken.
+type taken struct {
+	out *outgoing
+	at  time.Time
+}
+
+// remember notes that the kernel has taken a stanza.
+func (c *conn) remember(now time.Time, o *outgoing) {
+	old := max(0, len(c.taken)-maxTaken+1)
+	for old < len(c.taken) && now.Sub(c.taken[old].at) > doubtFor {
+		old++
+	}
+	c.taken = append(c.taken[old:], taken{o, now})
+}
+
+// doubting reports whether our end tag has to wait still, on a stream that the
+// peer has closed.
+func (c *conn) doubting(now time.Time) bool {
+	if c.dead || c.inFlight != nil {
+		return false
+	}
+	if c.doubtTill.IsZero() {
+		n := len(c.taken)
+		if n == 0 || now.Sub(c.taken[n-1].at) > doubtFor {
+			return false
+		}
+		c.doubtTill = now.Add(resetWait)
+		if c.controlBytes() == 0 { // it closed without an end tag: ours tells us all the same
+			c.queue = append(c.queue, piece{bytes: []byte(endTag)})
+		}
+	}
+	return now.Before(c.doubtTill)
+}
+
+// unread takes the stanzas that a reset has shown not to have been read, ready
+// to be sent again.
+func (l *loop) unread(c *conn) (again []*outgoing) {
+	if c.reset && c.pair != nil {
+		for _, t := range c.taken {
+			if t.out.OpenOnly {
+				continue // a chat state is not worth another stream
+			}
+			o := &outgoing{Outgoing: t.out.Outgoing, tries: t.out.tries, pair: c.pair}
+			o.Done = nil // has been called
+			l.queued.Add(1)
+			c.pair.queued++
+			again = append(again, o)
+		}
+		l.count.resent.Add(int64(len(again)))
+	}
+	c.taken = nil
+	return again
+}
+
+// isReset reports whether an error is the other side's TCP saying that what
+// was written will not be read.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
