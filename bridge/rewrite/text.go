@@ -3,6 +3,7 @@ package rewrite
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Text is a body as the gateway passes it on: every line break of Unicode is
@@ -82,6 +83,9 @@ func reorders(r rune) bool {
 
 // invisible reports whether r usually leaves no trace on the screen.
 func invisible(r rune) bool {
+	if r < utf8.RuneSelf {
+		return false // most letters, and none of the tables below
+	}
 	switch r {
 	case '\u034F', '\u115F', '\u1160', '\u17B4', '\u17B5', '\u2800', '\u3164', '\uFFA0':
 		return true

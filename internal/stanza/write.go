@@ -60,6 +60,11 @@ func appendAttr(b []byte, name, value string) []byte {
 // broken UTF-8) becomes U+FFFD.
 func appendEscaped(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
+		if n := plainPrefix(s[i:]); n > 0 {
+			b = append(b, s[i:i+n]...)
+			i += n
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == '&':
@@ -86,6 +91,18 @@ func appendEscaped(b []byte, s string) []byte {
 		i += n
 	}
 	return b
+}
+
+// plainPrefix is how many bytes of s may stand as they are, at least: those
+// up to the first that is not ASCII, or is markup or a control character.
+func plainPrefix(s string) int {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ' || c >= utf8.RuneSelf, c == '&', c == '<', c == '>', c == '\'', c == '"':
+			return i
+		}
+	}
+	return len(s)
 }
 
 // Escape returns s as it may stand in text and in attributes of XML.
