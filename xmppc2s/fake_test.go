@@ -305,3 +305,27 @@ func (c *fakeConn) refuse(answer string) {
 	c.expect("<stream:stream")
 	c.send("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' id='1' from='example.org'>%s", answer)
 }
+
+// sendAway has a client find s by SRV, be told that its session is better
+// resumed at another server, and lose its connection.
+func (s *fakeServer) sendAway(other *fakeServer) {
+	s.t.Helper()
+	cfg := s.config()
+	cfg.Host = ""
+	c := xmppc2s.New(cfg)
+	xmppc2s.SetResolver(c, resolverFunc(func(service string) ([]*srv, error) {
+		if service == "xmpps-client" {
+			return nil, &net.DNSError{IsNotFound: true}
+		}
+		return []*srv{record(s.t, s)}, nil
+	}))
+	run(s.t, c)
+	conn := s.accept()
+	conn.login(bindSM3)
+	conn.bound()
+	conn.expect("<enable ")
+	conn.send("<enabled xmlns='urn:xmpp:sm:3' id='the-id' resume='true' location='%s'/>", other.ln.Addr())
+	conn.stanza("roster")
+	conn.stanza("<presence")
+	conn.cut()
+}

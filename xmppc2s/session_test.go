@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -300,24 +299,7 @@ func TestASilentConnectionIsGivenUp(t *testing.T) {
 func TestLocationIsWhereTheResumptionGoes(t *testing.T) {
 	s, other := newFake(t), newFake(t)
 	other.tls, other.roots = s.tls, s.roots
-	cfg := s.config()
-	cfg.Host = ""
-	c := xmppc2s.New(cfg)
-	xmppc2s.SetResolver(c, resolverFunc(func(service string) ([]*srv, error) {
-		if service == "xmpps-client" {
-			return nil, &net.DNSError{IsNotFound: true}
-		}
-		return []*srv{record(t, s)}, nil
-	}))
-	run(t, c)
-	conn := s.accept()
-	conn.login(bindSM3)
-	conn.bound()
-	conn.expect("<enable ")
-	conn.send("<enabled xmlns='urn:xmpp:sm:3' id='the-id' resume='true' location='%s'/>", other.ln.Addr())
-	conn.stanza("roster")
-	conn.stanza("<presence")
-	conn.cut()
+	s.sendAway(other)
 	other.accept().resumed(2)
 	s.quiet()
 }

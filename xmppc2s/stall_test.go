@@ -63,25 +63,8 @@ func TestAFloodOfQuestionsDoesNotStall(t *testing.T) {
 // the client from those where it is.
 func TestAWrongLocationIsNotTheLastWord(t *testing.T) {
 	s, other := newFake(t), newFake(t) // with a certificate that nobody trusts
-	cfg := s.config()
-	cfg.Host = ""
-	c := xmppc2s.New(cfg)
-	xmppc2s.SetResolver(c, resolverFunc(func(service string) ([]*srv, error) {
-		if service == "xmpps-client" {
-			return nil, &net.DNSError{IsNotFound: true}
-		}
-		return []*srv{record(t, s)}, nil
-	}))
-	run(t, c)
-	conn := s.accept()
-	conn.login(bindSM3)
-	conn.bound()
-	conn.expect("<enable ")
-	conn.send("<enabled xmlns='urn:xmpp:sm:3' id='the-id' resume='true' location='%s'/>", other.ln.Addr())
-	conn.stanza("roster")
-	conn.stanza("<presence")
-	conn.cut()
-	conn = other.accept()
+	s.sendAway(other)
+	conn := other.accept()
 	conn.open(startTLS)
 	conn.expect("<starttls")
 	conn.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
