@@ -290,6 +290,18 @@ func (c *fakeConn) roundTrip() {
 	c.stanza("<iq", "trip", "result")
 }
 
+// handled waits until the client says that it has handled h stanzas. An answer
+// may be on its way a moment before its question counts.
+func (c *fakeConn) handled(h int) {
+	c.t.Helper()
+	c.send("<r xmlns='urn:xmpp:sm:3'/>")
+	for want := fmt.Sprintf("h='%d'", h); ; {
+		if got := c.next(); strings.HasPrefix(got, "<a ") && strings.Contains(got, want) {
+			return
+		}
+	}
+}
+
 // resolverFunc is a DNS that a test makes up.
 type resolverFunc func(service string) ([]*net.SRV, error)
 
