@@ -184,7 +184,6 @@ func (p *Proxy) write(l *link, d Direction, pieces <-chan piece) {
 					l.end(RST)
 					return
 				}
-				p.change(func() { p.bytes[d] += int64(n) })
 				pc.b = pc.b[n:]
 			}
 			if cut {
@@ -207,15 +206,17 @@ func (p *Proxy) admit(l *link, d Direction, pc piece) (n int, cut bool) {
 	if !p.mayPass(l, d) || !p.late(l, d, pc.at) || !p.mayPass(l, d) {
 		return 0, false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n = len(pc.b)
-	if at := p.cutAt[d]; at >= 0 && p.bytes[d]+int64(n) >= at {
-		n = int(max(0, at-p.bytes[d]))
-		p.cutAt[d] = -1
-		return n, true
-	}
-	return n, false
+	p.change(func() {
+		n = len(pc.b)
+		if at := p.cutAt[d]; at >= 0 && p.bytes[d]+int64(n) >= at {
+			n, cut = int(max(0, at-p.bytes[d])), true
+			p.cutAt[d] = -1
+		}
+		// Counted before they are written: whoever has received them and then
+		// says CutAfter means the bytes behind them.
+		p.bytes[d] += int64(n)
+	})
+	return n, cut
 }
 
 // mayPass waits while the direction is stalled; false: the connection is over.
