@@ -20,6 +20,9 @@ type Config struct {
 	Publish  PublishKeys // personal TXT keys that may be published; default none
 	Discover bool        // run the active discovery client beside the monitor
 
+	// IconCache is the directory where peers' icons are kept; "": in memory only.
+	IconCache string
+
 	Idle          time.Duration // a stream without stanzas for so long is ended; default 10 min
 	DialTimeout   time.Duration // for all addresses of a peer together; default 5 s
 	HeaderTimeout time.Duration // until the other side's stream header is complete; default 10 s
@@ -51,7 +54,7 @@ type Config struct {
 //
 // "A client MUST allow a user to disable publication of this personal
 // information". XEP-0174 v0.9 (Security Considerations, Private Information)
-type PublishKeys struct{ First, Last, Nick, Email, JID bool }
+type PublishKeys struct{ First, Last, Nick, Email, JID, Icon bool }
 
 func (c Config) withDefaults() Config {
 	if c.Machine == "" {

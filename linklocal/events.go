@@ -54,6 +54,13 @@ type Contact struct {
 	ID       ContactID
 	User     string // wanted user part of the presence name; a digit is added if the name is taken
 	Presence Presence
+	Icon     *Icon // nil: none; what is published is made to fit, and Presence.PHSH is its hash
+}
+
+// An Icon is a picture of a person. It is not changed once it is shared.
+type Icon struct {
+	Data []byte
+	Type string // "image/png", "image/jpeg", "image/gif"
 }
 
 // An Outgoing is a stanza from one of our contacts to a peer.
@@ -71,7 +78,7 @@ type Outgoing struct {
 }
 
 // An Event is something that happened on the mesh: one of PeerAppeared,
-// PeerChanged, PeerVanished, ContactPublished, Received.
+// PeerChanged, PeerVanished, PeerIcon, ContactPublished, Received.
 type Event interface{ lanEvent() }
 
 type (
@@ -81,6 +88,11 @@ type (
 	PeerChanged struct{ Peer Peer }
 	// PeerVanished: it said goodbye, or its records ran out.
 	PeerVanished struct{ Instance Instance }
+	// PeerIcon: a peer's picture is there, after its PeerAppeared, or is another.
+	PeerIcon struct {
+		Instance Instance
+		Icon     *Icon // nil: it has none any more
+	}
 	// ContactPublished: our contact holds this presence name now. It comes
 	// again when a conflict made us take another.
 	ContactPublished struct {
@@ -100,6 +112,7 @@ type (
 func (PeerAppeared) lanEvent()     {}
 func (PeerChanged) lanEvent()      {}
 func (PeerVanished) lanEvent()     {}
+func (PeerIcon) lanEvent()         {}
 func (ContactPublished) lanEvent() {}
 func (Received) lanEvent()         {}
 

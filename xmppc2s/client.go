@@ -28,6 +28,8 @@ type Client struct {
 	poke  chan struct{} // own has changed
 	own   atomic.Pointer[ownPresence]
 
+	avatar atomic.Pointer[*Avatar] // as SetAvatar said; nil: it was never called
+
 	queued, queuedBytes atomic.Int64 // in inbox and in the engine
 	undone              atomic.Int64
 	counts              counters

@@ -56,6 +56,10 @@ type Config struct {
 	// known at a time.
 	MaxResources int
 
+	// AvatarCache is the directory where contacts' pictures are kept; "": in
+	// memory only.
+	AvatarCache string
+
 	SM sm.Policy
 	// Window is how many bytes of stanzas may be sent and not acknowledged;
 	// 0: 4000 towards Prosody, else no limit; negative: never a limit.

@@ -10,7 +10,7 @@ import (
 )
 
 // An Event is something that happened on the XMPP network: one of Online,
-// Offline, Message, ContactPresence, Undelivered.
+// Offline, Message, ContactPresence, ContactAvatar, Undelivered.
 type Event interface{ serverEvent() }
 
 type (
@@ -43,6 +43,11 @@ type (
 		Status    string
 		Priority  int8
 	}
+	// ContactAvatar: a contact's picture is known now, or is another.
+	ContactAvatar struct {
+		JID    jid.JID // bare
+		Avatar *Avatar // nil: it has none any more
+	}
 	// Undelivered: the client gives up a stanza that it had accepted.
 	Undelivered struct {
 		Stanza *stanza.Element
@@ -54,6 +59,7 @@ func (Online) serverEvent()          {}
 func (Offline) serverEvent()         {}
 func (Message) serverEvent()         {}
 func (ContactPresence) serverEvent() {}
+func (ContactAvatar) serverEvent()   {}
 func (Undelivered) serverEvent()     {}
 
 // A Handler is told what happens on the network, in order.
