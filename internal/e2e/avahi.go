@@ -43,17 +43,42 @@ func startAvahi(hosts ...*Host) []*Proc {
 	}
 	for i, h := range hosts {
 		buses[i].Expect(`^unix:`)
-		ipv6 := "no"
-		if h.lab.opt.IPv6 {
-			ipv6 = "yes"
-		}
-		conf := h.WriteFile("avahi.conf", strings.ReplaceAll(avahiConf, "@IPV6@", ipv6))
-		daemons = append(daemons, h.Start("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", conf))
+		daemons = append(daemons, h.startAvahiDaemon())
 	}
 	for _, p := range daemons {
 		p.Expect(`Server startup complete`)
 	}
 	return daemons
+}
+
+func (h *Host) startAvahiDaemon() *Proc {
+	h.tb.Helper()
+	conf := h.WriteFile("avahi.conf", strings.NewReplacer(
+		"@IPV4@", yesNo(!h.lab.opt.IPv6Only),
+		"@IPV6@", yesNo(h.lab.opt.IPv6 || h.lab.opt.IPv6Only),
+		"@REFLECTOR@", yesNo(h.reflects),
+	).Replace(avahiConf))
+	h.avahi = h.Start("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", conf)
+	return h.avahi
+}
+
+// RestartAvahi stops the host's avahi-daemon in order and starts it again on
+// the same bus. What its clients had published is gone.
+func (h *Host) RestartAvahi() {
+	h.tb.Helper()
+	h.avahi.Stop()
+	h.startAvahiDaemon().Expect(`Server startup complete`)
+}
+
+// Reflect makes the avahi-daemon that is started next repeat on each of the
+// host's interfaces what it hears on the others.
+func (h *Host) Reflect() { h.reflects = true }
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // Publish has avahi publish a service with a TXT record until the returned
@@ -79,11 +104,15 @@ type Service struct {
 // implementation of mDNS beside avahi and ours, and one that sees updates.
 type Observer struct{ *Proc }
 
-// Observe starts an observer of a service type ("_presence._tcp") on the host.
-// It needs no avahi there.
+// Observe starts an observer of a service type ("_presence._tcp") on the host,
+// on IPv4, or on IPv6 where there is no other. It needs no avahi there.
 func (h *Host) Observe(service string) *Observer {
 	h.tb.Helper()
-	o := &Observer{h.Start(python, h.WriteFile("observe.py", observePy), service+".local.", h.addr.String())}
+	on := h.addr.String()
+	if h.lab.opt.IPv6Only {
+		on = "eth0" // by name: link-local addresses are its own
+	}
+	o := &Observer{h.Start(python, h.WriteFile("observe.py", observePy), service+".local.", on)}
 	o.Expect(`^ready$`)
 	return o
 }

@@ -28,9 +28,14 @@ type Host struct {
 	lab    *Lab
 	tb     TB
 	number int
+	lan    int // that eth0 is on: 1 or 2
+	nics   int // how many it has had
 	addr   netip.Addr
 	names  string // more lines of /etc/hosts
 	local  bool   // the machine itself: its network, its names
+
+	avahi    *Proc // the daemon, if it was started
+	reflects bool  // avahi is to be a reflector
 
 	init    *exec.Cmd
 	stdin   io.Closer
@@ -40,9 +45,10 @@ type Host struct {
 }
 
 // newHost starts process 1 of a host. It is usable after awaitInit and plug.
-func newHost(l *Lab, name string, number int) *Host {
+func newHost(l *Lab, name string, number, lan int) *Host {
 	l.tb.Helper()
-	h := &Host{Name: name, lab: l, tb: l.tb, number: number, addr: netip.MustParseAddr(fmt.Sprintf("%s.%d", l.net, number))}
+	h := &Host{Name: name, lab: l, tb: l.tb, number: number, lan: lan}
+	h.addr = l.addr(lan, number)
 	h.writeEtc()
 	h.startInit("lan", hostNamespaces)
 	return h
@@ -125,7 +131,8 @@ func (h *Host) AddName(name string, addr netip.Addr) {
 	h.writeHosts()
 }
 
-// Addr is the host's IPv4 address on the LAN.
+// Addr is the host's IPv4 address on the LAN; on an IPv6-only LAN one that only
+// the host itself reaches.
 func (h *Host) Addr() netip.Addr { return h.addr }
 
 // hangUp tells process 1 to end, and with it the host.

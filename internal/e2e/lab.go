@@ -16,12 +16,15 @@ import (
 
 // Options says what the LAN is like.
 type Options struct {
-	Hosts int  // hosts h1 to hN
-	IPv6  bool // link-local IPv6 beside IPv4; without it each service shows once
+	Hosts    int  // hosts h1 to hN
+	FarHosts int  // hosts after those, on the lab's second LAN instead; h1 then is on both, there with eth1
+	IPv6     bool // link-local IPv6 beside IPv4; without it each service shows once
+	IPv6Only bool // link-local IPv6 and no IPv4; a host still reaches its own IPv4 address
 }
 
-// A Lab is one LAN: hosts h1 to hN on a bridge, in 10.64.0.0/10. Its methods
-// belong to the goroutine of the test; only [Lab.Close] may come from any.
+// A Lab is one LAN: hosts h1 to hN on a bridge, in 10.64.0.0/10; and perhaps
+// a second one that is not connected to it. Its methods belong to the
+// goroutine of the test; only [Lab.Close] may come from any.
 type Lab struct {
 	tb    TB
 	opt   Options
@@ -29,11 +32,10 @@ type Lab struct {
 	net   string // "10.71.5": the first three bytes of the LAN's addresses
 	start time.Time
 
-	bridge   *namespace // where the switch is
-	janitor  *exec.Cmd  // holds the bridge's namespace, removes dir
-	hangUp   io.Closer  // its standard input
-	hosts    []*Host
-	extraNIC bool // br1 exists
+	bridge  *namespace // where the switch is
+	janitor *exec.Cmd  // holds the bridge's namespace, removes dir
+	hangUp  io.Closer  // its standard input
+	hosts   []*Host
 
 	mu     sync.Mutex
 	procs  []*Proc // for the report of a failed test
@@ -60,12 +62,19 @@ func NewLab(tb TB, opt Options) *Lab {
 	}
 	tb.Cleanup(l.end)
 	l.startBridge()
-	for i := range opt.Hosts {
-		l.hosts = append(l.hosts, newHost(l, fmt.Sprintf("h%d", i+1), i+1))
+	for i := range opt.Hosts + opt.FarHosts {
+		lan := 1
+		if i >= opt.Hosts {
+			lan = 2
+		}
+		l.hosts = append(l.hosts, newHost(l, fmt.Sprintf("h%d", i+1), i+1, lan))
 	}
 	for _, h := range l.hosts {
 		h.awaitInit()
 		h.plug()
+	}
+	if opt.FarHosts > 0 {
+		l.Host("h1").AddNIC(2)
 	}
 	return l
 }
@@ -109,8 +118,8 @@ func (l *Lab) startBridge() {
 		l.tb.Fatalf("e2e: bridge: %v", err)
 	}
 	l.onBridge("link set lo up\n" +
-		"link add br0 type bridge mcast_snooping 0 forward_delay 0\n" +
-		"link set br0 up\n")
+		"link add br1 type bridge mcast_snooping 0 forward_delay 0\nlink set br1 up\n" +
+		"link add br2 type bridge mcast_snooping 0 forward_delay 0\nlink set br2 up\n")
 }
 
 // startHolder starts a process that holds a namespace. The channel yields nil

@@ -107,6 +107,19 @@ func TestCableLossAndAddress(t *testing.T) {
 	if !answers() {
 		t.Error("h2 does not answer with its cable back")
 	}
+	h2.Cable(false)
+	if !silent() {
+		t.Error("h2 answers with its cable pulled")
+	}
+	h2.Cable(true)
+	if !answers() {
+		t.Error("h2 does not answer with its cable back in")
+	}
+	h2.Isolate(true)
+	if !silent() {
+		t.Error("h2 answers through a pulled trunk")
+	}
+	h2.Isolate(false)
 	h2.Loss(100)
 	if !silent() {
 		t.Error("h2 answers at a loss of 100 %")
@@ -122,9 +135,30 @@ func TestCableLossAndAddress(t *testing.T) {
 	if h2.Addr() == old || !answers() {
 		t.Errorf("h2 does not answer at its new address %v", h2.Addr())
 	}
-	h1.AddNIC()
-	if second := h2.AddNIC(); !reaches(second, Patience) {
+	h1.AddNIC(2)
+	if second := h2.AddNIC(2); !reaches(second, Patience) {
 		t.Errorf("h2 does not answer at %v on the second LAN", second)
+	}
+	h2.RemoveNIC("eth1")
+}
+
+func TestFarHostsAreOnTheSecondLAN(t *testing.T) {
+	t.Parallel()
+	lab := NewLab(t, Options{Hosts: 2, FarHosts: 1})
+	far, err := lab.Host("h3").Listen(":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	to := netip.AddrPortFrom(lab.Host("h3").Addr(), uint16(far.Addr().(*net.TCPAddr).Port)).String()
+	if c, err := lab.Host("h1").Dial(t.Context(), "tcp", to); err != nil {
+		t.Errorf("h1, which is on both LANs: %v", err)
+	} else {
+		c.Close()
+	}
+	if c, err := lab.Host("h2").Dial(t.Context(), "tcp", to); err == nil {
+		c.Close()
+		t.Error("h2 reaches the other LAN")
 	}
 }
 

@@ -7,31 +7,61 @@ import (
 	"strings"
 )
 
-// plug connects eth0 to the bridge and gives it its address.
+// plug connects eth0 to the host's LAN.
 func (h *Host) plug() {
 	h.tb.Helper()
-	h.wire("eth0", "br0", "p")
-	var b strings.Builder
-	if !h.lab.opt.IPv6 {
+	if !h.lab.opt.IPv6 && !h.lab.opt.IPv6Only {
 		h.sysctl("net/ipv6/conf/all/disable_ipv6", "1")
 	}
 	// No duplicate address detection: link-local addresses are usable at once.
-	h.sysctl("net/ipv6/conf/eth0/accept_dad", "0")
-	fmt.Fprintf(&b, "addr add %s/24 dev eth0\nlink set eth0 up\n", h.addr)
-	b.WriteString(multicastRoute)
-	h.ip(b.String())
+	h.sysctl("net/ipv6/conf/default/accept_dad", "0")
+	if h.lab.opt.IPv6Only {
+		h.ip(fmt.Sprintf("addr add %s/32 dev lo\n", h.addr))
+	}
+	h.AddNIC(h.lan)
+}
+
+// AddNIC gives the host another interface, eth0 the first time, eth1 the
+// second, on LAN 1 or 2 of the lab, and returns its IPv4 address there.
+func (h *Host) AddNIC(lan int) netip.Addr {
+	h.tb.Helper()
+	nic, addr := fmt.Sprintf("eth%d", h.nics), h.lab.addr(lan, h.number+50*h.nics)
+	h.nics++
+	port := h.port(nic)
+	h.lab.onBridge(fmt.Sprintf("link add %s type veth peer name %s netns %d\nlink set %s master br%d up\n",
+		port, nic, h.init.Process.Pid, port, lan))
+	batch := fmt.Sprintf("link set %s up\n", nic)
+	if !h.lab.opt.IPv6Only {
+		batch = fmt.Sprintf("addr add %s/24 dev %s\n", addr, nic) + batch
+		if nic == "eth0" {
+			batch += multicastRoute
+		}
+	}
+	h.ip(batch)
+	return addr
+}
+
+// RemoveNIC takes an interface away, as one on USB is pulled out.
+func (h *Host) RemoveNIC(nic string) {
+	h.tb.Helper()
+	h.ip("link delete " + nic + "\n")
+}
+
+// port is the switch's end of the cable.
+func (h *Host) port(nic string) string { return fmt.Sprintf("%s-%s", h.Name, nic) }
+
+// addr is an IPv4 address of a LAN. The third byte of LAN 2 is 255, which is
+// never that of LAN 1.
+func (l *Lab) addr(lan, n int) netip.Addr {
+	net := l.net
+	if lan == 2 {
+		net = fmt.Sprintf("10.%d.255", 64+int(l.net[len(l.net)-1]-'0')*6)
+	}
+	return netip.MustParseAddr(fmt.Sprintf("%s.%d", net, n))
 }
 
 // multicastRoute lets programs send to groups without naming an interface.
 const multicastRoute = "route replace 224.0.0.0/4 dev eth0\n"
-
-// wire makes a cable between a new interface of the host and a bridge.
-func (h *Host) wire(nic, bridge, prefix string) {
-	h.tb.Helper()
-	port := fmt.Sprintf("%s%d", prefix, h.number)
-	h.lab.onBridge(fmt.Sprintf("link add %s type veth peer name %s netns %d\nlink set %s master %s up\n",
-		port, nic, h.init.Process.Pid, port, bridge))
-}
 
 // ip carries out iproute2 commands, one a line, inside the host.
 func (h *Host) ip(batch string) {
@@ -68,11 +98,30 @@ func (h *Host) SetAddr(prefix string) {
 
 // Neighbour returns an unused address of the LAN with its prefix length, for
 // SetAddr; n is 1 to 50.
-func (h *Host) Neighbour(n int) string {
-	return fmt.Sprintf("%s.%d/24", h.lab.net, 200+n)
+func (h *Host) Neighbour(n int) string { return h.lab.addr(h.lan, 200+n).String() + "/24" }
+
+// Cable pulls the cable of eth0 out, or puts it back in: the host notices.
+func (h *Host) Cable(in bool) {
+	h.tb.Helper()
+	state := "down"
+	if in {
+		state = "up"
+	}
+	h.lab.onBridge(fmt.Sprintf("link set %s %s\n", h.port("eth0"), state))
 }
 
-// Link pulls the host's cable out, or puts it back in.
+// Isolate cuts the host off, or ends that, and nobody's interface shows it: the
+// cable between two switches is pulled.
+func (h *Host) Isolate(off bool) {
+	h.tb.Helper()
+	master := fmt.Sprintf("master br%d", h.lan)
+	if off {
+		master = "nomaster"
+	}
+	h.lab.onBridge(fmt.Sprintf("link set %s %s\n", h.port("eth0"), master))
+}
+
+// Link switches eth0 off, or on again, as a person does on the host.
 func (h *Host) Link(up bool) {
 	h.tb.Helper()
 	if !up {
@@ -80,26 +129,6 @@ func (h *Host) Link(up bool) {
 		return
 	}
 	h.ip("link set eth0 up\n" + multicastRoute)
-}
-
-// AddNIC gives the host a second interface, eth1, on a second LAN, and returns
-// its address there.
-func (h *Host) AddNIC() netip.Addr {
-	h.tb.Helper()
-	if !h.lab.extraNIC {
-		h.lab.onBridge("link add br1 type bridge mcast_snooping 0 forward_delay 0\nlink set br1 up\n")
-		h.lab.extraNIC = true
-	}
-	h.wire("eth1", "br1", "q")
-	addr := netip.MustParseAddr(fmt.Sprintf("10.%d.255.%d", 64+h.lab.secondNet(), h.number))
-	h.ip(fmt.Sprintf("addr add %s/24 dev eth1\nlink set eth1 up\n", addr))
-	return addr
-}
-
-// secondNet is the second byte of the second LAN's addresses, less 64. The
-// third is 255 there and never on the first LAN.
-func (l *Lab) secondNet() int {
-	return int(l.net[len(l.net)-1]-'0') * 6
 }
 
 // Loss drops that percentage of the packets that arrive at the host, at

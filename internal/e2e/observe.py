@@ -1,9 +1,12 @@
-"""observe.py TYPE ADDRESS: watch a DNS-SD service type with python-zeroconf.
+"""observe.py TYPE WHERE: watch a DNS-SD service type with python-zeroconf.
+
+WHERE is an IPv4 address of the host, or the name of an interface for IPv6.
 
 Prints "ready", then one JSON object a line for each event. It ends with its
 standard input.
 """
 import json
+import socket
 import sys
 
 from zeroconf import IPVersion, ServiceBrowser, Zeroconf
@@ -35,8 +38,11 @@ class Listener:
 
 
 def main():
-    kind, address = sys.argv[1:3]
-    zc = Zeroconf(interfaces=[address], ip_version=IPVersion.V4Only)
+    kind, where = sys.argv[1:3]
+    if where[0].isdigit():
+        zc = Zeroconf(interfaces=[where], ip_version=IPVersion.V4Only)
+    else:
+        zc = Zeroconf(interfaces=[socket.if_nametoindex(where)], ip_version=IPVersion.V6Only)
     ServiceBrowser(zc, kind, Listener())
     print("ready", flush=True)
     sys.stdin.read()

@@ -21,7 +21,9 @@ type Office struct {
 // OfficeOptions says what an office is like.
 type OfficeOptions struct {
 	Hosts    int                  // with h1; default 2
+	FarHosts int                  // hosts after those, on a second LAN; the gateway's h1 then is on both
 	IPv6     bool                 // beside IPv4
+	IPv6Only bool                 // and no IPv4 on the LAN
 	Ejabberd bool                 // instead of Prosody
 	Users    []string             // on the server, beside the gateway; their password is "secret"; default alice
 	Server   func(*ServerOptions) // further wishes
@@ -46,7 +48,7 @@ func NewOffice(tb TB, opt OfficeOptions) *Office {
 	if opt.Users == nil {
 		opt.Users = []string{"alice"}
 	}
-	o := &Office{Lab: NewLab(tb, Options{Hosts: opt.Hosts, IPv6: opt.IPv6})}
+	o := &Office{Lab: NewLab(tb, Options{Hosts: opt.Hosts, FarHosts: opt.FarHosts, IPv6: opt.IPv6, IPv6Only: opt.IPv6Only})}
 	users := map[string]string{GatewayUser: GatewayPassword}
 	for _, user := range opt.Users {
 		users[user] = UserPassword
