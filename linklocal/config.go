@@ -17,6 +17,7 @@ type Config struct {
 	// (XEP-0115). Default: none are published.
 	Node string
 
+	Rename   Rename      // how a name is changed that somebody else has; default RenameDigit
 	Publish  PublishKeys // personal TXT keys that may be published; default none
 	Discover bool        // run the active discovery client beside the monitor
 

@@ -74,7 +74,7 @@ func (l *loop) register(ct *contact) error {
 		// The user is part of the id: another user is another publication.
 		ct.service = mdns.ServiceID("presence " + strconv.Quote(string(ct.ID)) + " " + ct.User)
 		err := l.dns.Register(mdns.Service{
-			ID: ct.service, Instance: string(name), Type: serviceType, Port: ct.port, Text: text, Rename: renamed,
+			ID: ct.service, Instance: string(name), Type: serviceType, Port: ct.port, Text: text, Rename: l.cfg.Rename.name,
 		})
 		if err != nil {
 			return fmt.Errorf("linklocal: register %s: %w", name, err)

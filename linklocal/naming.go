@@ -21,21 +21,36 @@ func presenceName(user, machine string) Instance {
 	return joinName(cleanUser(user), "", machine)
 }
 
-// renamed is the nth other name (1, 2, …) for a presence name that is taken:
-// "romeo@forza" becomes "romeo1@forza", then "romeo2@forza".
-//
-// "adding the digit "1" to the end of the username string, adding the digit
-// "2" if the resulting presence name is already taken, and incrementing the
-// digit until a unique presence name is constructed". XEP-0174 v0.9 (DNS Records)
-func renamed(preferred string, n int) string {
-	i := Instance(preferred)
-	return string(joinName(i.User(), strconv.Itoa(n), i.Machine()))
+// A Rename says how another presence name is made where one is taken.
+type Rename uint8
+
+// The two rules that there have been.
+const (
+	// RenameDigit makes "romeo1@forza" of "romeo@forza", then "romeo2@forza".
+	//
+	// "adding the digit "1" to the end of the username string, adding the digit
+	// "2" if the resulting presence name is already taken, and incrementing the
+	// digit until a unique presence name is constructed". XEP-0174 v0.9 (DNS Records)
+	RenameDigit Rename = iota
+
+	// RenameHyphen makes "romeo-1@forza", then "romeo-2@forza": the form of
+	// XEP-0174 v2.0.1.
+	RenameHyphen
+)
+
+// name is the nth other name (1, 2, …) for a presence name that is taken.
+func (r Rename) name(preferred string, n int) string {
+	i, suffix := Instance(preferred), strconv.Itoa(n)
+	if r == RenameHyphen {
+		suffix = "-" + suffix
+	}
+	return string(joinName(i.User(), suffix, i.Machine()))
 }
 
 // joinName puts a presence name together and cuts the user part, between
 // runes, so that the whole is at most 63 bytes.
-func joinName(user, digits, machine string) Instance {
-	tail := digits
+func joinName(user, suffix, machine string) Instance {
+	tail := suffix
 	if machine != "" {
 		tail += "@" + machine
 	}

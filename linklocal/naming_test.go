@@ -40,20 +40,26 @@ func TestCleanMachine(t *testing.T) {
 	}
 }
 
+// LL-05
 func TestRenamedCountsUpBehindTheUser(t *testing.T) {
 	for _, tt := range []struct {
 		preferred string
 		n         int
-		want      string
+		digit     string
+		hyphen    string
 	}{
-		{"romeo@forza", 1, "romeo1@forza"},
-		{"romeo@forza", 2, "romeo2@forza"},
-		{"romeo@forza", 12, "romeo12@forza"},
-		{"romeo", 1, "romeo1"},
-		{strings.Repeat("é", 28) + "@forza", 10, strings.Repeat("é", 27) + "10@forza"},
+		{"romeo@forza", 1, "romeo1@forza", "romeo-1@forza"},
+		{"romeo@forza", 2, "romeo2@forza", "romeo-2@forza"},
+		{"romeo@forza", 12, "romeo12@forza", "romeo-12@forza"},
+		{"romeo", 1, "romeo1", "romeo-1"},
+		{strings.Repeat("é", 28) + "@forza", 10, strings.Repeat("é", 27) + "10@forza", strings.Repeat("é", 27) + "-10@forza"},
+		{strings.Repeat("x", 57) + "@forza", 10, strings.Repeat("x", 55) + "10@forza", strings.Repeat("x", 54) + "-10@forza"},
 	} {
-		if got := renamed(tt.preferred, tt.n); got != tt.want {
-			t.Errorf("renamed(%q, %d) = %q, want %q", tt.preferred, tt.n, got, tt.want)
+		if got := RenameDigit.name(tt.preferred, tt.n); got != tt.digit {
+			t.Errorf("%q, %d: %q, want %q", tt.preferred, tt.n, got, tt.digit)
+		}
+		if got := RenameHyphen.name(tt.preferred, tt.n); got != tt.hyphen {
+			t.Errorf("%q, %d: %q, want %q", tt.preferred, tt.n, got, tt.hyphen)
 		}
 	}
 }
@@ -61,7 +67,8 @@ func TestRenamedCountsUpBehindTheUser(t *testing.T) {
 func TestNamesAreAlwaysPublishable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := presenceName(rapid.String().Draw(t, "user"), cleanMachine(rapid.String().Draw(t, "machine")))
-		other := Instance(renamed(string(name), rapid.IntRange(1, 1000).Draw(t, "n")))
+		rename := rapid.SampledFrom([]Rename{RenameDigit, RenameHyphen}).Draw(t, "rename")
+		other := Instance(rename.name(string(name), rapid.IntRange(1, 1000).Draw(t, "n")))
 		for _, i := range []Instance{name, other} {
 			if !validName(i) || !utf8.ValidString(string(i)) || strings.Count(string(i), "@") != 1 {
 				t.Fatalf("%q", i)

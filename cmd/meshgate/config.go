@@ -34,6 +34,7 @@ type accountConfig struct {
 type lanConfig struct {
 	Interface string        `yaml:"interface"`
 	Machine   string        `yaml:"machine"`
+	Rename    string        `yaml:"rename" choice:"digit hyphen"`
 	Discover  bool          `yaml:"discover"`
 	Idle      time.Duration `yaml:"idle" range:"5s 24h"`
 	Publish   publishConfig `yaml:"publish"`
@@ -84,7 +85,7 @@ type logConfig struct {
 func defaults() fileConfig {
 	return fileConfig{
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
-		LAN:       lanConfig{Discover: true, Idle: 10 * time.Minute, Publish: publishConfig{Nick: true}},
+		LAN:       lanConfig{Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishConfig{Nick: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,

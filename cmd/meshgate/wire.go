@@ -174,8 +174,13 @@ func (c *config) mdnsConfig(log *slog.Logger) mdns.ConnConfig {
 
 func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
 	p := c.LAN.Publish
+	rename := linklocal.RenameDigit
+	if c.LAN.Rename == "hyphen" {
+		rename = linklocal.RenameHyphen
+	}
 	return linklocal.Config{
 		Machine:  c.machine(),
+		Rename:   rename,
 		Publish:  linklocal.PublishKeys{Nick: p.Nick, First: p.First, Last: p.Last, JID: p.JID},
 		Discover: c.LAN.Discover,
 		Idle:     c.LAN.Idle,

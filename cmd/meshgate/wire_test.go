@@ -107,6 +107,7 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"lan":                                {"lan:", "lan:\n  interface: eth7"},
 		"lan.interface":                      {"lan:", "lan:\n  interface: eth7"},
 		"lan.machine":                        {"lan:", "lan:\n  machine: gw7"},
+		"lan.rename":                         {"lan:", "lan:\n  rename: hyphen"},
 		"lan.discover":                       {"lan:", "lan:\n  discover: false"},
 		"lan.idle":                           {"lan:", "lan:\n  idle: 7m"},
 		"lan.publish":                        {"publish:", "publish: {first: true}"},
@@ -194,7 +195,7 @@ func TestWhatTheFileDoesNotSayIsDenied(t *testing.T) {
 func TestPartsAreToldWhatTheFileSays(t *testing.T) {
 	w := wire(t, `
 account: {jid: gw@example.org/office, password: pw, server: "xmpp.example.org:5299", tls: direct, on_stop: logout}
-lan: {interface: eth1, machine: gw, discover: false, idle: 90s, publish: {first: true}}
+lan: {interface: eth1, machine: gw, rename: hyphen, discover: false, idle: 90s, publish: {first: true}}
 contacts:
 - {jid: Bob@example.org, name: bob, nick: Bobby, offline: show}
 - {jid: eve@example.net}
@@ -216,7 +217,7 @@ peer_contacts: [{peer: carol@h1, contacts: [eve@example.net]}]
 	if diff := cmp.Diff([]bridge.PeerRule{rule}, w.Hub.PeerContacts, same); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	if w.DNS.Interface != "eth1" || w.DNS.Host != "gw" || w.LAN.Machine != "gw" || w.LAN.Discover || w.LAN.Idle != 90*time.Second {
+	if w.DNS.Interface != "eth1" || w.DNS.Host != "gw" || w.LAN.Machine != "gw" || w.LAN.Discover || w.LAN.Idle != 90*time.Second || w.LAN.Rename != linklocal.RenameHyphen {
 		t.Errorf("LAN: %+v, %+v", w.DNS, w.LAN)
 	}
 }
