@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"mellium.im/xmpp/jid"
+
+	"meshgate/linklocal"
 )
 
 // A Config says who is bridged. Zero fields mean the defaults given.
@@ -33,10 +35,13 @@ type Config struct {
 
 // A Contact is a person on the network who has a mirror on the mesh.
 type Contact struct {
-	JID               jid.JID // bare
-	User              string  // user part of the mirror's presence name; default the local part of JID
-	Nick, First, Last string  // for the mirror's TXT record, as the JID is; linklocal publishes what it may
-	Offline           OfflinePolicy
+	JID     jid.JID // bare
+	User    string  // user part of the mirror's presence name; default the local part of JID
+	Offline OfflinePolicy
+
+	// For the mirror's TXT record, as the JID is; linklocal publishes what it may.
+	Nick, First, Last, Email string
+	Publish                  *linklocal.PublishKeys // what it may, if that is different from what others may
 }
 
 // An OfflinePolicy says what becomes of the mirror of a contact who is offline.

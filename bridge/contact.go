@@ -11,6 +11,10 @@ import (
 // maxMsg bounds a status text, in bytes: a TXT string has 255 with its key.
 const maxMsg = 200
 
+// notCalling says that a mirror is in no audio or video conference, and able
+// to none. XEP-0174 §3.1 (TXT Records)
+const notCalling = "!"
+
 // A contact is a configured contact and what is known of its presence.
 type contact struct {
 	Contact
@@ -33,7 +37,7 @@ func newContact(c Contact) *contact {
 	bare := c.JID.Bare().String()
 	return &contact{
 		Contact: c, bare: bare,
-		mirror:    mirror{id: linklocal.ContactID(bare), user: c.user()},
+		mirror:    mirror{id: linklocal.ContactID(bare), user: c.user(), publish: c.Publish},
 		resources: make(map[string]resource),
 	}
 }
@@ -105,7 +109,7 @@ func (c *contact) offline() *linklocal.Presence {
 }
 
 func (c *contact) record(s linklocal.Status, msg string) *linklocal.Presence {
-	return &linklocal.Presence{Status: s, Msg: msg, Nick: c.Nick, First: c.First, Last: c.Last, JID: c.bare}
+	return &linklocal.Presence{Status: s, Msg: msg, Nick: c.Nick, First: c.First, Last: c.Last, Email: c.Email, JID: c.bare, VC: notCalling}
 }
 
 // describe is the contact in the answer to "who".

@@ -11,6 +11,7 @@ import (
 type mirror struct {
 	id      linklocal.ContactID
 	user    string
+	publish *linklocal.PublishKeys
 	shown   *linklocal.Presence // nil: not on the mesh
 	unsure  bool                // the last command failed: give it again
 	notTill time.Time           // no change before
@@ -29,7 +30,7 @@ func (m *mirror) show(now time.Time, want *linklocal.Presence, damp time.Duratio
 	if want == nil {
 		return withdraw{m.id}, time.Time{}
 	}
-	return publish{linklocal.Contact{ID: m.id, User: m.user, Presence: *want}}, time.Time{}
+	return publish{linklocal.Contact{ID: m.id, User: m.user, Presence: *want, Publish: m.publish}}, time.Time{}
 }
 
 // failed notes that the last command was not carried out.
@@ -42,5 +43,5 @@ func samePresence(a, b *linklocal.Presence) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Status == b.Status && a.Msg == b.Msg && a.Nick == b.Nick && a.First == b.First && a.Last == b.Last
+	return a.Status == b.Status && a.Msg == b.Msg // the rest is the configuration's
 }

@@ -5,12 +5,29 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+
+	"meshgate/internal/stanza"
 )
 
 const (
 	capsHash     = "sha-1"
-	identityLine = "client/pc//" // category/type/lang/name, as discoInfo says it
+	identityLine = "client/pc//" // category/type/lang/name, as info says it
 )
+
+// caps are what we are able to: what a TXT record says in short, and
+// disco#info in full. They never change.
+type caps struct {
+	node     string   // "": nothing is published, only disco#info answered
+	features []string // sorted
+	ver      string
+}
+
+func newCaps(node string, more []string) caps {
+	f := append([]string{stanza.NSCaps, stanza.NSDisco, stanza.NSPing}, more...)
+	slices.Sort(f)
+	f = slices.Compact(f)
+	return caps{node: node, features: f, ver: capsVer(identityLine, f)}
+}
 
 // capsVer is the verification string of what we answer to disco#info.
 //
@@ -25,19 +42,31 @@ func capsVer(identity string, features []string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// withCaps adds our entity capabilities to what a contact publishes, unless
-// it has its own.
-func (c *Config) withCaps(p Presence) Presence {
-	if c.Node != "" && p.Hash == "" {
-		p.Node, p.Ver, p.Hash = c.Node, capsVer(identityLine, features), capsHash
+// with adds our capabilities to what a contact publishes, unless it has its own.
+func (c caps) with(p Presence) Presence {
+	if c.node != "" && p.Hash == "" {
+		p.Node, p.Ver, p.Hash = c.node, c.ver, capsHash
 	}
 	return p
 }
 
-// capsNode is the disco#info node behind what c publishes; "": none.
-func (c *Config) capsNode() string {
-	if c.Node == "" {
-		return ""
+// has reports whether disco#info has something to say about a node: the one
+// that we publish, or none.
+func (c caps) has(node string) bool {
+	return node == "" || c.node != "" && node == c.node+"#"+c.ver
+}
+
+// info is what kind of thing we are.
+//
+// XEP-0030 §3.1 (Basic Protocol)
+func (c caps) info(node string) *stanza.Element {
+	parts := []stanza.Part{
+		stanza.Attr{Name: "node", Value: node},
+		stanza.New(stanza.NSDisco, "identity",
+			stanza.Attr{Name: "category", Value: "client"}, stanza.Attr{Name: "type", Value: "pc"}),
 	}
-	return c.Node + "#" + capsVer(identityLine, features)
+	for _, f := range c.features {
+		parts = append(parts, stanza.New(stanza.NSDisco, "feature", stanza.Attr{Name: "var", Value: f}))
+	}
+	return stanza.New(stanza.NSDisco, "query", parts...)
 }

@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"slices"
 	"testing"
 
 	"meshgate/internal/stanza"
@@ -19,7 +20,7 @@ func TestCapsVer(t *testing.T) {
 // LL-19: the capabilities that the TXT record shows are those that disco#info
 // on the stream confirms.
 func TestLL19CapabilitiesArePublishedAndConfirmed(t *testing.T) {
-	n, p := rawTalk(t, Config{Node: "urn:example:gw"})
+	n, p := rawTalk(t, Config{Node: "urn:example:gw", Features: []string{stanza.NSStates, stanza.NSPing}})
 	caps := ParseTXT(n.dns.service(t, string(n.name)).Text)
 	if caps.Hash != "sha-1" || caps.Node != "urn:example:gw" || caps.Ver == "" {
 		t.Fatalf("published %+v", caps)
@@ -35,6 +36,9 @@ func TestLL19CapabilitiesArePublishedAndConfirmed(t *testing.T) {
 		if c.Is(stanza.NSDisco, "feature") {
 			vars = append(vars, c.Attr("var"))
 		}
+	}
+	if want := []string{stanza.NSCaps, stanza.NSStates, stanza.NSDisco, stanza.NSPing}; !slices.Equal(vars, want) {
+		t.Errorf("features %q, want %q", vars, want)
 	}
 	id := q.Child(stanza.NSDisco, "identity")
 	if got := capsVer(id.Attr("category")+"/"+id.Attr("type")+"//", vars); got != caps.Ver {

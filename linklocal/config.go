@@ -16,10 +16,13 @@ type Config struct {
 	// Node is the URI that stands for this program in entity capabilities
 	// (XEP-0115). Default: none are published.
 	Node string
+	// Features are the namespaces that whoever reads our contacts' messages
+	// understands. What a Service itself answers needs no mention.
+	Features []string
 
-	Rename   Rename      // how a name is changed that somebody else has; default RenameDigit
-	Publish  PublishKeys // personal TXT keys that may be published; default none
-	Discover bool        // run the active discovery client beside the monitor
+	Rename   Rename       // how a name is changed that somebody else has; default RenameDigit
+	Publish  *PublishKeys // what may be published of contacts that do not say so themselves; default DefaultKeys
+	Discover bool         // run the active discovery client beside the monitor
 
 	// IconCache is the directory where peers' icons are kept; "": in memory only.
 	IconCache string
@@ -51,12 +54,6 @@ type Config struct {
 	Log *slog.Logger // nil: none
 }
 
-// PublishKeys says which personal TXT keys may be published.
-//
-// "A client MUST allow a user to disable publication of this personal
-// information". XEP-0174 v0.9 (Security Considerations, Private Information)
-type PublishKeys struct{ First, Last, Nick, Email, JID, Icon bool }
-
 func (c Config) withDefaults() Config {
 	if c.Machine == "" {
 		c.Machine, _ = os.Hostname()
@@ -87,19 +84,4 @@ func orDefault[T comparable](p *T, def T) {
 	if *p == zero {
 		*p = def
 	}
-}
-
-// allow is p without the personal keys that may not be published.
-func (k PublishKeys) allow(p Presence) Presence {
-	keep := func(allowed bool, s *string) {
-		if !allowed {
-			*s = ""
-		}
-	}
-	keep(k.First, &p.First)
-	keep(k.Last, &p.Last)
-	keep(k.Nick, &p.Nick)
-	keep(k.Email, &p.Email)
-	keep(k.JID, &p.JID)
-	return p
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,33 +42,6 @@ func TestLL02PublishedPortIsTheListeningPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-}
-
-// LL-04, LL-17: everything can be published, personal keys only if allowed.
-func TestLL17PersonalKeysArePublishedOnlyIfAllowed(t *testing.T) {
-	p := Presence{Status: Away, Msg: "m", Nick: "n", First: "f", Last: "l", Email: "e", JID: "j", VC: "!",
-		Extra: []string{"email=smuggled"}}
-	for _, tt := range []struct {
-		keys PublishKeys
-		want []string
-	}{
-		{PublishKeys{}, []string{"txtvers=1", "status=away", "msg=m", "vc=!"}},
-		{PublishKeys{Nick: true}, []string{"txtvers=1", "nick=n", "status=away", "msg=m", "vc=!"}},
-		{PublishKeys{First: true, Last: true, Nick: true, Email: true, JID: true},
-			[]string{"txtvers=1", "1st=f", "last=l", "nick=n", "email=e", "jid=j", "status=away", "msg=m", "vc=!"}},
-	} {
-		n := start(t, new(fakeLAN).host("127.0.0.2"), "", Config{Publish: tt.keys})
-		if err := n.Publish(Contact{ID: "c", User: "x", Presence: p}); err != nil {
-			t.Fatal(err)
-		}
-		wait1(t, n.recorder, "publication", func(ContactPublished) bool { return true })
-		e := n.dns.service(t, "x@gw")
-		want := append(slices.Clone(tt.want), fmt.Sprint("port.p2pj=", e.Port))
-		if diff := cmp.Diff(want, e.Text); diff != "" {
-			t.Errorf("%+v: %s", tt.keys, diff)
-		}
-		n.stop()
-	}
 }
 
 // LL-05: a taken name gets a digit, and the caller is told which.

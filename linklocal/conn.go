@@ -74,7 +74,7 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 		p.conns = append(p.conns, c)
 	}
 	c.stream = newStream(now, streamConfig{
-		role: r, local: ct.name, peer: peer, node: l.cfg.capsNode(), maxStanza: l.cfg.MaxStanza,
+		role: r, local: ct.name, peer: peer, caps: l.caps, maxStanza: l.cfg.MaxStanza,
 		idle: l.cfg.Idle, header: l.cfg.HeaderTimeout, caller: l.cfg.CallerTimeout, close: l.cfg.CloseTimeout,
 	})
 	turn, gone := context.WithCancel(context.Background())

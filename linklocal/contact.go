@@ -86,15 +86,15 @@ func (l *loop) register(ct *contact) error {
 	return nil
 }
 
-// textOf is the TXT record of a contact: without the personal keys that the
-// configuration does not allow, with the port where its listener is.
+// textOf is the TXT record of a contact: what may be published of it, with
+// the port where its listener is.
 func (l *loop) textOf(ct *contact) []string {
-	p := l.cfg.withCaps(l.cfg.Publish.allow(ct.Presence))
+	p := l.caps.with(ct.Presence)
 	if p.Status == "" {
 		p.Status = Available
 	}
 	p.Port = ct.port
-	return AppendTXT(nil, p)
+	return l.cfg.keysOf(&ct.Contact).text(p)
 }
 
 // established notes which name a contact holds; "": none, for the moment.

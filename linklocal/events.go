@@ -54,7 +54,8 @@ type Contact struct {
 	ID       ContactID
 	User     string // wanted user part of the presence name; a digit is added if the name is taken
 	Presence Presence
-	Icon     *Icon // nil: none; what is published is made to fit, and Presence.PHSH is its hash
+	Icon     *Icon        // nil: none; what is published is made to fit, and Presence.PHSH is its hash
+	Publish  *PublishKeys // what may be published of it; nil: as Config.Publish says
 }
 
 // An Icon is a picture of a person. It is not changed once it is shared.

@@ -40,6 +40,7 @@ type DNS interface {
 type Service struct {
 	cfg      Config
 	dns      DNS
+	caps     caps
 	log      *slog.Logger
 	count    *counters
 	inbox    *inbox
@@ -59,7 +60,7 @@ func New(cfg Config, dns DNS) *Service {
 	cfg = cfg.withDefaults()
 	cfg.Machine = cleanMachine(cfg.Machine)
 	return &Service{
-		cfg: cfg, dns: dns, log: cfg.Log, count: newCounters(),
+		cfg: cfg, dns: dns, caps: newCaps(cfg.Node, cfg.Features), log: cfg.Log, count: newCounters(),
 		inbox:    newInbox(4 * (cfg.MaxPeers + cfg.MaxContacts)),
 		commands: mailbox.New[command](maxCommands),
 	}

@@ -337,7 +337,7 @@ func TestThreeHundredContacts(t *testing.T) {
 }
 
 func TestPresenceChangesAreAnnouncedUnderTheSameName(t *testing.T) {
-	a, b := twoNodes(t, Config{Publish: PublishKeys{Nick: true}})
+	a, b := twoNodes(t, Config{Publish: &PublishKeys{Nick: true, Status: true, Msg: true}})
 	a.Publish(Contact{ID: "c", User: "juliet", Presence: Presence{Status: DND, Msg: "on the balcony", Nick: "Jule"}})
 	got := wait1(t, b.recorder, "change", func(p PeerChanged) bool { return p.Peer.Instance == a.name })
 	p := got.Peer.Presence

@@ -43,7 +43,7 @@ type streamConfig struct {
 	role      role
 	local     Instance // our contact
 	peer      Instance // initiator: whom we called
-	node      string   // of our disco#info; "": none
+	caps      caps     // that disco#info tells
 	maxStanza int      // bytes
 
 	idle, header, caller, close time.Duration
@@ -325,7 +325,7 @@ func (s *stream) handleStanza(now time.Time, el *stanza.Element) {
 }
 
 func (s *stream) handleIQ(el *stanza.Element) {
-	reply, known := answerIQ(el, s.cfg.node)
+	reply, known := answerIQ(el, s.cfg.caps)
 	switch {
 	case reply == nil || s.state != open:
 		s.out.Counts.Ignored++

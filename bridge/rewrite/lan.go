@@ -106,6 +106,9 @@ func ToLAN(c Content, speaker string, now time.Time) *stanza.Element {
 	return lanMessage(stampText(c.Stamp, now) + text)
 }
 
+// LANFeatures are the namespaces that messages to and from the mesh may use.
+func LANFeatures() []string { return []string{stanza.NSStates, stanza.NSEvent} }
+
 // NoticeToLAN builds the gateway's own words, marked as such, for a window
 // that is otherwise a contact's.
 func NoticeToLAN(mark, text string) *stanza.Element {

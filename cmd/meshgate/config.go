@@ -40,13 +40,6 @@ type lanConfig struct {
 	Publish   publishConfig `yaml:"publish"`
 }
 
-type publishConfig struct {
-	Nick  bool `yaml:"nick"`
-	First bool `yaml:"first"`
-	Last  bool `yaml:"last"`
-	JID   bool `yaml:"jid"`
-}
-
 type conciergeConfig struct {
 	Name string `yaml:"name"`
 }
@@ -57,7 +50,10 @@ type contactConfig struct {
 	Nick    string `yaml:"nick"`
 	First   string `yaml:"first"`
 	Last    string `yaml:"last"`
+	Email   string `yaml:"email"`
 	Offline string `yaml:"offline" choice:"withdraw show"`
+
+	Publish contactPublish `yaml:"publish"`
 }
 
 type peerRule struct {
@@ -85,7 +81,7 @@ type logConfig struct {
 func defaults() fileConfig {
 	return fileConfig{
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
-		LAN:       lanConfig{Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishConfig{Nick: true}},
+		LAN:       lanConfig{Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults()},
 		Concierge: conciergeConfig{Name: "meshgate"},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,

@@ -9,6 +9,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge"
+	"meshgate/bridge/rewrite"
 	"meshgate/internal/sdnotify"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
@@ -17,6 +18,9 @@ import (
 
 // presenceType is what we browse for. XEP-0174 §3 (DNS Records)
 const presenceType = "_presence._tcp"
+
+// capsNode stands for this program in entity capabilities, on the network too.
+const capsNode = "urn:x-meshgate"
 
 // A gateway is all parts of the program, built and not yet running.
 type gateway struct {
@@ -135,7 +139,8 @@ func (c *config) hubConfig() (bridge.Config, error) {
 			offline = bridge.ShowOffline
 		}
 		cfg.Contacts = append(cfg.Contacts, bridge.Contact{
-			JID: j, User: ct.Name, Nick: ct.Nick, First: ct.First, Last: ct.Last, Offline: offline,
+			JID: j, User: ct.Name, Nick: ct.Nick, First: ct.First, Last: ct.Last, Email: ct.Email, Offline: offline,
+			Publish: ct.Publish.over(c.LAN.Publish),
 		})
 	}
 	for _, r := range c.PeerRules {
@@ -173,7 +178,7 @@ func (c *config) mdnsConfig(log *slog.Logger) mdns.ConnConfig {
 }
 
 func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
-	p := c.LAN.Publish
+	publish := c.LAN.Publish.keys()
 	rename := linklocal.RenameDigit
 	if c.LAN.Rename == "hyphen" {
 		rename = linklocal.RenameHyphen
@@ -181,7 +186,9 @@ func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
 	return linklocal.Config{
 		Machine:  c.machine(),
 		Rename:   rename,
-		Publish:  linklocal.PublishKeys{Nick: p.Nick, First: p.First, Last: p.Last, JID: p.JID},
+		Node:     capsNode,
+		Features: rewrite.LANFeatures(),
+		Publish:  &publish,
 		Discover: c.LAN.Discover,
 		Idle:     c.LAN.Idle,
 		MaxPeers: c.Limits.Peers,

@@ -115,6 +115,14 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"lan.publish.first":                  {"publish:", "publish: {first: true}"},
 		"lan.publish.last":                   {"publish:", "publish: {last: true}"},
 		"lan.publish.jid":                    {"publish:", "publish: {jid: true}"},
+		"lan.publish.email":                  {"publish:", "publish: {email: true}"},
+		"lan.publish.status":                 {"publish:", "publish: {status: false}"},
+		"lan.publish.msg":                    {"publish:", "publish: {msg: false}"},
+		"lan.publish.icon":                   {"publish:", "publish: {icon: false}"},
+		"lan.publish.vc":                     {"publish:", "publish: {vc: true}"},
+		"lan.publish.caps":                   {"publish:", "publish: {caps: false}"},
+		"lan.publish.port":                   {"publish:", "publish: {port: false}"},
+		"lan.publish.txtvers":                {"publish:", "publish: {txtvers: false}"},
 		"concierge":                          {"concierge:", "concierge: {name: gate}"},
 		"concierge.name":                     {"concierge:", "concierge: {name: gate}"},
 		"contacts":                           {"- jid: eve@example.org\n", ""},
@@ -123,6 +131,20 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"contacts[].nick":                    {"eve@example.org", "eve@example.org\n  nick: Eva"},
 		"contacts[].first":                   {"eve@example.org", "eve@example.org\n  first: Eva"},
 		"contacts[].last":                    {"eve@example.org", "eve@example.org\n  last: Eva"},
+		"contacts[].email":                   {"eve@example.org", "eve@example.org\n  email: eva@example.org"},
+		"contacts[].publish":                 {"eve@example.org", "eve@example.org\n  publish: {jid: true}"},
+		"contacts[].publish.nick":            {"eve@example.org", "eve@example.org\n  publish: {nick: false}"},
+		"contacts[].publish.first":           {"eve@example.org", "eve@example.org\n  publish: {first: true}"},
+		"contacts[].publish.last":            {"eve@example.org", "eve@example.org\n  publish: {last: true}"},
+		"contacts[].publish.jid":             {"eve@example.org", "eve@example.org\n  publish: {jid: true}"},
+		"contacts[].publish.email":           {"eve@example.org", "eve@example.org\n  publish: {email: true}"},
+		"contacts[].publish.status":          {"eve@example.org", "eve@example.org\n  publish: {status: false}"},
+		"contacts[].publish.msg":             {"eve@example.org", "eve@example.org\n  publish: {msg: false}"},
+		"contacts[].publish.icon":            {"eve@example.org", "eve@example.org\n  publish: {icon: false}"},
+		"contacts[].publish.vc":              {"eve@example.org", "eve@example.org\n  publish: {vc: true}"},
+		"contacts[].publish.caps":            {"eve@example.org", "eve@example.org\n  publish: {caps: false}"},
+		"contacts[].publish.port":            {"eve@example.org", "eve@example.org\n  publish: {port: false}"},
+		"contacts[].publish.txtvers":         {"eve@example.org", "eve@example.org\n  publish: {txtvers: false}"},
 		"contacts[].offline":                 {"eve@example.org", "eve@example.org\n  offline: show"},
 		"peers":                              {"*@h2", "*@h3"},
 		"peer_contacts":                      {"peer: a@h2", "peer: b@h2"},
@@ -181,8 +203,9 @@ func testCA(t *testing.T) []byte {
 // IJ-05, IJ-06: with no peers and no contacts in the file, nobody gets through.
 func TestWhatTheFileDoesNotSayIsDenied(t *testing.T) {
 	w := wire(t, "account: {jid: gw@example.org, password: x}")
-	if want := (linklocal.PublishKeys{Nick: true}); w.LAN.Publish != want {
-		t.Errorf("published by default: %+v, want %+v", w.LAN.Publish, want)
+	want := linklocal.PublishKeys{Nick: true, Status: true, Msg: true, Icon: true, Caps: true, Port: true, TXTVers: true}
+	if *w.LAN.Publish != want {
+		t.Errorf("published by default: %+v, want %+v", *w.LAN.Publish, want)
 	}
 	if len(w.Hub.Peers) != 0 || len(w.Hub.Contacts) != 0 || len(w.Server.Contacts) != 0 {
 		t.Errorf("let through by default: peers %v, contacts %v, %v", w.Hub.Peers, w.Hub.Contacts, w.Server.Contacts)
@@ -219,6 +242,33 @@ peer_contacts: [{peer: carol@h1, contacts: [eve@example.net]}]
 	}
 	if w.DNS.Interface != "eth1" || w.DNS.Host != "gw" || w.LAN.Machine != "gw" || w.LAN.Discover || w.LAN.Idle != 90*time.Second || w.LAN.Rename != linklocal.RenameHyphen {
 		t.Errorf("LAN: %+v, %+v", w.DNS, w.LAN)
+	}
+}
+
+// LL-04, LL-17: a contact's own switches turn single keys, in the one direction
+// and in the other, and leave the others as they are for all.
+func TestAContactsPrivacyIsItsOwn(t *testing.T) {
+	w := wire(t, `
+account: {jid: gw@example.org, password: x}
+contacts:
+- {jid: bob@example.org, publish: {first: true, status: false}}
+- {jid: eve@example.org}
+lan: {publish: {last: true, msg: false}}
+`)
+	want := *w.LAN.Publish
+	want.First, want.Status = true, false
+	if got := w.Hub.Contacts[0].Publish; got == nil || *got != want || !got.Last || got.Msg {
+		t.Errorf("bob: %+v, want %+v", got, want)
+	}
+	if got := w.Hub.Contacts[1].Publish; got != nil {
+		t.Errorf("eve: %+v, want what holds for all", got)
+	}
+}
+
+// LL-19: the capabilities are really published, and the same as on the network.
+func TestCapabilitiesAreWired(t *testing.T) {
+	if w := wire(t, good); w.LAN.Node != "urn:x-meshgate" || len(w.LAN.Features) == 0 {
+		t.Errorf("node %q, features %q", w.LAN.Node, w.LAN.Features)
 	}
 }
 
