@@ -18,7 +18,7 @@ var epoch = time.Unix(1_000_000_000, 0)
 
 func testConfig(r role) streamConfig {
 	cfg := streamConfig{
-		role: r, local: "bob@h2", maxStanza: 64 << 10,
+		role: r, local: "bob@h2", caps: newCaps("", nil), maxStanza: 64 << 10,
 		idle: 10 * time.Minute, header: 10 * time.Second, caller: time.Minute, close: 2 * time.Second,
 	}
 	if r == initiator {
