@@ -200,7 +200,7 @@ func (l *loop) accepted(now time.Time, ct *contact, tcp net.Conn) {
 	switch {
 	case ct.name == "" || l.contacts[ct.ID] != ct:
 		tcp.Close()
-	case !hasAddr(l.dns.Addrs(), local):
+	case !hasAddr(l.ownAddrs(), local):
 		l.count.wrongIface.Add(1)
 		tcp.Close()
 	case !l.roomFor(remote):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ func (l *loop) connect(ctx context.Context, peer Instance) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
-	return raceDial(ctx, targetsOf(e, l.dns.Addrs()), dialTarget)
+	return raceDial(ctx, targetsOf(e, l.dns.Links()), dialTarget)
 }
 
 func dialTarget(ctx context.Context, t target) (net.Conn, error) {
@@ -64,10 +65,11 @@ func dialTarget(ctx context.Context, t target) (net.Conn, error) {
 //
 // "Clients MUST use the port discovered via SRV lookups and MUST ignore the
 // value of this TXT field", port.p2pj. XEP-0174 v0.9 (TXT Records)
-func targetsOf(e mdns.Entry, own []netip.Addr) []target {
+func targetsOf(e mdns.Entry, links []mdns.Link) []target {
+	links = seenOn(links, e.Links)
 	var v6, v4 []target
 	for _, a := range e.Addrs {
-		local, ok := sourceFor(a, own)
+		local, ok := sourceFor(a, links)
 		if !ok || e.Port == 0 {
 			continue
 		}
@@ -90,23 +92,48 @@ func targetsOf(e mdns.Entry, own []netip.Addr) []target {
 	return all[:min(len(all), maxTargets)]
 }
 
-// sourceFor is which of our addresses to call from. A peer may publish
-// whatever it likes: what is no address of one host on the link is not called.
-func sourceFor(to netip.Addr, own []netip.Addr) (netip.Addr, bool) {
+// seenOn leaves the links where a peer is seen.
+func seenOn(links []mdns.Link, names []string) (out []mdns.Link) {
+	for _, l := range links {
+		if slices.Contains(names, l.Name) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// sourceFor is which of our addresses to call from: the one on the same
+// network. A peer may publish whatever it likes: what is no address on a link
+// of ours is not called, so that nobody makes us call others far away.
+func sourceFor(to netip.Addr, links []mdns.Link) (netip.Addr, bool) {
 	to = to.Unmap()
-	if !to.IsValid() || to.IsMulticast() || to.IsUnspecified() || to == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	if !to.IsValid() || to.IsMulticast() || to.IsUnspecified() {
 		return netip.Addr{}, false
 	}
-	for _, a := range own {
-		a = a.Unmap()
-		if a.Is4() == to.Is4() && a.IsLoopback() == to.IsLoopback() && (a.Is4() || a.IsLinkLocalUnicast() == to.IsLinkLocalUnicast()) {
-			if a.Zone() == "" && to.Zone() != "" {
-				a = a.WithZone(to.Zone()) // a socket cannot be bound to it without
+	zoned := to.Is6() && to.IsLinkLocalUnicast()
+	for _, l := range links {
+		if zoned && to.Zone() != l.Name {
+			continue
+		}
+		for _, p := range l.Prefixes {
+			switch {
+			case !p.Contains(to.WithZone("")):
+			case zoned:
+				return p.Addr().WithZone(l.Name), true // a socket cannot be bound to it without
+			default:
+				return p.Addr(), true
 			}
-			return a, true
 		}
 	}
 	return netip.Addr{}, false
+}
+
+// ownAddrs are our addresses on all links. It may be called from any goroutine.
+func (s *Service) ownAddrs() (own []netip.Addr) {
+	for _, l := range s.dns.Links() {
+		own = append(own, l.Addrs()...)
+	}
+	return own
 }
 
 // raceDial tries the targets, each a moment after the one before or when that

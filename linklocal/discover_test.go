@@ -17,7 +17,7 @@ func TestDiscoveryClientFeedsTheMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := new(fakeLAN).host("127.0.0.2")
-	d.ifi, d.learning = lo, make(chan string, 1)
+	d.ifi, d.learning = "lo", make(chan string, 1)
 	start(t, d, "", Config{Discover: true})
 	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

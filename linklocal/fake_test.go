@@ -39,12 +39,12 @@ type fakeDNS struct {
 	addrs    []netip.Addr
 	services map[mdns.ServiceID]mdns.Entry
 	events   func(mdns.Event)
-	silent   bool            // others are not told what it publishes, but can resolve it
-	learned  []string        // what Learn was told
-	resolved int             // calls of Resolve
-	taken    map[string]bool // names that somebody else holds
-	learning chan string     // not nil: learned names go here, too
-	ifi      *net.Interface
+	silent   bool                // others are not told what it publishes, but can resolve it
+	learned  []string            // what Learn was told
+	resolved int                 // calls of Resolve
+	taken    map[string]bool     // names that somebody else holds
+	learning chan string         // not nil: learned names go here, too
+	ifi      string              // name of the interface; none: the discovery client has nothing to do
 	texts    map[string][]string // by instance
 }
 
@@ -89,7 +89,7 @@ func (d *fakeDNS) Register(s mdns.Service) error {
 	for n := 1; d.taken[name]; n++ {
 		name = s.Rename(s.Instance, n)
 	}
-	e := mdns.Entry{Instance: name, Type: s.Type, Host: "host.local", Port: s.Port, Addrs: d.addrs, Text: s.Text}
+	e := mdns.Entry{Instance: name, Type: s.Type, Host: "host.local", Port: s.Port, Addrs: d.addrs, Text: s.Text, Links: []string{""}}
 	d.services[s.ID] = e
 	d.texts[name] = s.Text
 	if d.events != nil {
@@ -143,17 +143,17 @@ func (d *fakeDNS) Resolve(_ context.Context, instance, _ string) (mdns.Entry, er
 	return mdns.Entry{}, errors.New("nobody answers")
 }
 
-func (d *fakeDNS) Interface() (net.Interface, bool) {
-	if d.ifi == nil {
-		return net.Interface{}, false
-	}
-	return *d.ifi, true
-}
-
-func (d *fakeDNS) Addrs() []netip.Addr {
+func (d *fakeDNS) Links() []mdns.Link {
 	d.lan.mu.Lock()
 	defer d.lan.mu.Unlock()
-	return d.addrs
+	if len(d.addrs) == 0 {
+		return nil
+	}
+	l := mdns.Link{Name: d.ifi, Index: 1}
+	for _, a := range d.addrs {
+		l.Prefixes = append(l.Prefixes, netip.PrefixFrom(a, 8))
+	}
+	return []mdns.Link{l}
 }
 
 func (d *fakeDNS) setAddrs(addr ...string) {

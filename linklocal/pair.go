@@ -81,7 +81,7 @@ func (p *pair) draining(best *conn) bool {
 // more: what is written on it stays in the kernel. Without any address there
 // is no link, and it may come back with the one that we had.
 func (l *loop) stranded(c *conn) bool {
-	own := l.dns.Addrs()
+	own := l.ownAddrs()
 	return len(own) > 0 && !hasAddr(own, c.local)
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"sync/atomic"
 
 	"meshgate/internal/mailbox"
@@ -31,8 +29,7 @@ type DNS interface {
 	Learn(instance, typ string)
 	// Resolve finds out now where an instance is.
 	Resolve(ctx context.Context, instance, typ string) (mdns.Entry, error)
-	Interface() (net.Interface, bool) // where it works
-	Addrs() []netip.Addr              // our own on that interface
+	Links() []mdns.Link // where it works
 }
 
 // A Service is our presence on the mesh: contacts, roster and streams.

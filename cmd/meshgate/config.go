@@ -32,12 +32,13 @@ type accountConfig struct {
 }
 
 type lanConfig struct {
-	Interface string        `yaml:"interface"`
-	Machine   string        `yaml:"machine"`
-	Rename    string        `yaml:"rename" choice:"digit hyphen"`
-	Discover  bool          `yaml:"discover"`
-	Idle      time.Duration `yaml:"idle" range:"5s 24h"`
-	Publish   publishConfig `yaml:"publish"`
+	Interfaces []string      `yaml:"interfaces"`
+	IPv6       bool          `yaml:"ipv6"`
+	Machine    string        `yaml:"machine"`
+	Rename     string        `yaml:"rename" choice:"digit hyphen"`
+	Discover   bool          `yaml:"discover"`
+	Idle       time.Duration `yaml:"idle" range:"5s 24h"`
+	Publish    publishConfig `yaml:"publish"`
 }
 
 type conciergeConfig struct {
@@ -81,7 +82,7 @@ type logConfig struct {
 func defaults() fileConfig {
 	return fileConfig{
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
-		LAN:       lanConfig{Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults()},
+		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults()},
 		Concierge: conciergeConfig{Name: "meshgate"},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,

@@ -49,7 +49,7 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		// Keys.
 		{"misspelt key", good + "lan: {idel: 5m}", `:7: lan.idel: there is no such key; did you mean idle?`},
-		{"hyphen for underscore", good + "lan: {inter-face: x}", `:7: lan.inter-face: there is no such key; did you mean interface?`},
+		{"hyphen for underscore", good + "lan: {inter-face: x}", `:7: lan.inter-face: there is no such key; did you mean interfaces?`},
 		{"key of another section", good + "jid: x", `:7: jid: there is no such key; did you mean account.jid? That belongs to another section: mind the indentation`},
 		{"unknown key", good + "concierge: {colour: red}", `:7: concierge.colour: there is no such key; the keys here are name`},
 		{"key twice", good + "peers: []", `:7: peers: is here twice, first in line 5; keep one of them`},
@@ -58,8 +58,8 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 		{"merge key", good + "lan: {<<: {idle: 5m}}", `:7: lan: a key must be a plain word; this one is "<<"`},
 
 		// Types.
-		{"text for a section", good + "lan: eth0", `:7: lan: must be a section with the keys interface, machine, rename, discover, idle, publish; it is "eth0"`},
-		{"list for a section", good + "lan: [eth0]", `:7: lan: must be a section with the keys interface, machine, rename, discover, idle, publish; it is a list`},
+		{"text for a section", good + "lan: eth0", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish; it is "eth0"`},
+		{"list for a section", good + "lan: [eth0]", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish; it is a list`},
 		{"text for a list", acc + "contacts: [{jid: a@b}]\npeers: bob@h2", `:3: peers: must be a list, each entry in a line of its own that begins with "- "; it is "bob@h2"`},
 		{"section for a text", good + "concierge: {name: {a: b}}", `:7: concierge.name: must be a text; it is a section with keys`},
 		{"list for a number", good + "limits: {body: [1]}", `:7: limits.body: must be a number; it is a list`},

@@ -21,7 +21,7 @@ type shownKey struct {
 
 var (
 	noteLine = regexp.MustCompile(`^ *# (default: .+|required)$`)
-	keyLine  = regexp.MustCompile(`^( *)(#?)((?:- )?)([a-z_]+):`)
+	keyLine  = regexp.MustCompile(`^( *)(#?)((?:- )?)([a-z0-9_]+):`)
 )
 
 // readExample finds the keys in the text of the example, by their paths as
@@ -164,7 +164,7 @@ func TestExampleIsGood(t *testing.T) {
 // Switched-off keys are right too: with their # taken off, only the surplus
 // passwords and the files that are not there are wrong.
 func TestSwitchedOffKeysOfTheExampleAreGood(t *testing.T) {
-	on := regexp.MustCompile(`(?m)^( *)#([a-z_]+:|  - )`).ReplaceAllString(example(t), "$1$2")
+	on := regexp.MustCompile(`(?m)^( *)#([a-z0-9_]+:|  - )`).ReplaceAllString(example(t), "$1$2")
 	c := load("-", host{stdin: strings.NewReader(on), getenv: noEnv, name: machineH1})
 	var got []string
 	for _, p := range c.list {

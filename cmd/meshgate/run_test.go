@@ -29,7 +29,7 @@ type running struct {
 // lonely is a configuration with a server that refuses and a LAN that is not there.
 const lonely = `
 account: {jid: gw@example.org, password: secret, server: "127.0.0.1:%d", tls: none}
-lan: {interface: none0, machine: gw, discover: false}
+lan: {interfaces: [none0], machine: gw, discover: false}
 contacts: [{jid: bob@example.org}]
 peers: ["*@h2"]
 `

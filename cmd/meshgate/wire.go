@@ -169,11 +169,12 @@ func (c *config) hostLabel() string {
 
 func (c *config) mdnsConfig(log *slog.Logger) mdns.ConnConfig {
 	return mdns.ConnConfig{
-		Interface: c.LAN.Interface,
-		Host:      c.hostLabel(),
-		Browse:    []string{presenceType},
-		Limits:    mdns.Limits{Instances: c.Limits.Peers},
-		Log:       log,
+		Interfaces: c.LAN.Interfaces,
+		IPv6:       c.LAN.IPv6,
+		Host:       c.hostLabel(),
+		Browse:     []string{presenceType},
+		Limits:     mdns.Limits{Instances: c.Limits.Peers},
+		Log:        log,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,8 +105,9 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"account.pins":                       {"server:", "pins: [" + strings.Repeat("ab", 32) + "]\n  server:"},
 		"account.allow_plain":                {"server:", "allow_plain: true\n  server:"},
 		"account.on_stop":                    {"server:", "on_stop: logout\n  server:"},
-		"lan":                                {"lan:", "lan:\n  interface: eth7"},
-		"lan.interface":                      {"lan:", "lan:\n  interface: eth7"},
+		"lan":                                {"lan:", "lan:\n  interfaces: [eth7]"},
+		"lan.interfaces":                     {"lan:", "lan:\n  interfaces: [eth7]"},
+		"lan.ipv6":                           {"lan:", "lan:\n  ipv6: false"},
 		"lan.machine":                        {"lan:", "lan:\n  machine: gw7"},
 		"lan.rename":                         {"lan:", "lan:\n  rename: hyphen"},
 		"lan.discover":                       {"lan:", "lan:\n  discover: false"},
@@ -218,7 +220,7 @@ func TestWhatTheFileDoesNotSayIsDenied(t *testing.T) {
 func TestPartsAreToldWhatTheFileSays(t *testing.T) {
 	w := wire(t, `
 account: {jid: gw@example.org/office, password: pw, server: "xmpp.example.org:5299", tls: direct, on_stop: logout}
-lan: {interface: eth1, machine: gw, rename: hyphen, discover: false, idle: 90s, publish: {first: true}}
+lan: {interfaces: [eth1, wlan0], ipv6: false, machine: gw, rename: hyphen, discover: false, idle: 90s, publish: {first: true}}
 contacts:
 - {jid: Bob@example.org, name: bob, nick: Bobby, offline: show}
 - {jid: eve@example.net}
@@ -240,7 +242,7 @@ peer_contacts: [{peer: carol@h1, contacts: [eve@example.net]}]
 	if diff := cmp.Diff([]bridge.PeerRule{rule}, w.Hub.PeerContacts, same); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	if w.DNS.Interface != "eth1" || w.DNS.Host != "gw" || w.LAN.Machine != "gw" || w.LAN.Discover || w.LAN.Idle != 90*time.Second || w.LAN.Rename != linklocal.RenameHyphen {
+	if !slices.Equal(w.DNS.Interfaces, []string{"eth1", "wlan0"}) || w.DNS.IPv6 || w.DNS.Host != "gw" || w.LAN.Machine != "gw" || w.LAN.Discover || w.LAN.Idle != 90*time.Second || w.LAN.Rename != linklocal.RenameHyphen {
 		t.Errorf("LAN: %+v, %+v", w.DNS, w.LAN)
 	}
 }

@@ -108,7 +108,7 @@ func (o *Office) Config(opt OfficeOptions) string {
 		"account.password_env": nil,
 		"account.server":       addr,
 		"account.ca_file":      o.Server.CAFile,
-		"lan.interface":        "eth0",
+		"lan.interfaces":       []any{"eth0"},
 		"lan.machine":          "gw",
 		"contacts":             contacts,
 		"peers":                []any{"*"},

@@ -23,11 +23,12 @@ var ErrNotFound = errors.New("mdns: no answer")
 
 // ConnConfig configures a Conn.
 type ConnConfig struct {
-	Interface string   // name; "": the first up, multicast, not loopback, with an IPv4 address
-	Host      string   // preferred host label, US-ASCII
-	Browse    []string // service types to monitor
-	Limits    Limits   // zero fields: defaults
-	Log       *slog.Logger
+	Interfaces []string // names; none: the first that is up, multicasts, is not loopback and has an address
+	IPv6       bool     // beside IPv4
+	Host       string   // preferred host label, US-ASCII
+	Browse     []string // service types to monitor
+	Limits     Limits   // zero fields: defaults
+	Log        *slog.Logger
 }
 
 // A Handler is told what happens on the link, in order, from Run's goroutine.
@@ -55,10 +56,31 @@ type Conn struct {
 // A call is something to do on the loop.
 type call func(now time.Time, l *loop)
 
+// A Link is an interface in use.
+type Link struct {
+	Name     string
+	Index    int
+	Prefixes []netip.Prefix // our addresses on it, each with the length of its network
+}
+
+// Addrs returns our addresses on the link; the link-local IPv6 ones with its zone.
+func (l *Link) Addrs() []netip.Addr {
+	out := make([]netip.Addr, 0, len(l.Prefixes))
+	for _, p := range l.Prefixes {
+		a := p.Addr()
+		if a.Is6() && a.IsLinkLocalUnicast() {
+			a = a.WithZone(l.Name)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
 // A link is the interface in use.
 type link struct {
-	ifi   net.Interface
-	addrs []netip.Addr // of the interface, IPv4 and IPv6
+	ifi      net.Interface
+	prefixes []netip.Prefix // of the interface, IPv4 and IPv6
+	addrs    []netip.Addr   // of prefixes
 }
 
 func (l *link) up() bool { return l.ifi.Index != 0 }
@@ -95,7 +117,7 @@ type packetConn interface {
 }
 
 // New returns a Conn that does nothing before Run.
-func New(cfg ConnConfig) *Conn { return newConn(cfg, osNetwork{name: cfg.Interface}) }
+func New(cfg ConnConfig) *Conn { return newConn(cfg, osNetwork{names: cfg.Interfaces}) }
 
 func newConn(cfg ConnConfig, sys network) *Conn {
 	cfg.Limits = cfg.Limits.withDefaults()
@@ -225,18 +247,14 @@ func (c *Conn) takeCalls() []call {
 	return calls
 }
 
-// Interface returns the interface in use, if there is one.
-func (c *Conn) Interface() (net.Interface, bool) {
+// Links returns the interfaces in use now.
+func (c *Conn) Links() []Link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.link.ifi, c.link.up()
-}
-
-// Addrs returns the addresses of the interface in use.
-func (c *Conn) Addrs() []netip.Addr {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.link.addrs)
+	if !c.link.up() {
+		return nil
+	}
+	return []Link{{Name: c.link.ifi.Name, Index: c.link.ifi.Index, Prefixes: slices.Clone(c.link.prefixes)}}
 }
 
 // Stats returns the counters.

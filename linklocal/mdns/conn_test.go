@@ -53,6 +53,7 @@ func (h *fakeHost) set(index int, addrs ...string) {
 	}
 	for _, a := range addrs {
 		h.link.addrs = append(h.link.addrs, netip.MustParseAddr(a))
+		h.link.prefixes = append(h.link.prefixes, netip.PrefixFrom(netip.MustParseAddr(a), 24))
 	}
 }
 
@@ -251,8 +252,8 @@ func TestConnFollowsItsInterface(t *testing.T) {
 		a.start()
 		b.start()
 		time.Sleep(10 * time.Second)
-		if _, up := a.Interface(); up {
-			t.Error("an interface from nowhere")
+		if links := a.Links(); len(links) > 0 {
+			t.Errorf("links from nowhere: %v", links)
 		}
 		a.host.fail(syscall.EADDRINUSE, nil)
 		a.host.set(2, "10.0.0.1")
@@ -267,8 +268,8 @@ func TestConnFollowsItsInterface(t *testing.T) {
 		if e, _ := b.entry("x"); len(e.Addrs) != 2 || e.Addrs[0].String() != "10.0.0.7" || e.Addrs[1].String() != "fe80::7%eth0" {
 			t.Errorf("addresses %v after a change", e.Addrs)
 		}
-		if got := a.Addrs(); len(got) != 2 {
-			t.Errorf("own addresses %v", got)
+		if got := a.Links(); len(got) != 1 || len(got[0].Addrs()) != 2 {
+			t.Errorf("links %v", got)
 		}
 		a.host.set(0)
 		time.Sleep(3 * time.Minute)

@@ -197,7 +197,7 @@ func (l *loop) open(found link) bool {
 func (l *loop) complain(msg string, err error) {
 	if text := fmt.Sprint(msg, err); text != l.lastErr {
 		l.lastErr = text
-		l.c.log.Warn(msg, "interface", l.c.cfg.Interface, "err", err)
+		l.c.log.Warn(msg, "interfaces", l.c.cfg.Interfaces, "err", err)
 	}
 }
 

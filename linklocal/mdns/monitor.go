@@ -308,7 +308,7 @@ func (m *monitor) ptr(inst *instance) *cached {
 func (m *monitor) entry(inst *instance, since time.Time) (e Entry, complete bool) {
 	srv := m.cache.newest(inst.key, dns.TypeSRV)
 	txt := m.cache.newest(inst.key, dns.TypeTXT)
-	e = Entry{Instance: inst.label, Type: inst.typ.typeString()}
+	e = Entry{Instance: inst.label, Type: inst.typ.typeString(), Links: []string{m.zone}}
 	if txt != nil {
 		e.Text = textStrings(txt.blob)
 	}

@@ -72,7 +72,7 @@ func (e *Engine) ownEntry(c *claim) Entry {
 	}
 	return Entry{
 		Instance: c.label, Type: c.typ.name.typeString(), Host: string(host[:len(host)-1]), Port: c.svc.Port,
-		Addrs: e.monitor.zoned(slices.Clone(addrs)), Text: textStrings(c.text),
+		Addrs: e.monitor.zoned(slices.Clone(addrs)), Text: textStrings(c.text), Links: []string{e.monitor.zone},
 	}
 }
 

@@ -38,6 +38,7 @@ type Entry struct {
 	Port     uint16
 	Addrs    []netip.Addr // sorted; link-local IPv6 with the zone of our interface
 	Text     []string     // raw strings
+	Links    []string     // interfaces where it is seen, sorted
 }
 
 // An Event is one of [Established], [Renaming], [Appeared], [Changed],

@@ -23,15 +23,16 @@ func groupAddr() netip.AddrPort {
 }
 
 // An osNetwork is the real network. IPv4 only as transport.
-type osNetwork struct{ name string }
+type osNetwork struct{ names []string }
 
 func (o osNetwork) find() (link, bool) {
-	if o.name != "" {
-		ifi, err := net.InterfaceByName(o.name)
-		if err != nil {
-			return link{}, false
+	for _, name := range o.names {
+		if ifi, err := net.InterfaceByName(name); err == nil {
+			return usable(*ifi)
 		}
-		return usable(*ifi)
+	}
+	if len(o.names) > 0 {
+		return link{}, false
 	}
 	all, err := net.Interfaces()
 	if err != nil {
@@ -52,8 +53,8 @@ func usable(ifi net.Interface) (link, bool) {
 	if ifi.Flags&net.FlagUp == 0 || ifi.Flags&net.FlagMulticast == 0 {
 		return link{}, false
 	}
-	l := link{ifi: ifi}
-	for _, p := range prefixes(&ifi) {
+	l := link{ifi: ifi, prefixes: prefixes(&ifi)}
+	for _, p := range l.prefixes {
 		l.addrs = append(l.addrs, p.Addr())
 	}
 	return l, len(ipv4Of(l.addrs)) > 0

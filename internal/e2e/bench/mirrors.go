@@ -153,7 +153,7 @@ func publishPeers(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	c := mdns.New(mdns.ConnConfig{Interface: args[0], Host: "peers", Log: slog.New(slog.DiscardHandler)})
+	c := mdns.New(mdns.ConnConfig{Interfaces: args[:1], Host: "peers", Log: slog.New(slog.DiscardHandler)})
 	for i := range n {
 		err := c.Register(mdns.Service{
 			ID: mdns.ServiceID(strconv.Itoa(i)), Instance: fmt.Sprintf("peer%d@h2", i), Type: "_presence._tcp", Port: 5298,
