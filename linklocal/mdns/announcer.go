@@ -102,7 +102,11 @@ func (e *Engine) SetNull(now time.Time, id ServiceID, data []byte) {
 	if c == nil || len(data) > e.lim.NullSize || string(data) == c.null {
 		return
 	}
+	denied := c.null == ""
 	c.null = string(data)
+	if denied {
+		e.correctDenial(now, c)
+	}
 	if c.state == established && 0 < len(data) && len(data) <= pushNullMax {
 		e.announce(now, ref{c: c, k: kindNULL})
 		c.sched[kindNULL].left = 1

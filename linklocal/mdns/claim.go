@@ -30,6 +30,7 @@ const (
 	kindNULL             //
 	kindA                //
 	kindAAAA             //
+	kindNSEC             // what of the above there is not
 	kindType             // the enumeration PTR of a service type; of no claim
 	numKinds
 )
@@ -120,6 +121,8 @@ func (e *Engine) records(r ref) []record {
 		}
 	case kindA, kindAAAA:
 		return c.addrRecords(r.k)
+	case kindNSEC:
+		return []record{c.nsecRecord()}
 	case kindType:
 		return []record{ptrRecord(enumName, r.t.name)}
 	}

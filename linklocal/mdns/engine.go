@@ -37,6 +37,7 @@ type Engine struct {
 	slow      bool         // too many of them lately
 	goodbyes  []goodbye
 	held      []*query
+	together  time.Time // when delayed answers go, those of several questions in one packet
 	closing   bool
 
 	multicastRate, unicastRate bucket
@@ -95,6 +96,7 @@ func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
 		}
 		e.monitor.restart(now)
 	case e.host.state == established:
+		e.correctDenial(now, e.host)
 		e.announce(now, ref{c: e.host, k: kindA}, ref{c: e.host, k: kindAAAA})
 		if len(gone) > 0 {
 			e.addGoodbye(now, "", gone)
@@ -203,14 +205,14 @@ func (e *Engine) HandlePacket(now time.Time, p Packet) {
 	case !m.response:
 		e.handleQuery(now, p, m)
 	case p.Src.Port() == mdnsPort: // RFC 6762 §6: others MUST be silently ignored
-		e.handleResponse(now, src, m)
+		e.handleResponse(now, src, p.Unicast, m)
 	}
 	e.HandleTimeout(now)
 }
 
-func (e *Engine) handleResponse(now time.Time, src netip.Addr, m *message) {
+func (e *Engine) handleResponse(now time.Time, src netip.Addr, unicast bool, m *message) {
 	rr := append(m.answers, m.extras...)
-	e.checkConflicts(now, rr)
+	e.checkConflicts(now, unicast, rr)
 	e.monitor.handleRecords(now, src, rr)
 }
 

@@ -16,6 +16,8 @@ const (
 	flagAuthoritative = 1 << 10
 	flagTruncated     = 1 << 9
 	maskOpcodeRcode   = 0x780f
+
+	maxBitmap = 256 // bytes of a NSEC record's type bitmap; one block takes at most 34
 )
 
 var (
@@ -145,7 +147,7 @@ func (p *parser) readRecord(owner, head, data, end int) (r record, ok bool) {
 
 func understood(typ uint16) bool {
 	switch typ {
-	case dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeSRV, dns.TypeTXT, dns.TypeNULL:
+	case dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeSRV, dns.TypeTXT, dns.TypeNULL, dns.TypeNSEC:
 		return true
 	}
 	return false
@@ -178,6 +180,8 @@ func (p *parser) readData(r *record, off, end int) bool {
 			r.blob = "\x00" // RFC 6763 §6.1: to be treated as one empty string
 		}
 		return len(data) <= p.lim.TextSize && validTextBlob(data)
+	case dns.TypeNSEC:
+		return p.readNSEC(r, off, end)
 	default:
 		r.blob = string(data)
 		return len(data) <= p.lim.NullSize
@@ -190,6 +194,18 @@ func (p *parser) readTarget(r *record, off, end int) bool {
 		return false
 	}
 	r.setTarget(name(t))
+	return true
+}
+
+// readNSEC takes the bitmap. "If … the "Next Domain Name" field is not the
+// record's own name, then the implementation SHOULD ignore the "Next Domain
+// Name" field" (in substance), RFC 6762 §6.1: so it is always ignored.
+func (p *parser) readNSEC(r *record, off, end int) bool {
+	bitmap, ok := skipName(p.b, off)
+	if !ok || bitmap > end || end-bitmap > maxBitmap {
+		return false
+	}
+	r.target, r.blob = r.name, string(p.b[bitmap:end])
 	return true
 }
 

@@ -106,7 +106,8 @@ func (m *monitor) handleInstance(now time.Time, src netip.Addr, r *record) {
 	switch r.typ {
 	case dns.TypeNULL:
 		m.nullArrived(inst, r)
-		return
+	case dns.TypeNSEC:
+		m.nullDenied(inst, r)
 	case dns.TypeSRV, dns.TypeTXT:
 		m.put(now, src, r)
 		m.touched[r.key] = true

@@ -102,6 +102,9 @@ func (p *packer) data(r *record) {
 		p.uint16(r.weight)
 		p.uint16(r.port)
 		p.name(r.target, !p.legacy)
+	case dns.TypeNSEC:
+		p.name(r.target, !p.legacy)
+		p.off += copy(p.b[p.off:], r.blob)
 	default:
 		p.off += copy(p.b[p.off:], r.rdata())
 	}
@@ -207,6 +210,8 @@ func (z *sizer) recordCost(r *record) int {
 		return n + 4
 	case dns.TypeAAAA:
 		return n + 16
+	case dns.TypeNSEC:
+		return n + z.cost(r.target) + len(r.blob)
 	default:
 		return n + len(r.blob)
 	}

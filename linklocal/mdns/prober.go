@@ -127,11 +127,11 @@ func (e *Engine) finishProbing(now time.Time, c *claim) {
 // which it is currently authoritative, and it receives a Multicast DNS
 // response message containing a record with the same name, rrtype and
 // rrclass, but inconsistent rdata", RFC 6762 §9.
-func (e *Engine) checkConflicts(now time.Time, rr []record) {
+func (e *Engine) checkConflicts(now time.Time, unicast bool, rr []record) {
 	for i := range rr {
 		r := &rr[i]
 		if r.typ == dns.TypePTR {
-			e.rescuePointer(now, r)
+			e.checkPointer(now, unicast, r)
 			continue
 		}
 		c := e.claims[r.key]
@@ -182,19 +182,34 @@ func (e *Engine) compareOwn(c *claim, k kind, r *record) comparison {
 // record to be announced via Multicast DNS", RFC 6762 §6.6.
 func (e *Engine) rescue(now time.Time, r ref, theirs *record) {
 	if full := e.records(r)[0].ttl; theirs.ttl < full/2 {
-		e.respondAt(now, r, e.responseDelay(r), recordInterval)
+		delay := time.Duration(0)
+		if !r.unique() {
+			delay = e.sharedDelay(now)
+		}
+		e.respondAt(now, r, delay, recordInterval)
 	}
 }
 
-// rescuePointer does so with a shared record: whoever leaves says goodbye to
-// the service type, and whoever loses a name to us, to our instance.
-func (e *Engine) rescuePointer(now time.Time, theirs *record) {
+// checkPointer looks at somebody else's copy of a shared record of ours. It may
+// be a goodbye: whoever leaves says it to the service type, whoever loses a
+// name to us to our instance. Or it is the answer that we were about to give.
+//
+// "If a host is planning to send an answer, and it sees another host on the
+// network send a response message containing the same answer record, and the
+// TTL in that record is not less than the TTL this host would have given, then
+// this host SHOULD treat its own answer as having been sent", RFC 6762 §7.4.
+func (e *Engine) checkPointer(now time.Time, unicast bool, theirs *record) {
+	var r ref
 	if t := e.types[theirs.ident.target]; theirs.key == enumName && t != nil && t.published() {
-		e.rescue(now, ref{t: t, k: kindType}, theirs)
+		r = ref{t: t, k: kindType}
+	} else if c := e.owner(theirs.ident.target); c != nil && c.svc != nil && c.typ.key == theirs.key {
+		r = ref{c: c, k: kindPTR}
+	} else {
 		return
 	}
-	if c := e.owner(theirs.ident.target); c != nil && c.svc != nil && c.typ.key == theirs.key {
-		e.rescue(now, ref{c: c, k: kindPTR}, theirs)
+	e.rescue(now, r, theirs)
+	if s := r.sched(); theirs.ttl >= ttlOther && !unicast && !s.respond.IsZero() {
+		s.sent, s.respond = now, time.Time{}
 	}
 }
 

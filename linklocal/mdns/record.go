@@ -24,11 +24,11 @@ type ident struct {
 	target                 name // PTR, SRV
 	priority, weight, port uint16
 	addr                   netip.Addr // A, AAAA
-	blob                   string     // TXT: strings with their length bytes; NULL: raw
+	blob                   string     // TXT: strings with their length bytes; NULL: raw; NSEC: bitmap
 }
 
 // A record is a resource record of class IN of one of the types A, AAAA, PTR,
-// SRV, TXT and NULL. Records are values; they are never changed once built.
+// SRV, TXT, NULL and NSEC. Records are values; they are never changed once built.
 type record struct {
 	ident
 	name   name // as spelled by its sender
@@ -64,6 +64,31 @@ func nullRecord(owner name, data string) record {
 	r := newRecord(owner, dns.TypeNULL, true, ttlNull)
 	r.blob = data
 	return r
+}
+
+// nsecRecord says which types there are at a name, and so that there is no
+// other. The bitmap is that of block 0: types below 256.
+func nsecRecord(owner name, types ...uint16) record {
+	var bits [32]byte
+	size := 0
+	for _, t := range types {
+		bits[t/8] |= 0x80 >> (t % 8)
+		size = max(size, int(t/8)+1)
+	}
+	r := newRecord(owner, dns.TypeNSEC, true, ttlHost)
+	r.target = owner // "contains the record's own name", RFC 6762 §6.1
+	r.blob = string(append([]byte{0, byte(size)}, bits[:size]...))
+	return r
+}
+
+// denies reports whether a NSEC record says that there is no record of a type,
+// which is below 256. Other blocks than the first are none of mDNS.
+func (r *record) denies(typ uint16) bool {
+	if len(r.blob) < 3 || r.blob[0] != 0 || int(r.blob[1]) > len(r.blob)-2 {
+		return false
+	}
+	i := int(typ / 8)
+	return i >= int(r.blob[1]) || r.blob[2+i]&(0x80>>(typ%8)) == 0
 }
 
 func addrRecord(owner name, a netip.Addr) record {
@@ -104,6 +129,8 @@ func (r *record) rdata() []byte {
 		b = binary.BigEndian.AppendUint16(b, r.weight)
 		b = binary.BigEndian.AppendUint16(b, r.port)
 		return append(b, wireName(r.target)...)
+	case dns.TypeNSEC:
+		return append(wireName(r.target), r.blob...)
 	default:
 		return []byte(r.blob)
 	}

@@ -150,14 +150,27 @@ func (m *monitor) nullArrived(inst *instance, rec *record) {
 	})
 }
 
-func (m *monitor) failResolves(inst *instance) {
+// nullDenied ends the questions for a NULL record that its owner says it has
+// not, RFC 6762 §6.1.
+func (m *monitor) nullDenied(inst *instance, rec *record) {
+	if rec.ttl > 0 && rec.denies(dns.TypeNULL) {
+		m.endResolves(func(r *resolve) bool { return r.null && r.inst == inst })
+	}
+}
+
+// endResolves says of some resolves that there is no answer.
+func (m *monitor) endResolves(which func(*resolve) bool) {
 	m.resolves = slices.DeleteFunc(m.resolves, func(r *resolve) bool {
-		if r.inst != inst {
-			return false
+		hit := which(r)
+		if hit {
+			m.finish(r, Entry{}, nil, false)
 		}
-		m.finish(r, Entry{}, nil, false)
-		return true
+		return hit
 	})
+}
+
+func (m *monitor) failResolves(inst *instance) {
+	m.endResolves(func(r *resolve) bool { return r.inst == inst })
 }
 
 func (m *monitor) finish(r *resolve, entry Entry, data []byte, ok bool) {

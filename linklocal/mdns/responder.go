@@ -110,7 +110,10 @@ func (e *Engine) answer(now time.Time, q *query) {
 	var unicast []ref
 	asked := map[ref]bool{}
 	seen := map[setKey]bool{} // one packet may ask the same hundreds of times
-	delay := e.jitter(sharedDelayMin, sharedDelayMax)
+	delay := time.Duration(0)
+	if q.at.IsZero() { // else it has waited already
+		delay = e.sharedDelay(now)
+	}
 	for i := range q.questions {
 		qu := &q.questions[i]
 		k := setKey{qu.key, qu.typ}
@@ -118,7 +121,7 @@ func (e *Engine) answer(now time.Time, q *query) {
 			continue
 		}
 		seen[k] = true
-		for _, r := range e.lookup(qu) {
+		for _, r := range e.lookup(qu, q.probe) {
 			switch {
 			case asked[r] || e.isKnown(q, r):
 			case legacy, (qu.unicast || q.unicast) && !q.probe && e.recent(now, r):
@@ -135,17 +138,10 @@ func (e *Engine) answer(now time.Time, q *query) {
 }
 
 // lookup finds the record sets that answer a question: O(answers).
-func (e *Engine) lookup(q *question) (rr []ref) {
+func (e *Engine) lookup(q *question, probe bool) (rr []ref) {
 	any := q.typ == dns.TypeANY
 	if c := e.owner(q.key); c != nil {
-		for _, k := range c.kinds() {
-			if t := k.dnsType(); any || t == q.typ {
-				rr = append(rr, ref{c: c, k: k})
-			}
-		}
-		if q.typ == dns.TypeNULL && c.null != "" {
-			rr = append(rr, ref{c: c, k: kindNULL})
-		}
+		rr = c.match(q.typ, probe)
 	}
 	if q.typ != dns.TypePTR && !any {
 		return rr
@@ -177,7 +173,7 @@ func (t *svcType) published() bool {
 }
 
 func (k kind) dnsType() uint16 {
-	return [...]uint16{dns.TypePTR, dns.TypeSRV, dns.TypeTXT, dns.TypeNULL, dns.TypeA, dns.TypeAAAA, dns.TypePTR}[k]
+	return [...]uint16{dns.TypePTR, dns.TypeSRV, dns.TypeTXT, dns.TypeNULL, dns.TypeA, dns.TypeAAAA, dns.TypeNSEC, dns.TypePTR}[k]
 }
 
 // isKnown: the asker has these records already and will for a while.
@@ -212,23 +208,35 @@ func (e *Engine) recent(now time.Time, r ref) bool {
 	return !sent.IsZero() && now.Sub(sent) < ttl*time.Second/4
 }
 
+// plan has a record set multicast as an answer: unique ones at once, shared
+// ones after a delay, and so all that several questions in one packet get.
+//
+// "any (non-defensive) answers generated in response to query messages
+// containing more than one question SHOULD be randomly delayed in the range
+// 20-120 ms … (Answers defending a name … are still sent immediately.)",
+// RFC 6762 §6.3.
 func (e *Engine) plan(now time.Time, q *query, r ref, delay time.Duration) {
 	spacing := recordInterval
 	if q.probe {
 		spacing = probeSpacing
 	}
-	if r.unique() {
+	if r.unique() && (q.probe || len(q.questions) == 1) {
 		delay = 0
 	}
 	e.respondAt(now, r, delay, spacing)
 }
 
-// responseDelay keeps those who hold a shared record from speaking at once.
-func (e *Engine) responseDelay(r ref) time.Duration {
-	if r.unique() {
-		return 0
+// sharedDelay keeps those who hold a shared record from speaking at once, and
+// brings answers together that are due about the same time.
+//
+// "a responder SHOULD, for the sake of network efficiency, aggregate as many
+// responses as possible into a single Multicast DNS response message",
+// RFC 6762 §6.4.
+func (e *Engine) sharedDelay(now time.Time) time.Duration {
+	if e.together.Before(now.Add(sharedDelayMin)) {
+		e.together = now.Add(e.jitter(sharedDelayMin, sharedDelayMax))
 	}
-	return e.jitter(sharedDelayMin, sharedDelayMax)
+	return e.together.Sub(now)
 }
 
 // respondAt plans one multicast of a record set, unless an earlier one is planned.
@@ -304,16 +312,15 @@ func additional(host *claim, r ref) []ref {
 	if r.c != nil && len(r.c.addrs) > 0 {
 		at = r.c
 	}
-	addrs := []ref{{c: at, k: kindA}, {c: at, k: kindAAAA}}
 	switch r.k {
 	case kindPTR:
-		return append([]ref{{c: r.c, k: kindSRV}, {c: r.c, k: kindTXT}}, addrs...)
+		return append([]ref{{c: r.c, k: kindSRV}, {c: r.c, k: kindTXT}}, at.addrRefs()...)
 	case kindSRV: // with TXT: who missed a change of it learns it here
-		return append(addrs, ref{c: r.c, k: kindTXT})
+		return append(at.addrRefs(), ref{c: r.c, k: kindTXT})
 	case kindA:
-		return addrs[1:]
+		return at.addrRefs()[1:]
 	case kindAAAA:
-		return addrs[:1]
+		return at.addrRefs()[:1]
 	}
 	return nil
 }
