@@ -4,31 +4,51 @@
 //
 //	figure NAME VALUE UNIT
 //
-// The absolute figures move from machine to machine; ratios and medians do
+// Arguments name the parts to measure: talk, mirrors, publish, idle; none means
+// all. The absolute figures move from machine to machine; ratios and medians do
 // not move as much.
 package main
 
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"meshgate/internal/e2e"
 )
 
 // patience bounds the whole run.
-const patience = 15 * time.Minute
+const patience = 45 * time.Minute
+
+// parts are what can be measured, in this order. Without arguments it is all.
+var parts = []struct {
+	name    string
+	measure func(context.Context, e2e.TB, sheet)
+}{
+	{"talk", measureTalk},
+	{"mirrors", measureMirrors},
+	{"publish", measurePublishing},
+	{"idle", measureIdle},
+}
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == peersCommand {
-		os.Exit(publishPeers(os.Args[2:]))
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case peersCommand:
+			os.Exit(publishPeers(os.Args[2:]))
+		case publishCommand:
+			os.Exit(publish(os.Args[2:]))
+		}
 	}
 	os.Exit(e2e.Main("bench", os.Stderr, func(tb e2e.TB) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		out := sheet{os.Stdout}
-		measureTalk(ctx, tb, out)
-		measureMirrors(ctx, tb, out)
+		for _, p := range parts {
+			if len(os.Args) == 1 || slices.Contains(os.Args[1:], p.name) {
+				p.measure(ctx, tb, sheet{os.Stdout})
+			}
+		}
 	}))
 }
 
