@@ -56,8 +56,10 @@ func publish(args []string) int {
 
 // publishMeshgate is the gateway's link-local part, with a port for each contact.
 func publishMeshgate(ctx context.Context, ifi string, n int) error {
-	dns := mdns.New(mdns.ConnConfig{Interface: ifi, Host: "gw", Browse: []string{e2e.PresenceService}})
-	lan := linklocal.New(linklocal.Config{Machine: "gw", MaxContacts: max(n, 1), Publish: linklocal.PublishKeys{First: true, Last: true, Nick: true}}, dns)
+	dns := mdns.New(mdns.ConnConfig{Interfaces: []string{ifi}, Host: "gw", Browse: []string{e2e.PresenceService}})
+	keys := linklocal.DefaultKeys()
+	keys.First, keys.Last, keys.Nick = true, true, true
+	lan := linklocal.New(linklocal.Config{Machine: "gw", MaxContacts: max(n, 1), Publish: &keys}, dns)
 	for i := range n {
 		user, text := published(i)
 		err := lan.Publish(linklocal.Contact{ID: linklocal.ContactID(user), User: user, Presence: linklocal.ParseTXT(text)})
