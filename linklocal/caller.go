@@ -90,7 +90,7 @@ func (l *loop) lookedUp(now time.Time, c *conn, claim Instance, e mdns.Entry, er
 		c.stream.refuse(now, notAuthorized)
 	case err != nil || p.Instance.Key() != claim.Key() || !hasAddr(p.Addrs, c.remote) || l.names[claim.Key()] != nil:
 		c.stream.refuse(now, invalidFrom)
-	case !l.roster.set(p):
+	case !l.roster.see(now, p, e.Links):
 		l.count.peersIgnored.Add(1)
 		c.stream.refuse(now, notAuthorized)
 	default:

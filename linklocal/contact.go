@@ -27,6 +27,8 @@ type contact struct {
 	text     []string // as registered; nil: not registered
 	name     Instance // the name that we hold; "": none yet
 	retry    time.Time
+	// since is when it got its name, changed when that or its text changed.
+	since, changed time.Time
 }
 
 // publish takes a contact in, or what is new about it.
@@ -55,6 +57,7 @@ func (l *loop) publish(now time.Time, c Contact) {
 // whom they call is known by the port only.
 func (l *loop) establish(now time.Time, ct *contact) {
 	ct.retry = time.Time{}
+	before := ct.text
 	err := l.listen(ct)
 	if err == nil {
 		err = l.register(ct)
@@ -63,6 +66,9 @@ func (l *loop) establish(now time.Time, ct *contact) {
 		ct.retry = now.Add(publishRetry)
 		l.due(ct.retry)
 		l.log.Warn("contact cannot be published, trying again", "contact", ct.ID, "err", err)
+	}
+	if !slices.Equal(before, ct.text) {
+		ct.changed = now
 	}
 }
 
@@ -110,6 +116,7 @@ func (l *loop) established(now time.Time, id mdns.ServiceID, name Instance) {
 		}
 		ct.name = name
 		if name != "" {
+			ct.since, ct.changed = now, now
 			l.names[name.Key()] = ct
 			l.peerGone(now, name)
 			l.announce(ContactPublished{ct.ID, name})

@@ -217,6 +217,8 @@ func (l *loop) handleCommands(now time.Time) {
 			}
 		case *outgoing:
 			l.send(now, c)
+		case asking:
+			c.answer <- l.snapshot()
 		}
 	}
 }
@@ -245,7 +247,7 @@ func (l *loop) peerIs(now time.Time, e mdns.Entry) {
 	if l.names[p.Instance.Key()] != nil {
 		return
 	}
-	if !l.roster.set(p) {
+	if !l.roster.see(now, p, e.Links) {
 		l.count.peersIgnored.Add(1)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"meshgate/internal/stanza"
@@ -24,6 +25,9 @@ type rosterEntry struct {
 	now    *Peer // nil: gone
 	told   *Peer // nil: the Handler does not know it
 	queued bool  // in news
+	// since is when it came, changed when it was last other than before.
+	since, changed time.Time
+	links          []string // where it is seen
 	// announced is closed when the Handler has heard of the peer: what the
 	// peer says must not arrive before.
 	announced chan struct{}
@@ -54,6 +58,23 @@ func (r *roster) set(p Peer) bool {
 	}
 	e.now = &p
 	r.changed(key, e)
+	return true
+}
+
+// see is set with the time and with the names of the links where p is seen.
+func (r *roster) see(now time.Time, p Peer, links []string) bool {
+	before := r.get(p.Instance)
+	if !r.set(p) {
+		return false
+	}
+	e := r.peers[p.Instance.Key()]
+	e.links = links
+	if before == nil {
+		e.since = now
+	}
+	if before == nil || !reflect.DeepEqual(*before, p) {
+		e.changed = now
+	}
 	return true
 }
 

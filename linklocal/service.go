@@ -33,7 +33,8 @@ type DNS interface {
 }
 
 // A Service is our presence on the mesh: contacts, roster and streams.
-// All of its methods are safe to call from any goroutine, and none but Run blocks.
+// All of its methods are safe to call from any goroutine, and none but Run
+// and Peers blocks.
 type Service struct {
 	cfg      Config
 	dns      DNS
@@ -46,8 +47,8 @@ type Service struct {
 	stopped  atomic.Bool
 }
 
-// A command is what a caller wants of the loop: a Contact, a withdrawal or an
-// *outgoing.
+// A command is what a caller wants of the loop: a Contact, a withdrawal, an
+// *outgoing or an asking.
 type command interface{}
 
 type withdrawal ContactID
@@ -122,8 +123,11 @@ func (s *Service) Send(o Outgoing) {
 // failCommands empties the mailbox when there is no loop any more.
 func (s *Service) failCommands() {
 	for _, c := range s.commands.Take() {
-		if o, ok := c.(*outgoing); ok {
-			s.finish(o, ErrStopped)
+		switch c := c.(type) {
+		case *outgoing:
+			s.finish(c, ErrStopped)
+		case asking:
+			close(c.answer)
 		}
 	}
 }

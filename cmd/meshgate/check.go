@@ -29,6 +29,7 @@ func (c *config) check() {
 	c.checkLAN()
 	c.checkContacts()
 	c.checkPeers()
+	c.checkControl()
 }
 
 func (c *config) checkAccount() {

@@ -14,6 +14,7 @@ type fileConfig struct {
 	PeerRules []peerRule      `yaml:"peer_contacts"`
 	Limits    limitsConfig    `yaml:"limits"`
 	Log       logConfig       `yaml:"log"`
+	Control   string          `yaml:"control"`
 	Grace     time.Duration   `yaml:"grace" range:"1s 5m"`
 }
 
@@ -90,6 +91,8 @@ func defaults() fileConfig {
 			Body: 8192, Peers: 1000,
 			StreamStanzas: 20, StreamBytes: 65536,
 		},
+		Control: "/run/meshgate/control.sock",
+
 		Log:   logConfig{Level: "info", Format: "auto"},
 		Grace: 10 * time.Second,
 	}

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "version", "help"}
+var commands = []string{"run", "check", "peers", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -41,6 +41,7 @@ usage: meshgate COMMAND [flags]
 
   run      run the gateway until SIGTERM or Ctrl-C
   check    read a configuration file and say what is wrong with it
+  peers    list who is on the LAN, as the running gateway sees it
   version  print the version
   help     explain a command: meshgate help run
 
@@ -75,6 +76,24 @@ cannot be known before the gateway runs.
   -q  print nothing if the configuration is good
 
 exit codes: 0 good, perhaps with warnings, 2 the command line is wrong,
+78 the configuration is wrong
+`,
+	"peers": `usage: meshgate peers [-f] [-json] [-config FILE | -socket PATH]
+
+Asks the gateway that runs on this machine who is on the LAN, and prints a
+table: the presence name, the client (a guess), status and message, address,
+interface, and for how long. The gateway's own mirrors are in it too.
+
+  -f            go on, and show what changes: on a terminal the table is drawn
+                again, else there is a line for each change (+ has come,
+                ~ is different, - has gone)
+  -json         print JSON; with -f a line for each change
+  -config FILE  the gateway's configuration, whose key control says where the
+                gateway listens (default /etc/meshgate/meshgate.yaml, or the
+                default of the key where this user may not read that)
+  -socket PATH  where the gateway listens
+
+exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 78 the configuration is wrong
 `,
 	"version": `usage: meshgate version

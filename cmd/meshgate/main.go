@@ -63,6 +63,8 @@ func realMain(args []string, p process) int {
 		return runCommand(rest, p)
 	case "check":
 		return checkCommand(rest, p)
+	case "peers":
+		return peersCommand(rest, p)
 	case "version", "-version", "--version":
 		return versionCommand(rest, p)
 	case "help", "-h", "-help", "--help":
@@ -73,11 +75,15 @@ func realMain(args []string, p process) int {
 	}
 }
 
-// options are the flags of run and check.
+// options are the flags of the commands; each has some of them.
 type options struct {
-	config  string
-	verbose bool
-	quiet   bool
+	config      string
+	configGiven bool
+	verbose     bool
+	quiet       bool
+	follow      bool
+	json        bool
+	socket      string
 }
 
 // parse reads the flags of a command. If done, the command ends with the code.
@@ -90,6 +96,10 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.BoolVar(&o.verbose, "v", false, "")
 	case "check":
 		fs.BoolVar(&o.quiet, "q", false, "")
+	case "peers":
+		fs.StringVar(&o.socket, "socket", "", "")
+		fs.BoolVar(&o.follow, "f", false, "")
+		fs.BoolVar(&o.json, "json", false, "")
 	}
 	err := fs.Parse(args)
 	switch {
@@ -106,7 +116,8 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	if len(rest) > 0 {
 		return o, usage(p, name, fmt.Sprintf("what is %q for?", rest[0])), true
 	}
-	if o.config == "" {
+	o.configGiven = o.config != ""
+	if !o.configGiven {
 		o.config = defaultConfig
 	}
 	return o, 0, false

@@ -47,11 +47,17 @@ func closedPort(t *testing.T) int {
 
 func start(t *testing.T, env map[string]string) *running {
 	t.Helper()
+	return startWith(t, env, "control: off\n")
+}
+
+// startWith is start with more lines in the configuration.
+func startWith(t *testing.T, env map[string]string, lines string) *running {
+	t.Helper()
 	r := &running{
 		t: t, file: filepath.Join(t.TempDir(), "meshgate.yaml"),
 		signals: make(chan os.Signal, 4), killed: make(chan int, 1), exit: make(chan int, 1),
 	}
-	if err := os.WriteFile(r.file, fmt.Appendf(nil, lonely, closedPort(t)), 0o600); err != nil {
+	if err := os.WriteFile(r.file, fmt.Appendf(nil, lonely+lines, closedPort(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	pr, pw := io.Pipe()

@@ -10,6 +10,7 @@ import (
 
 	"meshgate/bridge"
 	"meshgate/bridge/rewrite"
+	"meshgate/bridge/status"
 	"meshgate/internal/sdnotify"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
@@ -29,6 +30,7 @@ type gateway struct {
 	dns    *mdns.Conn
 	lan    *linklocal.Service
 	watch  *watch
+	status *status.Server
 }
 
 // build makes the parts, bottom-up. An error is the configuration's fault.
@@ -62,6 +64,7 @@ func build(c *config, p process, log *slog.Logger) (*gateway, error) {
 		part{"hub", func() any { return g.hub.Stats() }},
 		part{"mdns", func() any { return g.dns.Stats() }},
 		part{"linklocal", func() any { return g.lan.Stats() }})
+	g.status = status.New(g.statusConfig(c, named("status")))
 	return g, nil
 }
 
@@ -75,6 +78,7 @@ func (g *gateway) stages() []stage {
 		{"hub", g.hub.Run},
 		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, g.lan) }},
 		{"linklocal", func(ctx context.Context) error { return g.lan.Run(ctx, g.watch) }},
+		{"status", g.status.Run},
 		{"watch", g.watch.Run},
 	}
 }

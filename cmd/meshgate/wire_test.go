@@ -32,6 +32,7 @@ type wiring struct {
 	LAN    linklocal.Config
 	Secret string
 	Log    logConfig
+	Status string // the path of the control socket
 	Grace  time.Duration
 }
 
@@ -47,7 +48,7 @@ func wireWith(t *testing.T, text string, env map[string]string) wiring {
 		c.write(t.Output())
 		t.Fatalf("not a good configuration:\n%s", text)
 	}
-	w := wiring{DNS: c.mdnsConfig(nil), LAN: c.lanConfig(nil), Log: c.Log, Grace: c.Grace}
+	w := wiring{DNS: c.mdnsConfig(nil), LAN: c.lanConfig(nil), Log: c.Log, Status: new(gateway).statusConfig(c, nil).Path, Grace: c.Grace}
 	var err error
 	if w.Secret, err = c.secret(); err != nil {
 		t.Fatal(err)
@@ -164,6 +165,7 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"log":                                {"log:", "log: {level: debug}"},
 		"log.level":                          {"log:", "log: {level: debug}"},
 		"log.format":                         {"log:", "log: {format: json}"},
+		"control":                            {"limits:", "control: off\nlimits:"},
 		"grace":                              {"limits:", "grace: 7s\nlimits:"},
 	}
 	was := wireWith(t, base, env)

@@ -7,7 +7,7 @@ hostname "$1"
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/dbus /run/lock /run/user/0 /run/netns
+mkdir -p /run/dbus /run/lock /run/meshgate /run/user/0 /run/netns
 if [ "$3" = lan ]; then
 	for f in hostname hosts resolv.conf machine-id; do
 		# A file that the machine lacks is one that nobody here can confuse.

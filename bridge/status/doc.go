@@ -1,0 +1,12 @@
+// Package status tells other programs on this machine how the gateway is
+// doing: a unix socket that speaks HTTP and JSON, and the client for it.
+//
+//	GET /healthz        "ok", or 503 and why not
+//	GET /status         a Report: version, both sides in words, all counters
+//	GET /peers          a list of Peer, sorted by name
+//	GET /peers?follow   a line of JSON, a list of Change, for everybody who is
+//	                    there, and one whenever something has changed
+//
+// Whoever may open the socket may read all that; nothing can be changed. The
+// package knows no other part of the gateway: it is handed functions.
+package status
