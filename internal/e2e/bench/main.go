@@ -4,9 +4,9 @@
 //
 //	figure NAME VALUE UNIT
 //
-// Arguments name the parts to measure: talk, mirrors, publish, idle; none means
-// all. The absolute figures move from machine to machine; ratios and medians do
-// not move as much.
+// Arguments name the parts to measure: talk, mirrors, presence, publish, idle;
+// none means all. The absolute figures move from machine to machine; ratios
+// and medians do not move as much.
 package main
 
 import (
@@ -28,6 +28,7 @@ var parts = []struct {
 }{
 	{"talk", measureTalk},
 	{"mirrors", measureMirrors},
+	{"presence", measurePresence},
 	{"publish", measurePublishing},
 	{"idle", measureIdle},
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/miekg/dns"
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+
+	"meshgate/internal/e2e"
+)
+
+const (
+	presencePeople  = 20
+	presenceChanges = 200
+	presencePause   = 100 * time.Millisecond // so each changes every two seconds: the LAN hears of one a second
+)
+
+// measurePresence prints how long a change of status takes to the other side.
+func measurePresence(ctx context.Context, tb e2e.TB, out sheet) {
+	opt := e2e.OfficeOptions{}
+	for i := range presencePeople {
+		opt.Users = append(opt.Users, "user"+strconv.Itoa(i))
+	}
+	opt.Server = func(s *e2e.ServerOptions) {
+		s.Extra = noArchive
+		for _, user := range opt.Users {
+			s.Friends = append(s.Friends, [2]string{e2e.GatewayUser, user})
+		}
+	}
+	o := e2e.OpenOffice(tb, opt)
+	browser := o.Host("h2").Browse(e2e.PresenceService)
+	pool := roots(tb, o.Server)
+	var clients []*client
+	for _, user := range opt.Users {
+		clients = append(clients, must(login(ctx, o, pool, user, jid.MustParse(o.GatewayJID())))(tb))
+		browser.AwaitResolved(o.Mirror(user))
+	}
+	wait(ctx, 5*time.Second) // until the announcements are over
+	times := must(networkToLAN(ctx, o, clients))(tb)
+	out.figure("status_net_to_lan_p50", ms(quantile(times, 0.5)), "ms")
+	out.figure("status_net_to_lan_p99", ms(quantile(times, 0.99)), "ms")
+}
+
+// tick is the status text of change n; nothing of it is in another's.
+func tick(n int) string { return fmt.Sprintf("tick %d.", n) }
+
+// networkToLAN has the clients change their status in turn, and waits for the
+// packet on the LAN that says so.
+func networkToLAN(ctx context.Context, o *e2e.Office, clients []*client) ([]time.Duration, error) {
+	c, err := o.Host("h2").ListenMulticast(e2e.MDNSGroup)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	seen := make(chan arrival, presenceChanges)
+	go readTicks(c, seen)
+	return changes(ctx, seen, func(n int) error { return clients[n%len(clients)].setStatus(ctx, tick(n)) })
+}
+
+// changes makes one after the other and returns how long each took to be seen.
+func changes(ctx context.Context, seen <-chan arrival, change func(n int) error) ([]time.Duration, error) {
+	pace := time.NewTicker(presencePause)
+	defer pace.Stop()
+	started := map[int]time.Time{}
+	var times []time.Duration
+	for n := 0; len(times) < presenceChanges; {
+		select {
+		case <-pace.C:
+			if n == presenceChanges {
+				continue
+			}
+			started[n] = time.Now()
+			if err := change(n); err != nil {
+				return nil, err
+			}
+			n++
+		case a := <-seen:
+			if at, ok := started[a.n]; ok {
+				times = append(times, a.at.Sub(at))
+				delete(started, a.n)
+			}
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d changes seen: %w", len(times), presenceChanges, ctx.Err())
+		}
+	}
+	return times, nil
+}
+
+// readTicks reads TXT records off the LAN until c is closed.
+func readTicks(c net.PacketConn, seen chan<- arrival) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, _, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		at := time.Now()
+		var m dns.Msg
+		if m.Unpack(buf[:n]) != nil || !m.Response {
+			continue
+		}
+		for _, rr := range m.Answer {
+			if txt, ok := rr.(*dns.TXT); ok {
+				tellTick(txt.Txt, at, seen)
+			}
+		}
+	}
+}
+
+func tellTick(text []string, at time.Time, seen chan<- arrival) {
+	for _, s := range text {
+		var n int
+		if _, err := fmt.Sscanf(s, "msg=tick %d.", &n); err == nil {
+			select {
+			case seen <- arrival{n, at}:
+			default: // repeats of those already had
+			}
+		}
+	}
+}
+
+// setStatus changes the text beside the user's name.
+func (c *client) setStatus(ctx context.Context, text string) error {
+	status := xmlstream.Wrap(xmlstream.Token(xml.CharData(text)), xml.StartElement{Name: xml.Name{Local: "status"}})
+	return c.session.Send(ctx, stanza.Presence{Type: stanza.AvailablePresence}.Wrap(status))
+}
