@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type contact struct {
 	listener net.Listener // on a port of its own
 	port     uint16
 	text     []string // as registered; nil: not registered
+	null     []byte   // the icon that is served, as registered; nil: none
+	icon     servedIcon
 	name     Instance // the name that we hold; "": none yet
 	retry    time.Time
 	// since is when it got its name, changed when that or its text changed.
@@ -48,6 +51,7 @@ func (l *loop) publish(now time.Time, c Contact) {
 		l.unregister(now, ct)
 	}
 	ct.Contact = c
+	l.fitIcon(ct)
 	l.establish(now, ct)
 }
 
@@ -80,15 +84,21 @@ func (l *loop) register(ct *contact) error {
 		// The user is part of the id: another user is another publication.
 		ct.service = mdns.ServiceID("presence " + strconv.Quote(string(ct.ID)) + " " + ct.User)
 		err := l.dns.Register(mdns.Service{
-			ID: ct.service, Instance: string(name), Type: serviceType, Port: ct.port, Text: text, Rename: l.cfg.Rename.name,
+			ID: ct.service, Instance: string(name), Type: serviceType, Port: ct.port, Text: text, Null: ct.icon.data, Rename: l.cfg.Rename.name,
 		})
 		if err != nil {
 			return fmt.Errorf("linklocal: register %s: %w", name, err)
 		}
 	case !slices.Equal(ct.text, text):
+		// "the user's client MUST update the NULL record with the contents of the
+		// new picture, calculate a new picture hash, and then update the "phsh"
+		// value in the TXT record". XEP-0174 (Buddy Icons)
+		if !bytes.Equal(ct.null, ct.icon.data) {
+			l.dns.SetNull(ct.service, ct.icon.data)
+		}
 		l.dns.SetText(ct.service, text)
 	}
-	ct.text = text
+	ct.text, ct.null = text, ct.icon.data
 	return nil
 }
 
@@ -99,7 +109,7 @@ func (l *loop) textOf(ct *contact) []string {
 	if p.Status == "" {
 		p.Status = Available
 	}
-	p.Port = ct.port
+	p.Port, p.PHSH = ct.port, ct.icon.hash
 	return l.cfg.keysOf(&ct.Contact).text(p)
 }
 

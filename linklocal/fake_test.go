@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"meshgate/internal/iconcache"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal/mdns"
 )
@@ -31,6 +32,9 @@ var (
 type fakeLAN struct {
 	mu    sync.Mutex
 	hosts []*fakeDNS
+
+	fetched []string // what FetchNull was asked
+	hold    bool     // FetchNull waits until it is cancelled
 }
 
 // A fakeDNS is the responder of one host.
@@ -46,11 +50,13 @@ type fakeDNS struct {
 	learning chan string         // not nil: learned names go here, too
 	ifi      string              // name of the interface; none: the discovery client has nothing to do
 	texts    map[string][]string // by instance
+	nulls    map[string][]byte   // by instance
+	order    []string            // records in the order in which they were changed
 }
 
 func (l *fakeLAN) host(addr string) *fakeDNS {
 	d := &fakeDNS{lan: l, addrs: []netip.Addr{netip.MustParseAddr(addr)},
-		services: map[mdns.ServiceID]mdns.Entry{}, taken: map[string]bool{}, texts: map[string][]string{}}
+		services: map[mdns.ServiceID]mdns.Entry{}, taken: map[string]bool{}, texts: map[string][]string{}, nulls: map[string][]byte{}}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.hosts = append(l.hosts, d)
@@ -91,7 +97,7 @@ func (d *fakeDNS) Register(s mdns.Service) error {
 	}
 	e := mdns.Entry{Instance: name, Type: s.Type, Host: "host.local", Port: s.Port, Addrs: d.addrs, Text: s.Text, Links: []string{""}}
 	d.services[s.ID] = e
-	d.texts[name] = s.Text
+	d.texts[name], d.nulls[name] = s.Text, s.Null
 	if d.events != nil {
 		d.events(mdns.Established{ID: s.ID, Instance: name})
 	}
@@ -106,7 +112,34 @@ func (d *fakeDNS) SetText(id mdns.ServiceID, text []string) {
 	e.Text = text
 	d.services[id] = e
 	d.texts[e.Instance] = text
+	d.order = append(d.order, "TXT "+ParseTXT(text).PHSH)
 	d.tell(mdns.Changed{Entry: e})
+}
+
+func (d *fakeDNS) SetNull(id mdns.ServiceID, data []byte) {
+	d.lan.mu.Lock()
+	defer d.lan.mu.Unlock()
+	d.nulls[d.services[id].Instance] = data
+	d.order = append(d.order, "NULL "+iconcache.Hash(data))
+}
+
+func (d *fakeDNS) FetchNull(ctx context.Context, instance, _ string) ([]byte, error) {
+	d.lan.mu.Lock()
+	d.lan.fetched = append(d.lan.fetched, instance)
+	hold := d.lan.hold
+	d.lan.mu.Unlock()
+	if hold {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	d.lan.mu.Lock()
+	defer d.lan.mu.Unlock()
+	for _, h := range d.lan.hosts {
+		if data, ok := h.nulls[instance]; ok {
+			return data, nil
+		}
+	}
+	return nil, mdns.ErrNotFound
 }
 
 func (d *fakeDNS) Unregister(id mdns.ServiceID) {

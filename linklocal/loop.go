@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"meshgate/internal/alarm"
+	"meshgate/internal/iconcache"
 	"meshgate/linklocal/mdns"
 )
 
@@ -25,7 +26,10 @@ type loop struct {
 	callers  int                // conns that peers have opened
 	perAddr  map[netip.Addr]int // of them, by address
 	pairs    map[pairKey]*pair
-	dials    chan struct{} // one token for each connecting that may go on at once
+	icons    *iconBook        // of the peers
+	cache    *iconcache.Cache // of icons; from any goroutine
+	fits     chan struct{}    // one token: one icon is made to fit at a time
+	dials    chan struct{}    // one token for each connecting that may go on at once
 	lookups  lookups
 	news     []ContactPublished // not told yet, one per contact
 
@@ -57,6 +61,8 @@ func newLoop(s *Service, h Handler) *loop {
 		conns:    make(map[*conn]struct{}),
 		perAddr:  make(map[netip.Addr]int),
 		pairs:    make(map[pairKey]*pair),
+		icons:    newIconBook(s.cfg.MaxPeers),
+		fits:     make(chan struct{}, 1),
 		dials:    make(chan struct{}, maxDials),
 		lookups:  lookups{perAddr: make(map[netip.Addr]int)},
 		calls:    make(chan func(time.Time)),
@@ -78,6 +84,8 @@ func (l *loop) run(ctx context.Context) error {
 	deliveries, endDeliveries := context.WithCancel(context.WithoutCancel(ctx))
 	l.spawn, l.linger = spawner(work), spawner(deliveries)
 
+	l.cache = iconcache.Open(iconcache.Config{Dir: l.cfg.IconCache, Log: l.log}, time.Now())
+	defer l.cache.Close()
 	l.spawn(l.courier)
 	if l.cfg.Discover {
 		stop := l.spawn(l.discover)
@@ -202,6 +210,7 @@ func (l *loop) handleTimeout(now time.Time) (over bool) {
 	for _, p := range l.pairs {
 		l.flush(now, p)
 	}
+	l.fetchIcons(now)
 	l.due(l.stopAt)
 	return !l.stopAt.IsZero() && !now.Before(l.stopAt)
 }
@@ -253,6 +262,7 @@ func (l *loop) peerIs(now time.Time, e mdns.Entry) {
 	}
 	l.count.peers.Store(int64(l.roster.size()))
 	l.recheck(now, p.Instance)
+	l.wantIcon(now, p)
 }
 
 // peerGone notes a goodbye, or that the records ran out.
@@ -260,6 +270,8 @@ func (l *loop) peerGone(now time.Time, i Instance) {
 	l.roster.remove(i)
 	l.count.peers.Store(int64(l.roster.size()))
 	l.recheck(now, i)
+	l.icons.gone(now, i)
+	l.fetchIcons(now)
 }
 
 // recheck ends the streams of a peer that is not where it was.

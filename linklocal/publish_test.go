@@ -61,7 +61,7 @@ func TestLL04EachKeyCanBeSwitchedOff(t *testing.T) {
 // LL-17: by default nothing personal, and a contact's own word counts more
 // than the configuration's.
 func TestLL17PersonalKeysArePublishedOnlyIfAllowed(t *testing.T) {
-	public := []string{"txtvers=1", "status=away", "msg=m", "phsh=p", "vc=!", "node=N", "ver=V", "hash=sha-1", "ext=x"}
+	public := []string{"txtvers=1", "status=away", "msg=m", "vc=!", "node=N", "ver=V", "hash=sha-1", "ext=x"} // phsh only with an icon
 	for _, tt := range []struct {
 		name string
 		cfg  Config

@@ -28,6 +28,8 @@ type rosterEntry struct {
 	// since is when it came, changed when it was last other than before.
 	since, changed time.Time
 	links          []string // where it is seen
+	// The same of its icon: the one that it has, the one that was told.
+	icon, toldIcon *Icon
 	// announced is closed when the Handler has heard of the peer: what the
 	// peer says must not arrive before.
 	announced chan struct{}
@@ -85,12 +87,22 @@ func (r *roster) remove(i Instance) {
 	if e == nil {
 		return
 	}
-	e.now = nil
+	e.now, e.icon = nil, nil
 	if e.told == nil && !e.queued {
 		delete(r.peers, key)
 		return
 	}
 	r.changed(key, e)
+}
+
+// setIcon notes which picture a peer has; nil: none. The Handler is told after
+// it has been told of the peer.
+func (r *roster) setIcon(i Instance, icon *Icon) {
+	key := i.Key()
+	if e := r.peers[key]; e != nil && e.now != nil && e.icon != icon {
+		e.icon = icon
+		r.changed(key, e)
+	}
 }
 
 func (r *roster) changed(key string, e *rosterEntry) {
@@ -156,12 +168,24 @@ func (r *roster) next() (ev Event, told chan struct{}, ok bool) {
 			}
 			close(e.announced) // nobody need wait for it
 		case before == nil:
+			r.iconLater(key, e)
 			return PeerAppeared{*e.now}, e.announced, true
 		case !reflect.DeepEqual(before, e.now):
+			r.iconLater(key, e)
 			return PeerChanged{*e.now}, nil, true
+		case e.icon != e.toldIcon:
+			e.toldIcon = e.icon
+			return PeerIcon{e.now.Instance, e.icon}, nil, true
 		}
 	}
 	return nil, nil, false
+}
+
+// iconLater has the news of a peer's icon follow those of the peer.
+func (r *roster) iconLater(key string, e *rosterEntry) {
+	if e.icon != e.toldIcon {
+		r.changed(key, e)
+	}
 }
 
 // validName reports whether a presence name can be said in XML.

@@ -24,12 +24,15 @@ const maxCommands = 16 << 10
 type DNS interface {
 	Register(mdns.Service) error
 	SetText(id mdns.ServiceID, text []string)
+	SetNull(id mdns.ServiceID, data []byte)
 	Unregister(id mdns.ServiceID)
 	// Learn says that there is an instance, for the responder to find out more.
 	Learn(instance, typ string)
 	// Resolve finds out now where an instance is.
 	Resolve(ctx context.Context, instance, typ string) (mdns.Entry, error)
 	Links() []mdns.Link // where it works
+	// FetchNull asks an instance for its NULL record, which may be any bytes.
+	FetchNull(ctx context.Context, instance, typ string) ([]byte, error)
 }
 
 // A Service is our presence on the mesh: contacts, roster and streams.

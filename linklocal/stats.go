@@ -20,6 +20,10 @@ type Stats struct {
 	StreamErrors            map[string]int64 // ours, by condition
 	DialsFailed, SlowClosed int64
 	Resent                  int64 // stanzas sent again, because the peer closed without having read them
+
+	// Icons of peers: asked for, known without asking, asked for in vain, and
+	// bytes that were another picture or none.
+	IconsAsked, IconsCached, IconsFailed, IconsBad int64
 }
 
 // counters is what stands behind Stats. The loop counts, anybody reads.
@@ -30,6 +34,7 @@ type counters struct {
 	spoofed, unknownCallers, overLimit, wrongIface  atomic.Int64
 	peersIgnored, eventsLost, dialsFailed, slowStop atomic.Int64
 	resent                                          atomic.Int64
+	iconsAsked, iconsCached, iconsFailed, iconsBad  atomic.Int64
 	streamErrors                                    map[condition]*atomic.Int64 // the map itself never changes
 }
 
@@ -55,7 +60,9 @@ func (s *Service) Stats() Stats {
 		OverLimit: c.overLimit.Load(), WrongInterface: c.wrongIface.Load(),
 		PeersIgnored: c.peersIgnored.Load(), EventsLost: c.eventsLost.Load(),
 		DialsFailed: c.dialsFailed.Load(), SlowClosed: c.slowStop.Load(),
-		Resent:       c.resent.Load(),
+		Resent:     c.resent.Load(),
+		IconsAsked: c.iconsAsked.Load(), IconsCached: c.iconsCached.Load(),
+		IconsFailed: c.iconsFailed.Load(), IconsBad: c.iconsBad.Load(),
 		StreamErrors: make(map[string]int64),
 	}
 	for cond, n := range c.streamErrors {

@@ -1,0 +1,146 @@
+package linklocal
+
+import (
+	"context"
+	"time"
+
+	"meshgate/internal/icon"
+	"meshgate/internal/iconcache"
+)
+
+const (
+	// maxServedIcon keeps an answer with a picture within one packet.
+	//
+	// "a Multicast DNS packet, including IP and UDP headers, MUST NOT exceed
+	// 9000 bytes". RFC 6762 §17
+	maxServedIcon = 8500
+	// servedSide is libpurple's limit for buddy icons on a LAN, in pixels.
+	servedSide = 96
+)
+
+// A servedIcon is a contact's picture as it is published.
+type servedIcon struct {
+	data    []byte // what fits; nil: none
+	hash    string // of data: phsh
+	source  string // hash of what it was made from
+	fitting bool   // another is being made
+}
+
+// fitIcon makes a contact's picture fit for a record, in a goroutine of its
+// own, one after the other. Meanwhile the one before is served.
+func (l *loop) fitIcon(ct *contact) {
+	if ct.Icon == nil || !l.cfg.keysOf(&ct.Contact).Icon {
+		ct.icon = servedIcon{fitting: ct.icon.fitting}
+		return
+	}
+	source := ct.Icon.Data
+	hash := iconcache.Hash(source)
+	if ct.icon.fitting || ct.icon.source == hash {
+		return
+	}
+	ct.icon.fitting = true
+	l.spawn(func(ctx context.Context) {
+		select {
+		case l.fits <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		data, _, err := icon.Fit(source, maxServedIcon, servedSide)
+		<-l.fits
+		if err != nil {
+			l.log.Warn("contact's icon is not published", "contact", ct.ID, "err", err)
+		}
+		l.call(func(now time.Time) { l.iconFitted(now, ct, hash, data) })
+	})
+}
+
+// iconFitted publishes a contact's picture; no data: it cannot be.
+func (l *loop) iconFitted(now time.Time, ct *contact, source string, data []byte) {
+	ct.icon.fitting = false
+	if l.contacts[ct.ID] != ct || !l.stopAt.IsZero() || ct.Icon == nil {
+		return
+	}
+	ct.icon = servedIcon{data: data, source: source}
+	if len(data) > 0 {
+		ct.icon.hash = iconcache.Hash(data)
+	}
+	l.fitIcon(ct) // there may be another by now
+	l.establish(now, ct)
+}
+
+// wantIcon notes what a peer says of its picture.
+func (l *loop) wantIcon(now time.Time, p Peer) {
+	if none := l.icons.set(now, p.Instance, p.Presence.PHSH); none {
+		l.roster.setIcon(p.Instance, nil)
+	}
+	l.fetchIcons(now)
+}
+
+// fetchIcons begins the fetches that are due.
+func (l *loop) fetchIcons(now time.Time) {
+	if !l.stopAt.IsZero() {
+		return
+	}
+	for j := l.icons.next(now); j != nil; j = l.icons.next(now) {
+		j.cancel = l.spawn(func(ctx context.Context) { l.fetchIcon(ctx, j) })
+	}
+	l.due(l.icons.nextTimeout())
+}
+
+// fetchIcon gets a picture: one that is known from the cache, any other from
+// the peer. It runs in a goroutine of its own.
+//
+// "If the values are equal, the client SHOULD use the local copy of the icon."
+// XEP-0174 (Buddy Icons)
+func (l *loop) fetchIcon(ctx context.Context, j *iconJob) {
+	data := l.cache.Get(j.hash, time.Now())
+	if data != nil {
+		l.count.iconsCached.Add(1)
+	} else if data = l.askIcon(ctx, j); data != nil {
+		l.cache.Put(data, time.Now())
+	}
+	how, pic := iconMissing, (*Icon)(nil)
+	if data != nil {
+		if info, err := icon.Check(data); err == nil {
+			how, pic = iconCame, &Icon{Data: data, Type: info.Type}
+		} else {
+			how = iconUseless
+			l.count.iconsBad.Add(1)
+			l.log.Debug("peer's icon ignored", "peer", j.instance, "err", err)
+		}
+	}
+	l.call(func(now time.Time) {
+		if l.icons.done(now, j, how) {
+			l.roster.setIcon(j.instance, pic)
+		}
+		l.fetchIcons(now)
+	})
+}
+
+// askIcon asks the peer: by multicast DNS, first for an answer to us alone.
+// What does not have the hash is another picture. The questions end with the
+// first answer, and when the peer has gone or has another picture.
+//
+// "it MUST cancel the NULL record query immediately after receiving a response
+// containing the new picture data". XEP-0174 (Buddy Icons)
+//
+// COMPAT libpurple 2.14, avahi: the picture has a TTL of 120 s and no
+// cache-flush bit, so for two minutes after a change a cache may answer with
+// the one before. That is asked for again later.
+func (l *loop) askIcon(ctx context.Context, j *iconJob) []byte {
+	l.count.iconsAsked.Add(1)
+	data, err := l.dns.FetchNull(ctx, string(j.instance), serviceType)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil || len(data) == 0:
+		l.count.iconsFailed.Add(1)
+		l.log.Debug("peer's icon did not come", "peer", j.instance, "err", err)
+		return nil
+	case iconcache.Hash(data) != j.hash:
+		l.count.iconsBad.Add(1)
+		l.log.Debug("peer's icon is not the one that it says", "peer", j.instance, "bytes", len(data))
+		return nil
+	}
+	return data
+}
