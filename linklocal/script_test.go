@@ -19,8 +19,7 @@ var epoch = time.Unix(1_000_000_000, 0)
 func testConfig(r role) streamConfig {
 	cfg := streamConfig{
 		role: r, local: "bob@h2", caps: newCaps("", nil), maxStanza: 64 << 10,
-		idle: 10 * time.Minute, header: 10 * time.Second, caller: time.Minute,
-		negotiate: 2 * time.Second, handshake: 10 * time.Second, close: 2 * time.Second,
+		idle: 10 * time.Minute, header: 10 * time.Second, caller: time.Minute, close: 2 * time.Second,
 	}
 	if r == initiator {
 		cfg.peer = "alice@h1"
@@ -31,9 +30,7 @@ func testConfig(r role) streamConfig {
 // TestScripts plays testdata/*.txt. A line that begins with # is a remark,
 // one that is indented a result, any other an input:
 //
-//	initiator | recipient        a new stream of bob@h2; behind it offer or require: the policy for TLS
-//	pin KEY                      the key that alice@h1 is known by, from now on
-//	secured KEY                  the TLS handshake is done; no KEY: without a certificate
+//	initiator | recipient        a new stream of bob@h2
 //	> BYTES                      the peer sends this; \n is a line feed
 //	identified NAME              the Service knows who calls
 //	refuse CONDITION             or does not
@@ -67,7 +64,6 @@ func play(t *testing.T, script string) string {
 	var b strings.Builder
 	var s *stream
 	now := epoch
-	var pin []byte
 	for line := range strings.Lines(script) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "  ") {
@@ -79,22 +75,13 @@ func play(t *testing.T, script string) string {
 		case "", "#":
 			continue
 		case "initiator":
-			cfg := testConfig(initiator)
-			cfg.tls, cfg.pin = policyOf[arg], pin
-			s = newStream(now, cfg)
+			s = newStream(now, testConfig(initiator))
 		case "recipient":
-			cfg := testConfig(recipient)
-			cfg.tls = policyOf[arg]
-			s = newStream(now, cfg)
-		case "pin":
-			pin = bytesOf(arg)
-			continue
-		case "secured":
-			s.secured(now, bytesOf(arg), pin)
+			s = newStream(now, testConfig(recipient))
 		case ">":
 			s.handleBytes(now, []byte(strings.ReplaceAll(arg, `\n`, "\n")))
 		case "identified":
-			s.identified(now, Instance(arg), pin)
+			s.identified(now, Instance(arg))
 		case "refuse":
 			s.refuse(now, condition(arg))
 		case "end":
@@ -116,26 +103,10 @@ func play(t *testing.T, script string) string {
 	return b.String()
 }
 
-var policyOf = map[string]TLSPolicy{"": Off, "offer": Offer, "require": Require}
-
-// bytesOf is nil for nothing.
-func bytesOf(s string) []byte {
-	if s == "" {
-		return nil
-	}
-	return []byte(s)
-}
-
 func report(b *strings.Builder, s *stream) {
 	out := s.takeOutput()
 	if len(out.Write) > 0 {
 		fmt.Fprintf(b, "  write %s\n", out.Write)
-	}
-	if out.Pin != nil {
-		fmt.Fprintf(b, "  remember %s\n", out.Pin)
-	}
-	if out.Opened {
-		fmt.Fprintf(b, "  opened, TLS %v\n", s.secure)
 	}
 	for _, m := range out.Messages {
 		fmt.Fprintf(b, "  message %s\n", m)
@@ -145,9 +116,6 @@ func report(b *strings.Builder, s *stream) {
 	}
 	if c := out.Counts; c.Answered+c.Refused+c.Ignored > 0 {
 		fmt.Fprintf(b, "  answered %d, refused %d, ignored %d\n", c.Answered, c.Refused, c.Ignored)
-	}
-	if out.Secure {
-		fmt.Fprintln(b, "  handshake")
 	}
 	fmt.Fprintf(b, "  %v", s.state)
 	if out.Close {

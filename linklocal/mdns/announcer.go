@@ -88,6 +88,7 @@ func (e *Engine) SetText(now time.Time, id ServiceID, text []string) {
 	if blob == c.text {
 		return
 	}
+	e.past.add(now, e.records(ref{c: c, k: kindTXT})...)
 	c.text = blob
 	if c.state == established && !c.textAt.After(now) { // else one is planned already
 		c.textAt = later(now, c.textAt.Add(textInterval))

@@ -57,7 +57,10 @@ type claim struct {
 	probes   int       // sent in this round
 	next     time.Time // next probe or end of the round; zero: held until the host's name is ours
 	proposal []record  // of this round, once it has begun
-	retreat  bool      // in this round: conflicts count only after the first probe
+	retreat  bool      // it was ours, and somebody else claims it
+	since    time.Time // when it became ours; a retreat does not count
+	contests int       // claims of others to it lately
+	contest  time.Time // the last of them
 
 	text   string // TXT data
 	null   string

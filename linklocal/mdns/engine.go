@@ -43,6 +43,7 @@ type Engine struct {
 	multicastRate, unicastRate bucket
 
 	echoes  echoes
+	past    past
 	local   deadline // of the above
 	monitor *monitor
 	stats   Stats
@@ -83,6 +84,7 @@ func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
 		return
 	}
 	gone := e.goneAddrs(old, addrs)
+	e.pass(now, e.host)
 	e.addrs, e.host.addrs = addrs, addrs
 	switch {
 	case len(addrs) == 0:
@@ -170,6 +172,7 @@ func (e *Engine) Unregister(now time.Time, id ServiceID) {
 	if c.state == established {
 		e.sayGoodbye(now, c)
 	}
+	e.pass(now, c)
 	e.drop(c)
 }
 

@@ -28,7 +28,8 @@ type simLAN struct {
 	seq       int
 	loss, dup float64
 	maxDelay  time.Duration
-	sent      []Datagram // everything, in order
+	reflect   time.Duration // a reflector sends everything once more, within so long; zero: there is none
+	sent      []Datagram    // everything, in order
 	tap       func(from *simNode, d Datagram)
 }
 
@@ -159,6 +160,13 @@ func (l *simLAN) send(from *simNode, d Datagram) {
 		return
 	}
 	p := Packet{Data: d.Data, Src: netip.AddrPortFrom(from.addr, mdnsPort), Unicast: d.To.IsValid()}
+	if l.reflect > 0 && !p.Unicast {
+		echo := Packet{Data: reflected(l.t, d.Data), Src: reflector}
+		after := time.Duration(l.rng.Int64N(int64(l.reflect)))
+		for _, to := range l.nodes {
+			l.deliver(to, echo, after)
+		}
+	}
 	for _, to := range l.nodes {
 		switch {
 		case p.Unicast && d.To.Addr() != to.addr, !to.up:

@@ -16,6 +16,11 @@ const (
 	probeDelayMax = 250 * time.Millisecond // before the first one, random
 	tieWait       = time.Second            // "defers to the winning host by waiting one second"
 
+	// A name is young for so long: then nobody can have relied on it, and who
+	// claims it, too, has probably had it before.
+	youngFor    = 10 * time.Second
+	maxContests = 3 // within conflictQuiet
+
 	conflictWindow = 10 * time.Second // "If fifteen conflicts occur within any ten-second period …
 	conflictCount  = 15
 	conflictQuiet  = time.Minute     // without conflicts ends that
@@ -30,14 +35,16 @@ func (e *Engine) becomeIdle(c *claim) {
 
 // becomeProbing starts a round of probes at the given time.
 func (e *Engine) becomeProbing(c *claim, at time.Time) {
-	c.retreat = c.state == established
-	c.state, c.probes, c.next, c.proposal = probing, 0, at, nil
+	c.state, c.probes, c.next, c.retreat, c.proposal = probing, 0, at, false, nil
 	c.sched = [numKinds]schedule{}
 	e.local.at(at)
 }
 
 // becomeEstablished makes a name ours and announces it.
 func (e *Engine) becomeEstablished(now time.Time, c *claim) {
+	if !c.retreat {
+		c.since = now
+	}
 	c.state, c.next, c.retreat, c.proposal = established, time.Time{}, false, nil
 	e.cancelGoodbye(c.key)
 	if c.svc == nil {
@@ -118,6 +125,10 @@ func (e *Engine) finishProbing(now time.Time, c *claim) {
 		c.next = time.Time{}
 		return
 	}
+	if e.taken(now, c) {
+		e.conflict(now, c)
+		return
+	}
 	e.becomeEstablished(now, c)
 }
 
@@ -148,7 +159,7 @@ func (e *Engine) checkConflicts(now time.Time, unicast bool, rr []record) {
 				e.rescue(now, ref{c: c, k: k}, r)
 			}
 		case otherData:
-			if r.ttl > 0 {
+			if r.ttl > 0 && !e.echo(now, r) {
 				e.conflict(now, c)
 			}
 		}
@@ -215,27 +226,50 @@ func (e *Engine) checkPointer(now time.Time, unicast bool, theirs *record) {
 
 // conflict: somebody else holds one of our names.
 //
-// When established we say so once, that the other may learn of it too, and go
-// back to probing (RFC 6762 §9); when probing we take another name (§8.1).
+// "the host that is in conflict MUST immediately reset its conflicted unique
+// record to probing state" (in substance), RFC 6762 §9. If then we are objected
+// to, "the probing host MUST defer to the existing host, and SHOULD choose new
+// names", §8.1. Of two that have the same name one came later, because a probe
+// or its answer was lost; it is to be that one who goes, but neither knows.
+// So who has had a name for long insists a few times, and who has it only now
+// gives in at once.
 func (e *Engine) conflict(now time.Time, c *claim) {
-	if c.state == probing && c.retreat && c.probes == 0 {
+	old := c.retreat || c.state == established && now.Sub(c.since) >= youngFor
+	switch {
+	case old && c.state == probing && c.probes == 0:
 		return // a copy of what sent us back to probing
+	case old && c.contested(now) <= maxContests:
+		e.insist(now, c)
+	default:
+		e.stats.Conflicts++
+		e.rename(now, c)
+		e.becomeProbing(c, now.Add(e.conflictDelay(now)))
 	}
+}
+
+// contested counts the claims of others to a name. Who never gives in gets it.
+func (c *claim) contested(now time.Time) int {
+	if now.Sub(c.contest) > conflictQuiet {
+		c.contests = 0
+	}
+	c.contests++
+	c.contest = now
+	return c.contests
+}
+
+// insist says what is ours, that the other may learn of it, and probes anew.
+func (e *Engine) insist(now time.Time, c *claim) {
 	e.stats.Conflicts++
-	wait := e.conflictDelay(now)
-	if c.state == established {
-		out := newSplitter(message{response: true})
-		out.add(group{answers: e.uniqueRecords(c)})
-		e.multicast(now, out.out)
-		e.becomeProbing(c, now.Add(wait+e.jitter(0, probeDelayMax)))
-		return
-	}
-	e.rename(now, c)
-	e.becomeProbing(c, now.Add(wait))
+	out := newSplitter(message{response: true})
+	out.add(group{answers: e.uniqueRecords(c)})
+	e.multicast(now, out.out)
+	e.becomeProbing(c, now.Add(e.conflictDelay(now)+e.jitter(0, probeDelayMax)))
+	c.retreat = true
 }
 
 func (e *Engine) rename(now time.Time, c *claim) {
 	old := c.label
+	e.pass(now, c)
 	delete(e.claims, c.key)
 	c.label = c.alternative()
 	e.enter(c)
@@ -287,7 +321,7 @@ func (e *Engine) breakTies(now time.Time, m *message) {
 		seen[key] = true
 		theirs := slices.Clone(m.authority[i:])
 		theirs = slices.DeleteFunc(theirs, func(r record) bool { return r.key != key })
-		if compareRecords(theirs, e.propose(c)) > 0 {
+		if !e.isOurs(now, c, theirs) && compareRecords(theirs, e.propose(c)) > 0 {
 			e.becomeProbing(c, now.Add(tieWait))
 		}
 	}
