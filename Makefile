@@ -5,13 +5,14 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
 FUZZTIME ?= 30s
+SOAK     ?= 10m30s
 GO       ?= go
 
 # The version comes from VERSION; a checkout that belongs to another user would
 # make Go's own look at git fail.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help build test lint demo bench fuzz ci deps clean
+.PHONY: help build test lint demo bench soak fuzz ci deps clean
 
 help:
 	@echo 'make build   static programs for all platforms, in dist/'
@@ -19,6 +20,7 @@ help:
 	@echo 'make lint    gofmt, vet, staticcheck, import rules, go.mod'
 	@echo 'make demo    a LAN, two servers and a gateway between them, to play with (root)'
 	@echo 'make bench   what a message costs and how fast it is (root)'
+	@echo 'make soak    whether everybody still sees everybody after $(SOAK) (root)'
 	@echo 'make fuzz    every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make ci      what has to pass before a change lands (root)'
 	@echo 'make deps    install the Debian packages that the tests need (root)'
@@ -55,6 +57,10 @@ demo: deps
 bench: deps
 	$(GO) test -run '^$$' -bench . -benchtime 200ms $$($(GO) list ./... | grep -v /internal/e2e)
 	$(GO) run ./internal/e2e/bench
+
+# Longer than the records of a mirror live, several times over.
+soak: deps
+	$(GO) run ./internal/e2e/soak -for $(SOAK)
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) GO='$(GO)' .ci/fuzz
