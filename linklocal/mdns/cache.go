@@ -25,6 +25,9 @@ type cached struct {
 	asked       int           // refresh questions so far
 	jitter      time.Duration // 0–2 % of the TTL
 	dying       bool          // goodbye said, or flushed
+	heard       time.Time     // last question of another for it
+	expected    int           // such questions since it was heard of itself
+	doubted     bool          // and it expires unless it is heard of soon
 }
 
 // "the querier should plan to issue a query at 80% of the record lifetime,
@@ -32,9 +35,27 @@ type cached struct {
 // variation of 2% of the record TTL should be added", RFC 6762 §5.2.
 func (c *cached) planRefresh() {
 	c.refresh = time.Time{}
-	if c.asked < refreshCount && c.lifetime() >= minRefresh && !c.dying {
+	if c.asked < refreshCount && c.lifetime() >= minRefresh && !c.dying && !c.doubted {
 		c.refresh = c.at.Add(c.lifetime()*time.Duration(80+5*c.asked)/100 + c.jitter)
 	}
+}
+
+// planNext plans the question after one that has been asked.
+func (c *cached) planNext(now time.Time) {
+	c.asked++
+	c.planRefresh()
+	if c.doubted && c.asked < refreshCount {
+		c.refresh = now.Add(doubtGap)
+	}
+}
+
+// fresh reports whether a record goes along with a question as a known answer.
+//
+// "A Multicast DNS querier MUST NOT include records in the Known-Answer list
+// whose remaining TTL is less than half of their original TTL" (in substance),
+// RFC 6762 §7.1.
+func (c *cached) fresh(now time.Time) bool {
+	return !c.dying && !c.doubted && c.expires.Sub(now) > c.lifetime()/2
 }
 
 func (c *cached) expire(at time.Time) {
@@ -91,7 +112,8 @@ func (c *cache) put(now time.Time, r *record, src netip.Addr, jitter float64) (g
 		c.sources[src]++
 	}
 	old.record, old.at, old.expires = *r, now, now.Add(r.lifetime())
-	old.asked, old.dying = 0, false
+	old.asked, old.expected = 0, 0
+	old.dying, old.doubted = false, false
 	old.jitter = time.Duration(jitter * 0.02 * float64(r.lifetime()))
 	old.planRefresh()
 	return old, false

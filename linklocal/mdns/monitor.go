@@ -279,8 +279,9 @@ func (m *monitor) evaluateOne(now time.Time, inst *instance) {
 	entry, complete := m.entry(inst, time.Time{})
 	switch {
 	case ptr == nil || !complete:
-		if inst.reported != nil {
+		if inst.reported != nil { // LL-11: questions about it are pointless now
 			m.vanish(inst)
+			m.failResolves(inst)
 		}
 	case inst.reported == nil:
 		inst.reported, inst.learned = &entry, false

@@ -30,6 +30,7 @@ type browse struct {
 	name, key name
 	next      time.Time
 	gap       time.Duration
+	heard     time.Time // somebody else asked the same, and will hear no more than we
 }
 
 // restart asks for everything anew: the link is new or has changed.
@@ -39,7 +40,7 @@ func (m *monitor) restart(now time.Time) {
 	}
 	at := now.Add(m.e.jitter(sharedDelayMin, sharedDelayMax))
 	for _, b := range m.browses {
-		b.next, b.gap = at, browseGap
+		b.next, b.gap, b.heard = at, browseGap, time.Time{}
 	}
 	m.wake.at(at)
 }
@@ -87,15 +88,17 @@ func (m *monitor) runCache(now time.Time) {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.typ, b.typ), cmp.Compare(a.ident.target, b.ident.target))
 	})
 	for _, r := range refresh {
-		if m.mayAsk(now, r.key, r.typ) {
+		switch {
+		case now.Sub(r.heard) < heardWindow: // §7.3
+			r.planNext(now)
+		case !m.mayAsk(now, r.key, r.typ):
+			r.refresh = now.Add(askWait)
+		default:
 			m.ask(r.name, r.typ, false)
 			if r.typ == dns.TypeSRV { // finds a change of TXT that was lost, long before its own refresh
 				m.ask(r.name, dns.TypeTXT, false)
 			}
-			r.asked++
-			r.planRefresh()
-		} else {
-			r.refresh = now.Add(askWait)
+			r.planNext(now)
 		}
 		m.wake.at(r.refresh)
 	}
@@ -104,7 +107,9 @@ func (m *monitor) runCache(now time.Time) {
 func (m *monitor) runBrowses(now time.Time) {
 	for _, b := range m.browses {
 		if due(b.next, now) {
-			m.ask(b.name, dns.TypePTR, false)
+			if now.Sub(b.heard) >= heardWindow {
+				m.ask(b.name, dns.TypePTR, false)
+			}
 			b.next = now.Add(b.gap)
 			b.gap = min(b.gap*browseFactor, browseGapMax)
 		}
@@ -221,8 +226,8 @@ func (m *monitor) withKnown(now time.Time, q question) []message {
 	out := newSplitter(message{})
 	out.add(group{questions: []question{q}})
 	for _, r := range m.cache.set(q.key, q.typ) {
-		if left := r.expires.Sub(now); !r.dying && left > r.lifetime()/2 {
-			out.add(group{answers: []record{r.withTTL(uint32(left / time.Second))}})
+		if r.fresh(now) {
+			out.add(group{answers: []record{r.withTTL(uint32(r.expires.Sub(now) / time.Second))}})
 		}
 	}
 	for i := range len(out.out) - 1 {

@@ -11,7 +11,7 @@ import (
 const (
 	resolveWait  = 3 * time.Second
 	resolveFresh = time.Second // records heard within it need no question
-	resolveAsks  = 3           // at 0, 250 and 1000 ms
+	resolveAsks  = 3           // at 0, 250 and 1000 ms; for NULL, which is large, at 0, 1 and 2 s
 )
 
 // A resolve is a one-shot question for the current records of an instance.
@@ -96,6 +96,8 @@ func (r *resolve) nextAsk() time.Time {
 	switch {
 	case r.asks >= resolveAsks:
 		return time.Time{}
+	case r.null:
+		return r.start.Add(time.Duration(r.asks) * time.Second)
 	case r.asks == 1:
 		return r.start.Add(250 * time.Millisecond)
 	}
@@ -122,6 +124,9 @@ func (m *monitor) checkResolves(now time.Time) {
 				m.wake.at(now)
 			}
 			return false
+		}
+		if !ok && !r.null && r.inst.reported != nil {
+			m.doubtInstance(now, r.inst)
 		}
 		m.finish(r, entry, nil, ok)
 		return true

@@ -35,6 +35,9 @@ type query struct {
 
 func (e *Engine) handleQuery(now time.Time, p Packet, m *message) {
 	e.breakTies(now, m)
+	if !p.Unicast && p.Src.Port() == mdnsPort {
+		e.monitor.hear(now, m)
+	}
 	if h := e.heldFrom(p.Src); h != nil {
 		h.addKnown(m.answers)
 		if m.truncated {
