@@ -51,7 +51,7 @@ func (l *loop) identify(now time.Time, c *conn, q callerQuestion) {
 	}
 	if q.Claim == "" {
 		if peers := l.roster.at(c.remote); len(peers) == 1 {
-			c.stream.identified(now, peers[0])
+			c.stream.identified(now, peers[0], l.pinOf(peers[0]))
 		} else {
 			l.count.unknownCallers.Add(1)
 			c.stream.refuse(now, notAuthorized)
@@ -63,7 +63,7 @@ func (l *loop) identify(now time.Time, c *conn, q callerQuestion) {
 	case !validName(q.Claim) || l.names[q.Claim.Key()] != nil:
 		c.stream.refuse(now, invalidFrom)
 	case p != nil && hasAddr(p.Addrs, c.remote):
-		c.stream.identified(now, p.Instance)
+		c.stream.identified(now, p.Instance, l.pinOf(p.Instance))
 	case !l.lookups.start(c.remote):
 		l.count.unknownCallers.Add(1)
 		c.stream.refuse(now, notAuthorized)
@@ -96,7 +96,7 @@ func (l *loop) lookedUp(now time.Time, c *conn, claim Instance, e mdns.Entry, er
 	default:
 		l.dns.Learn(e.Instance, e.Type) // so that we hear when it goes
 		l.recheck(now, p.Instance)
-		c.stream.identified(now, p.Instance)
+		c.stream.identified(now, p.Instance, l.pinOf(p.Instance))
 	}
 	l.carry(now, c)
 }

@@ -27,12 +27,18 @@ type Config struct {
 	// IconCache is the directory where peers' icons are kept; "": in memory only.
 	IconCache string
 
+	TLS TLS // encryption of streams; default none
+
 	Idle          time.Duration // a stream without stanzas for so long is ended; default 10 min
 	DialTimeout   time.Duration // for all addresses of a peer together; default 5 s
 	HeaderTimeout time.Duration // until the other side's stream header is complete; default 10 s
 	CallerTimeout time.Duration // from the header until the first stanza of a nameless caller; default 1 min
-	WriteTimeout  time.Duration // for one write to a peer that does not read; default 10 s
-	CloseTimeout  time.Duration // for the other side's end tag, and for Run to end; default 2 s
+	// Until a peer that has stream features sends them, or says whether it
+	// wants what we offer; then its stream is a plain one. Default 2 s.
+	NegotiateTimeout time.Duration
+	HandshakeTimeout time.Duration // of TLS; default 10 s
+	WriteTimeout     time.Duration // for one write to a peer that does not read; default 10 s
+	CloseTimeout     time.Duration // for the other side's end tag, and for Run to end; default 2 s
 
 	MaxContacts       int // published by us; default 1024
 	MaxPeers          int // in the roster; more are ignored; default 1024
@@ -62,6 +68,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.DialTimeout, 5*time.Second)
 	orDefault(&c.HeaderTimeout, 10*time.Second)
 	orDefault(&c.CallerTimeout, time.Minute)
+	orDefault(&c.NegotiateTimeout, 2*time.Second)
+	orDefault(&c.HandshakeTimeout, 10*time.Second)
 	orDefault(&c.WriteTimeout, 10*time.Second)
 	orDefault(&c.CloseTimeout, 2*time.Second)
 	orDefault(&c.MaxContacts, 1024)
@@ -73,6 +81,10 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.QueuePerPeer, 256)
 	orDefault(&c.StanzaRate, 20)
 	orDefault(&c.ByteRate, 64<<10)
+	orDefault(&c.TLS.Forget, "have its old key forgotten")
+	if c.TLS.Pins == nil {
+		c.TLS.Pins = newMemoryPins()
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -2,6 +2,7 @@ package linklocal
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ const readSize = 4 << 10 // bytes read at once
 // loop; its reader and its writer know the channels and the net.Conn only.
 type conn struct {
 	tcp     net.Conn
+	tls     *tls.Conn // over tcp; nil: not yet, or not at all
 	local   netip.Addr
 	remote  netip.Addr
 	contact *contact
@@ -35,14 +37,16 @@ type conn struct {
 
 	waiting bool // the reader waits for a delivery
 	said    []*stanza.Element
-	counted int  // stanzas in, since the last delivery
-	dead    bool // the connection is closed, nothing is written any more
-	slow    bool // because the peer did not read
-	wasOpen bool // the stream has been open
-	noted   bool // its refusal has been counted
+	counted int             // stanzas in, since the last delivery
+	dead    bool            // the connection is closed, nothing is written any more
+	slow    bool            // because the peer did not read
+	told    <-chan struct{} // closed when the handler has heard of the open stream
+	wasOpen bool            // the stream has been open
+	bidden  bool            // close_notify is out
+	noted   bool            // its refusal has been counted
 
 	deliveries chan delivery // to the reader, at most one
-	writes     chan []byte   // to the writer, at most one
+	writes     chan batch    // to the writer, at most one
 	gone       func()        // ends the reader's waiting for its turn
 }
 
@@ -56,8 +60,9 @@ type piece struct {
 type delivery struct {
 	received []Event
 	stanzas  int
-	// after is closed when the handler has heard of the peer; nil: it has.
-	after <-chan struct{}
+	// after is closed when the handler has heard of the stream; nil: it has.
+	after  <-chan struct{}
+	secure handshake // to do before it reads on; nil: none
 }
 
 // addConn starts a stream on a new connection.
@@ -66,7 +71,7 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	r, peer := recipient, Instance("")
 	c := &conn{
 		tcp: tcp, local: addrOf(tcp.LocalAddr()), remote: addrOf(tcp.RemoteAddr()), contact: ct,
-		deliveries: make(chan delivery, 1), writes: make(chan []byte, 1),
+		deliveries: make(chan delivery, 1), writes: make(chan batch, 1),
 	}
 	if p != nil {
 		r, peer = initiator, p.peer
@@ -75,7 +80,9 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	}
 	c.stream = newStream(now, streamConfig{
 		role: r, local: ct.name, peer: peer, caps: l.caps, maxStanza: l.cfg.MaxStanza,
-		idle: l.cfg.Idle, header: l.cfg.HeaderTimeout, caller: l.cfg.CallerTimeout, close: l.cfg.CloseTimeout,
+		tls: l.cfg.TLS.policy(r), pin: l.pinOf(peer),
+		idle: l.cfg.Idle, header: l.cfg.HeaderTimeout, caller: l.cfg.CallerTimeout,
+		negotiate: l.cfg.NegotiateTimeout, handshake: l.cfg.HandshakeTimeout, close: l.cfg.CloseTimeout,
 	})
 	turn, gone := context.WithCancel(context.Background())
 	c.gone = gone
@@ -93,8 +100,9 @@ func (l *loop) read(ctx, turn context.Context, c *conn) {
 	bytes := rate.NewLimiter(rate.Limit(l.cfg.ByteRate), max(l.cfg.MaxStanza, readSize))
 	stanzas := rate.NewLimiter(rate.Limit(l.cfg.StanzaRate), max(int(2*l.cfg.StanzaRate), 1))
 	buf := make([]byte, readSize)
+	conn := c.tcp // which never changes
 	for {
-		n, err := c.tcp.Read(buf)
+		n, err := conn.Read(buf)
 		if err != nil {
 			l.call(func(now time.Time) { l.readFailed(now, c, err) })
 			return
@@ -113,6 +121,13 @@ func (l *loop) read(ctx, turn context.Context, c *conn) {
 			}
 		}
 		l.deliver(ctx, d)
+		if d.secure != nil {
+			secured, err := d.secure(conn)
+			if !l.call(func(now time.Time) { l.handshaken(now, c, secured, err) }) || err != nil {
+				return
+			}
+			conn = secured
+		}
 		if wait(turn, bytes, n) != nil || wait(turn, stanzas, d.stanzas) != nil {
 			continue // the connection is closed: Read will say so
 		}

@@ -49,8 +49,8 @@ func (c *conn) doubting(now time.Time) bool {
 			return false
 		}
 		c.doubtTill = now.Add(resetWait)
-		if c.controlBytes() == 0 { // it closed without an end tag: ours tells us all the same
-			c.queue = append(c.queue, piece{bytes: []byte(endTag)})
+		if c.controlBytes() == 0 { // something has to be written, or no reset comes
+			c.queue = append(c.queue, piece{bytes: []byte(c.stream.lastWord())})
 		}
 	}
 	return now.Before(c.doubtTill)
@@ -74,6 +74,16 @@ func (l *loop) unread(c *conn) (again []*outgoing) {
 	}
 	c.taken = nil
 	return again
+}
+
+// lastWord is what may still be written on a stream that is over: our end tag
+// if the peer closed without its own, else white space, which may stand behind it.
+func (s *stream) lastWord() string {
+	if s.ended {
+		return "\n"
+	}
+	s.ended = true
+	return endTag
 }
 
 // isReset reports whether an error is the other side's TCP saying that what

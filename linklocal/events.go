@@ -79,7 +79,7 @@ type Outgoing struct {
 }
 
 // An Event is something that happened on the mesh: one of PeerAppeared,
-// PeerChanged, PeerVanished, PeerIcon, ContactPublished, Received.
+// PeerChanged, PeerVanished, PeerIcon, ContactPublished, StreamOpened, Received.
 type Event interface{ lanEvent() }
 
 type (
@@ -100,6 +100,13 @@ type (
 		ID       ContactID
 		Instance Instance
 	}
+	// StreamOpened: one of our contacts and a peer are in conversation, by
+	// either's call. It comes before any Received of that stream.
+	StreamOpened struct {
+		Contact ContactID
+		Peer    Instance
+		TLS     bool // false: everybody on the LAN can read it
+	}
 	// Received: a peer sent a message to one of our contacts. From has been
 	// checked against mDNS and the connection's source address (IJ-04); the
 	// stanza itself is as it came and must not be believed.
@@ -115,6 +122,7 @@ func (PeerChanged) lanEvent()      {}
 func (PeerVanished) lanEvent()     {}
 func (PeerIcon) lanEvent()         {}
 func (ContactPublished) lanEvent() {}
+func (StreamOpened) lanEvent()     {}
 func (Received) lanEvent()         {}
 
 // A Handler is told what happens on the mesh, each peer's events in order.

@@ -30,12 +30,24 @@ const (
 // Error makes a condition an error: the reason why we ended a stream.
 func (c condition) Error() string { return "stream error " + string(c) }
 
+// refusal is the condition of a stream error of ours; false: why is none.
+func refusal(why error) (condition, bool) {
+	switch why.(type) {
+	case condition, channelError:
+		return conditionOf(why), true
+	}
+	return "", false
+}
+
 // conditionOf is the stream error for what the framer or the parser said.
 func conditionOf(err error) condition {
 	var c condition
+	var w channelError
 	switch {
 	case errors.As(err, &c):
 		return c
+	case errors.As(err, &w):
+		return policyViolation
 	case errors.Is(err, xmlframe.ErrRestricted), errors.Is(err, stanza.ErrRestricted):
 		return restrictedXML
 	case errors.Is(err, xmlframe.ErrTooLarge), errors.Is(err, stanza.ErrTooComplex):
@@ -51,12 +63,11 @@ type header struct {
 	Version  string
 }
 
-// appendHeader appends a stream header as XEP-0174 v2.0.1 wants it. Behind a
-// version stand features, and there are none.
+// appendHeader appends a stream header as XEP-0174 v2.0.1 wants it.
 //
 // v0.9: "with no 'to' or 'from' address"; v2.0.1 wants both, and so does
 // libpurple 2.14: without "from" it cannot tell our contacts apart.
-func appendHeader(b []byte, h header, features bool) []byte {
+func appendHeader(b []byte, h header) []byte {
 	b = append(b, "<?xml version='1.0' encoding='UTF-8'?><stream:stream xmlns='"+stanza.NSClient+
 		"' xmlns:stream='"+stanza.NSStream+"'"...)
 	attr := func(name, value string) {
@@ -67,11 +78,7 @@ func appendHeader(b []byte, h header, features bool) []byte {
 	attr("from", string(h.From))
 	attr("to", string(h.To))
 	attr("version", h.Version)
-	b = append(b, '>')
-	if features && h.Version != "" {
-		b = append(b, "<stream:features/>"...)
-	}
-	return b
+	return append(b, '>')
 }
 
 // parseHeader reads the start tag of a stream.
@@ -107,7 +114,13 @@ func parseHeader(b []byte) (header, error) {
 	return h, nil
 }
 
-// appendError appends a stream error.
-func appendError(b []byte, c condition) []byte {
-	return stanza.Append(b, stanza.New(stanza.NSStream, "error", stanza.New(stanza.NSStErr, string(c))), stanza.NSClient)
+// appendError appends the stream error for why.
+func appendError(b []byte, why error) []byte {
+	el := stanza.New(stanza.NSStream, "error", stanza.New(stanza.NSStErr, string(conditionOf(why))))
+	var words channelError
+	if errors.As(why, &words) {
+		text := stanza.New(stanza.NSStErr, "text", stanza.Text(words))
+		el.Nodes = append(el.Nodes, stanza.Node{Element: text})
+	}
+	return stanza.Append(b, el, stanza.NSClient)
 }

@@ -32,6 +32,9 @@ type loop struct {
 	dials    chan struct{}    // one token for each connecting that may go on at once
 	lookups  lookups
 	news     []ContactPublished // not told yet, one per contact
+	openings []opening          // not told yet, each once
+	pinning  map[string][]byte  // keys that are being kept, by Instance.Key
+	warned   time.Time          // of a wrong key
 
 	calls chan func(now time.Time) // other goroutines come in here
 	tell  chan telling             // to the courier
@@ -57,6 +60,7 @@ func newLoop(s *Service, h Handler) *loop {
 		Service: s, handler: h,
 		contacts: make(map[ContactID]*contact),
 		names:    make(map[string]*contact),
+		pinning:  make(map[string][]byte),
 		roster:   newRoster(s.cfg.MaxPeers),
 		conns:    make(map[*conn]struct{}),
 		perAddr:  make(map[netip.Addr]int),
@@ -169,8 +173,35 @@ func (l *loop) nextNews() telling {
 		l.news = l.news[1:]
 		return telling{ev: ev}
 	}
+	if len(l.openings) > 0 && l.roster.told(l.openings[0].ev.Peer) {
+		o := l.openings[0]
+		l.openings = l.openings[1:]
+		return telling{o.ev, o.told}
+	}
 	ev, told, _ := l.roster.next()
 	return telling{ev, told}
+}
+
+// An opening is a StreamOpened that the handler has not been told. It waits
+// until the handler knows the peer.
+type opening struct {
+	ev   StreamOpened
+	told chan struct{}
+}
+
+// announceStream has the handler told that a stream is open. However often a
+// peer opens one, it waits to be told once.
+func (l *loop) announceStream(c *conn) {
+	ev := StreamOpened{Contact: c.contact.ID, Peer: c.stream.cfg.peer, TLS: c.stream.secure}
+	if ev.TLS {
+		l.count.secured.Add(1)
+	}
+	i := slices.IndexFunc(l.openings, func(o opening) bool { return o.ev == ev })
+	if i < 0 {
+		i = len(l.openings)
+		l.openings = append(l.openings, opening{ev, make(chan struct{})})
+	}
+	c.told = l.openings[i].told
 }
 
 // announce has the handler told which name a contact holds. What it has not

@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -12,11 +13,28 @@ const (
 	maxControl = 64 << 10 // bytes of answers that may wait for a peer that does not read
 )
 
+// A batch is what the writer writes at once: bytes, or, if there are none, the
+// word of TLS that nothing follows.
+type batch struct {
+	bytes []byte
+	tls   *tls.Conn // nil: over plain TCP
+}
+
+func (b batch) write(tcp net.Conn) (int, error) {
+	switch {
+	case b.tls == nil:
+		return tcp.Write(b.bytes)
+	case b.bytes == nil:
+		return 0, b.tls.CloseWrite()
+	}
+	return b.tls.Write(b.bytes)
+}
+
 // write is the writer of a connection.
 func (l *loop) write(c *conn) {
 	for b := range c.writes {
 		c.tcp.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
-		n, err := c.tcp.Write(b)
+		n, err := b.write(c.tcp)
 		if !l.call(func(now time.Time) { l.written(now, c, n, err) }) {
 			return
 		}
@@ -61,7 +79,7 @@ func (l *loop) carry(now time.Time, c *conn) {
 		case open:
 			l.opened(now, c)
 		case refused:
-			l.noteRefusal(c)
+			l.noteRefusal(now, c)
 		}
 		l.pump(now, c)
 		l.due(c.stream.nextTimeout())
@@ -76,6 +94,13 @@ func (l *loop) carry(now time.Time, c *conn) {
 func (l *loop) take(now time.Time, c *conn) (more bool) {
 	out := c.stream.takeOutput()
 	l.count.add(out.Counts)
+	if out.Pin != nil && !l.pin(c.stream.cfg.peer, out.Pin) {
+		c.stream.refuse(now, errWrongKey)
+		return true
+	}
+	if out.Opened {
+		l.announceStream(c)
+	}
 	c.counted += out.Counts.Stanzas
 	c.said = append(c.said, out.Messages...)
 	if len(out.Write) > 0 {
@@ -90,28 +115,33 @@ func (l *loop) take(now time.Time, c *conn) (more bool) {
 
 // release lets the reader read on, with what it has to deliver first.
 func (l *loop) release(c *conn) {
-	if !c.waiting {
+	securing := c.stream.state == securing
+	if !c.waiting || securing && (c.inFlight != nil || len(c.queue) > 0) {
 		return
 	}
 	c.waiting = false
 	d := delivery{stanzas: c.counted}
+	if securing {
+		d.secure = l.handshake(c.stream.cfg.role)
+	}
 	for _, el := range c.said {
 		d.received = append(d.received, Received{To: c.contact.ID, From: c.stream.cfg.peer, Stanza: el})
 	}
 	if len(c.said) > 0 {
-		d.after = l.roster.announced(c.stream.cfg.peer)
+		d.after = c.told
 	}
 	c.said, c.counted = nil, 0
 	c.deliveries <- d
 }
 
 // noteRefusal counts a stream error of ours, once.
-func (l *loop) noteRefusal(c *conn) {
-	cond, ok := c.stream.why.(condition)
+func (l *loop) noteRefusal(now time.Time, c *conn) {
+	cond, ok := refusal(c.stream.why)
 	if !ok || c.noted {
 		return
 	}
 	c.noted = true
+	l.notePins(now, c)
 	l.count.streamErrors[cond].Add(1)
 	if cond == invalidFrom {
 		l.count.spoofed.Add(1)
@@ -132,7 +162,11 @@ func (l *loop) pump(now time.Time, c *conn) {
 	}
 	if over || c.stream.state == refused {
 		c.unqueue()
-		done := over && (c.dead || len(c.queue) == 0)
+		if !c.dead && len(c.queue) == 0 && c.tls != nil && !c.bidden {
+			c.bidden = true
+			c.send(nil, []piece{})
+		}
+		done := over && c.inFlight == nil && (c.dead || len(c.queue) == 0)
 		if done {
 			c.unsent = append(l.unread(c), c.unsent...)
 			l.drop(c)
@@ -142,7 +176,7 @@ func (l *loop) pump(now time.Time, c *conn) {
 		}
 	}
 	switch {
-	case c.dead:
+	case c.dead, c.inFlight != nil:
 	case len(c.queue) == 0:
 		if c.stream.state == refused {
 			closeWrite(c.tcp)
@@ -165,8 +199,15 @@ func (c *conn) writeNext() {
 		b = append(b, c.queue[n].bytes...)
 		n++
 	}
-	c.inFlight, c.queue = c.queue[:n:n], c.queue[n:]
-	c.writes <- b
+	sent := c.queue[:n:n]
+	c.queue = c.queue[n:]
+	c.send(b, sent)
+}
+
+// send gives the writer bytes, which are those of the pieces.
+func (c *conn) send(b []byte, pieces []piece) {
+	c.inFlight = pieces
+	c.writes <- batch{b, c.tls}
 }
 
 // unqueue takes the stanzas out of the queue.

@@ -1,7 +1,5 @@
 package linklocal
 
-import "meshgate/internal/stanza"
-
 // Deviations of real peers, one thing each. COMPAT names the client and the
 // version in which it was seen. Others stand where they matter: a peer that
 // names itself only in its first stanza or never (caller.go), a listening
@@ -14,19 +12,24 @@ import "meshgate/internal/stanza"
 // peer with a record is there, but does not want to be spoken to.
 const offlineStatus = Away
 
-// sentFeatures reports whether el is a list of stream features, which no peer
-// on the mesh fills.
-//
-// COMPAT Salut (wocky): both sides send an empty <stream:features/>, the
-// initiator too, and wait for none.
-func sentFeatures(el *stanza.Element) bool { return el.Is(stanza.NSStream, "features") }
-
 // headerVersion is the version for our header, given that of the peer's.
 // RFC 6120 §4.7.5 wants features behind a version; libpurple 2.14 knows neither.
 //
 // COMPAT libpurple 2.14, iChat: no version, and none is wanted.
 func headerVersion(peers string) string {
 	if peers == "" {
+		return ""
+	}
+	return "1.0"
+}
+
+// ownVersion is the version for the header of a stream that we open. The peer
+// is told of one only if we want to hear its features.
+//
+// COMPAT libpurple 2.14: passes over a version. Salut 0.8 says one to
+// everybody, iChat among them.
+func ownVersion(p TLSPolicy) string {
+	if p == Off {
 		return ""
 	}
 	return "1.0"

@@ -138,6 +138,13 @@ func (r *roster) announced(i Instance) <-chan struct{} {
 	return nil
 }
 
+// told reports whether there is nothing to tell the Handler about this name
+// before it hears what the peer does.
+func (r *roster) told(i Instance) bool {
+	e := r.peers[i.Key()]
+	return e == nil || e.told != nil
+}
+
 // at returns the peers whose host has this address.
 func (r *roster) at(a netip.Addr) []Instance {
 	var found []Instance

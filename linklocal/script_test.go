@@ -19,7 +19,8 @@ var epoch = time.Unix(1_000_000_000, 0)
 func testConfig(r role) streamConfig {
 	cfg := streamConfig{
 		role: r, local: "bob@h2", caps: newCaps("", nil), maxStanza: 64 << 10,
-		idle: 10 * time.Minute, header: 10 * time.Second, caller: time.Minute, close: 2 * time.Second,
+		idle: 10 * time.Minute, header: 10 * time.Second, caller: time.Minute,
+		negotiate: 2 * time.Second, handshake: 10 * time.Second, close: 2 * time.Second,
 	}
 	if r == initiator {
 		cfg.peer = "alice@h1"
@@ -30,7 +31,9 @@ func testConfig(r role) streamConfig {
 // TestScripts plays testdata/*.txt. A line that begins with # is a remark,
 // one that is indented a result, any other an input:
 //
-//	initiator | recipient        a new stream of bob@h2
+//	initiator | recipient        a new stream of bob@h2; behind it offer or require: the policy for TLS
+//	pin KEY                      the key that alice@h1 is known by, from now on
+//	secured KEY                  the TLS handshake is done; no KEY: without a certificate
 //	> BYTES                      the peer sends this; \n is a line feed
 //	identified NAME              the Service knows who calls
 //	refuse CONDITION             or does not
@@ -64,6 +67,7 @@ func play(t *testing.T, script string) string {
 	var b strings.Builder
 	var s *stream
 	now := epoch
+	var pin []byte
 	for line := range strings.Lines(script) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "  ") {
@@ -75,13 +79,22 @@ func play(t *testing.T, script string) string {
 		case "", "#":
 			continue
 		case "initiator":
-			s = newStream(now, testConfig(initiator))
+			cfg := testConfig(initiator)
+			cfg.tls, cfg.pin = policyOf[arg], pin
+			s = newStream(now, cfg)
 		case "recipient":
-			s = newStream(now, testConfig(recipient))
+			cfg := testConfig(recipient)
+			cfg.tls = policyOf[arg]
+			s = newStream(now, cfg)
+		case "pin":
+			pin = bytesOf(arg)
+			continue
+		case "secured":
+			s.secured(now, bytesOf(arg), pin)
 		case ">":
 			s.handleBytes(now, []byte(strings.ReplaceAll(arg, `\n`, "\n")))
 		case "identified":
-			s.identified(now, Instance(arg))
+			s.identified(now, Instance(arg), pin)
 		case "refuse":
 			s.refuse(now, condition(arg))
 		case "end":
@@ -103,10 +116,26 @@ func play(t *testing.T, script string) string {
 	return b.String()
 }
 
+var policyOf = map[string]TLSPolicy{"": Off, "offer": Offer, "require": Require}
+
+// bytesOf is nil for nothing.
+func bytesOf(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
 func report(b *strings.Builder, s *stream) {
 	out := s.takeOutput()
 	if len(out.Write) > 0 {
 		fmt.Fprintf(b, "  write %s\n", out.Write)
+	}
+	if out.Pin != nil {
+		fmt.Fprintf(b, "  remember %s\n", out.Pin)
+	}
+	if out.Opened {
+		fmt.Fprintf(b, "  opened, TLS %v\n", s.secure)
 	}
 	for _, m := range out.Messages {
 		fmt.Fprintf(b, "  message %s\n", m)
@@ -116,6 +145,9 @@ func report(b *strings.Builder, s *stream) {
 	}
 	if c := out.Counts; c.Answered+c.Refused+c.Ignored > 0 {
 		fmt.Fprintf(b, "  answered %d, refused %d, ignored %d\n", c.Answered, c.Refused, c.Ignored)
+	}
+	if out.Secure {
+		fmt.Fprintln(b, "  handshake")
 	}
 	fmt.Fprintf(b, "  %v", s.state)
 	if out.Close {

@@ -2,6 +2,7 @@ package linklocal
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,7 @@ type Service struct {
 	cfg      Config
 	dns      DNS
 	caps     caps
+	tls      *tls.Config // of streams, both roles
 	log      *slog.Logger
 	count    *counters
 	inbox    *inbox
@@ -61,7 +63,7 @@ func New(cfg Config, dns DNS) *Service {
 	cfg = cfg.withDefaults()
 	cfg.Machine = cleanMachine(cfg.Machine)
 	return &Service{
-		cfg: cfg, dns: dns, caps: newCaps(cfg.Node, cfg.Features), log: cfg.Log, count: newCounters(),
+		cfg: cfg, dns: dns, caps: newCaps(cfg.Node, cfg.Features), tls: cfg.TLS.config(), log: cfg.Log, count: newCounters(),
 		inbox:    newInbox(4 * (cfg.MaxPeers + cfg.MaxContacts)),
 		commands: mailbox.New[command](maxCommands),
 	}
@@ -70,13 +72,15 @@ func New(cfg Config, dns DNS) *Service {
 // Run is present on the mesh until ctx ends: then it withdraws the contacts,
 // ends the streams, waits for the peers to do so too and for h to take what
 // they said, each at most Config.CloseTimeout, and returns nil. It must be
-// called once.
+// called once. An error is the configuration's fault.
 //
 // All calls of h come from goroutines that Run owns. The goodbyes are sent by
 // the mDNS responder, which has to end later.
 func (s *Service) Run(ctx context.Context, h Handler) error {
-	l := newLoop(s, h)
-	return l.run(ctx)
+	if t := s.cfg.TLS; t.wanted() && len(t.Certificate.Certificate) == 0 {
+		return errNoCertificate
+	}
+	return newLoop(s, h).run(ctx)
 }
 
 // Publish makes a contact present, or changes what a present one publishes.

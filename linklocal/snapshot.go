@@ -71,6 +71,7 @@ func (l *loop) snapshot() []PeerInfo {
 		for _, name := range []Instance{c.stream.cfg.peer, c.contact.name} {
 			if i, ok := at[name.Key()]; ok {
 				list[i].Streams++
+				list[i].TLS = list[i].TLS || c.stream.secure
 			}
 		}
 	}

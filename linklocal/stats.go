@@ -19,6 +19,10 @@ type Stats struct {
 	EventsLost              int64            // mDNS events that nobody fetched
 	StreamErrors            map[string]int64 // ours, by condition
 	DialsFailed, SlowClosed int64
+	Secured                 int64 // streams opened under TLS
+	HandshakesFailed        int64
+	PlainRefused            int64 // streams without TLS where it was required, or had been there before
+	WrongKeys               int64 // streams with another key than the peer had before
 	Resent                  int64 // stanzas sent again, because the peer closed without having read them
 
 	// Icons of peers: asked for, known without asking, asked for in vain, and
@@ -35,6 +39,8 @@ type counters struct {
 	peersIgnored, eventsLost, dialsFailed, slowStop atomic.Int64
 	resent                                          atomic.Int64
 	iconsAsked, iconsCached, iconsFailed, iconsBad  atomic.Int64
+	secured, handshakesFailed                       atomic.Int64
+	plainRefused, wrongKeys                         atomic.Int64
 	streamErrors                                    map[condition]*atomic.Int64 // the map itself never changes
 }
 
@@ -63,6 +69,8 @@ func (s *Service) Stats() Stats {
 		Resent:     c.resent.Load(),
 		IconsAsked: c.iconsAsked.Load(), IconsCached: c.iconsCached.Load(),
 		IconsFailed: c.iconsFailed.Load(), IconsBad: c.iconsBad.Load(),
+		Secured: c.secured.Load(), HandshakesFailed: c.handshakesFailed.Load(),
+		PlainRefused: c.plainRefused.Load(), WrongKeys: c.wrongKeys.Load(),
 		StreamErrors: make(map[string]int64),
 	}
 	for cond, n := range c.streamErrors {

@@ -1,8 +1,6 @@
 package linklocal
 
 import (
-	"cmp"
-	"encoding/xml"
 	"time"
 
 	"meshgate/internal/stanza"
@@ -28,6 +26,10 @@ const (
 	awaiting    streamState = iota // their header
 	anonymous                      // recipient: the header did not say who calls, the first stanza may
 	identifying                    // recipient: the Service finds out who calls; nothing is handled meanwhile
+	offering                       // recipient: we offered TLS, they have not said what they want
+	choosing                       // initiator: their features, if they have any
+	requesting                     // initiator: we want TLS, they have not said whether they do
+	securing                       // the TLS handshake
 	open                           // stanzas flow
 	ending                         // our end tag is out, theirs is not in; what they still say counts
 	refused                        // our stream error is out; what they still say does not count
@@ -35,7 +37,8 @@ const (
 )
 
 func (s streamState) String() string {
-	return [...]string{"awaiting", "anonymous", "identifying", "open", "ending", "refused", "closed"}[s]
+	return [...]string{"awaiting", "anonymous", "identifying", "offering", "choosing", "requesting", "securing",
+		"open", "ending", "refused", "closed"}[s]
 }
 
 // A streamConfig is what a stream must know at birth.
@@ -46,15 +49,22 @@ type streamConfig struct {
 	caps      caps     // that disco#info tells
 	maxStanza int      // bytes
 
-	idle, header, caller, close time.Duration
+	tls TLSPolicy // of this direction
+	pin []byte    // the key that we know the peer by; nil: none, or the peer is not known yet
+
+	idle, header, caller, negotiate, handshake, close time.Duration
 }
 
-// A streamOutput is what a stream wants done, in this order: Write to the
-// connection behind everything before, deliver Messages, ask who calls, close.
+// A streamOutput is what a stream wants done, in this order: remember the key,
+// tell that the stream is open, Write to the connection behind everything
+// before, deliver Messages, ask who calls, secure, close.
 type streamOutput struct {
+	Pin      []byte // not nil: the peer's key, from now on; if it has another already, refuse
+	Opened   bool
 	Write    []byte
 	Messages []*stanza.Element
 	Caller   *callerQuestion // not nil: answer with identified or refuse
+	Secure   bool            // do the TLS handshake when everything has been written; answer with secured or handleEOF
 	Close    bool            // the connection, when everything has been written
 	Counts   streamCounts
 }
@@ -78,6 +88,10 @@ type stream struct {
 	queue    []xmlframe.Frame // read, not handled: bounded by what is fed while identifying
 	broken   error            // behind the queue
 	greeted  bool             // our header is out
+	ended    bool             // our end tag is out
+	offered  bool             // TLS, by us
+	secure   bool             // under TLS
+	key      []byte           // secure: the peer's, see Pins; nil: it showed none
 	theirs   header
 	why      error     // refused, closed: the reason; nil for an orderly end
 	deadline time.Time // of the state
@@ -88,7 +102,7 @@ func newStream(now time.Time, cfg streamConfig) *stream {
 	s := &stream{cfg: cfg, framer: xmlframe.New(cfg.maxStanza)}
 	s.become(now, awaiting, cfg.header)
 	if cfg.role == initiator {
-		s.greet("", cfg.peer)
+		s.greet(ownVersion(cfg.tls), cfg.peer)
 	}
 	return s
 }
@@ -119,6 +133,10 @@ func (s *stream) handleTimeout(now time.Time) {
 	switch s.state {
 	case open:
 		s.end(now)
+	case offering, choosing:
+		s.settle(now) // they do not negotiate
+	case securing:
+		s.shut(errHandshakeTime)
 	case ending, refused:
 		s.shut(s.why)
 	default:
@@ -128,7 +146,7 @@ func (s *stream) handleTimeout(now time.Time) {
 
 // handleBytes takes what the peer sent.
 func (s *stream) handleBytes(now time.Time, p []byte) {
-	if s.state == refused || s.state == closed || s.broken != nil {
+	if s.state == refused || s.state == securing || s.state == closed || s.broken != nil {
 		return
 	}
 	frames, err := s.framer.Feed(p)
@@ -144,11 +162,12 @@ func (s *stream) handleEOF(err error) {
 	}
 }
 
-// identified answers a callerQuestion.
-func (s *stream) identified(now time.Time, peer Instance) {
+// identified answers a callerQuestion. pin is the key that we know the peer
+// by; nil: none.
+func (s *stream) identified(now time.Time, peer Instance, pin []byte) {
 	if s.state == identifying {
-		s.cfg.peer = peer
-		s.become(now, open, s.cfg.idle)
+		s.cfg.peer, s.cfg.pin = peer, pin
+		s.negotiate(now)
 		s.work(now)
 	}
 }
@@ -160,30 +179,43 @@ func (s *stream) identified(now time.Time, peer Instance) {
 // stream in the other direction as well … Both parties then MUST close the
 // TCP connection between them." XEP-0174 v0.9 (Ending a Chat)
 func (s *stream) end(now time.Time) {
+	if s.state == offering {
+		s.settle(now) // what they say still counts
+	}
 	switch s.state {
 	case open:
-		s.write(endTag)
+		s.sayEnd()
 		s.become(now, ending, s.cfg.close)
-	case awaiting, anonymous, identifying:
-		s.greet("", "")
-		s.write(endTag)
+	case awaiting, anonymous, identifying, choosing, requesting:
+		s.sayEnd()
 		s.queue = nil
 		s.become(now, refused, s.cfg.close)
+	case securing:
+		s.shut(nil)
 	}
 }
 
-// refuse ends the stream with a stream error.
-func (s *stream) refuse(now time.Time, c condition) {
-	if s.state == refused || s.state == closed {
+// refuse ends the stream with the stream error for why.
+func (s *stream) refuse(now time.Time, why error) {
+	if s.state == refused || s.state == securing || s.state == closed {
 		return
 	}
-	s.greet("", "") // an error needs a stream to stand in, RFC 6120 §4.9.1.2
-	if s.state != ending {
-		s.out.Write = appendError(s.out.Write, c)
-		s.write(endTag)
+	if !s.ended {
+		s.greet("", "") // an error needs a stream to stand in, RFC 6120 §4.9.1.2
+		s.out.Write = appendError(s.out.Write, why)
+		s.sayEnd()
 	}
-	s.queue, s.why = nil, c
+	s.queue, s.why = nil, why
 	s.become(now, refused, s.cfg.close)
+}
+
+// sayEnd writes our end tag unless it is out already.
+func (s *stream) sayEnd() {
+	if !s.ended {
+		s.greet("", "")
+		s.write(endTag)
+		s.ended = true
+	}
 }
 
 // shut is the end: nothing more is read or written.
@@ -219,121 +251,10 @@ func (s *stream) greet(version string, to Instance) {
 		return
 	}
 	s.greeted = true
-	h := header{From: s.cfg.local, To: to, Version: version}
-	s.out.Write = appendHeader(s.out.Write, h, s.cfg.role == recipient)
+	s.out.Write = appendHeader(s.out.Write, header{From: s.cfg.local, To: to, Version: version})
+	if s.cfg.role == recipient && version != "" {
+		s.out.Write = stanza.Append(s.out.Write, s.features(), stanza.NSClient)
+	}
 }
 
 func (s *stream) write(text string) { s.out.Write = append(s.out.Write, text...) }
-
-// work handles the frames that have been read, up to a question.
-func (s *stream) work(now time.Time) {
-	for len(s.queue) > 0 && s.state != identifying {
-		f := s.queue[0]
-		s.queue = s.queue[1:]
-		switch f.Kind {
-		case xmlframe.Header:
-			s.handleHeader(now, f.Bytes)
-		case xmlframe.Element:
-			s.handleElement(now, f.Bytes)
-		case xmlframe.Close:
-			s.handleClose()
-		}
-	}
-	if s.broken != nil && s.state != identifying {
-		s.refuse(now, conditionOf(s.broken))
-	}
-}
-
-func (s *stream) handleHeader(now time.Time, b []byte) {
-	h, err := parseHeader(b)
-	if err != nil {
-		s.refuse(now, conditionOf(err))
-		return
-	}
-	s.theirs = h
-	if s.cfg.role == recipient {
-		// At once: libpurple 2.14 loses its message if it waits in vain.
-		s.greet(headerVersion(h.Version), saidTo(h.From))
-		if h.From == "" {
-			s.become(now, anonymous, s.cfg.caller)
-		} else {
-			s.ask(now, h.From, h.To)
-		}
-		return
-	}
-	if h.From != "" && h.From.Key() != s.cfg.peer.Key() {
-		s.refuse(now, invalidFrom)
-		return
-	}
-	s.become(now, open, s.cfg.idle)
-}
-
-// ask has the Service find out who calls.
-func (s *stream) ask(now time.Time, claim, to Instance) {
-	s.out.Caller = &callerQuestion{claim, to}
-	s.become(now, identifying, 0)
-}
-
-// handleClose takes the peer's end tag.
-func (s *stream) handleClose() {
-	if s.state != ending {
-		s.greet("", "")
-		s.write(endTag)
-	}
-	s.shut(nil)
-}
-
-func (s *stream) handleElement(now time.Time, b []byte) {
-	el, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{})
-	switch {
-	case err != nil:
-		s.refuse(now, conditionOf(err))
-	case sentFeatures(el):
-	case el.Is(stanza.NSStream, "error"):
-		s.handleClose() // stream errors are unrecoverable, RFC 6120 §4.9.1.1
-	case !isStanza(el.Name):
-		s.refuse(now, unsupportedStanza)
-	case s.state == anonymous:
-		s.queue = append([]xmlframe.Frame{{Kind: xmlframe.Element, Bytes: b}}, s.queue...)
-		s.ask(now, Instance(el.Attr("from")), cmp.Or(s.theirs.To, Instance(el.Attr("to"))))
-	default:
-		s.handleStanza(now, el)
-	}
-}
-
-func isStanza(n xml.Name) bool {
-	return n.Space == stanza.NSClient && (n.Local == "message" || n.Local == "presence" || n.Local == "iq")
-}
-
-// handleStanza takes a stanza of a peer that is known. One stream carries one
-// peer: a stanza that says another name is an imposture.
-func (s *stream) handleStanza(now time.Time, el *stanza.Element) {
-	s.out.Counts.Stanzas++
-	if from := Instance(el.Attr("from")); from != "" && from.Key() != s.cfg.peer.Key() {
-		s.refuse(now, invalidFrom)
-		return
-	}
-	s.touch(now)
-	switch el.Name.Local {
-	case "message":
-		s.out.Messages = append(s.out.Messages, el)
-	case "iq":
-		s.handleIQ(el)
-	default:
-		s.out.Counts.Ignored++ // presence is the TXT record
-	}
-}
-
-func (s *stream) handleIQ(el *stanza.Element) {
-	reply, known := answerIQ(el, s.cfg.caps)
-	switch {
-	case reply == nil || s.state != open:
-		s.out.Counts.Ignored++
-		return
-	case known:
-		s.out.Counts.Answered++
-	default:
-		s.out.Counts.Refused++
-	}
-	s.out.Write = s.appendStanza(s.out.Write, reply)
-}

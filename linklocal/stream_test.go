@@ -16,7 +16,7 @@ func openStream(t testing.TB) *stream {
 	t.Helper()
 	s := newStream(epoch, testConfig(recipient))
 	s.handleBytes(epoch, []byte(headerFrom("alice@h1", "bob@h2")))
-	s.identified(epoch, "alice@h1")
+	s.identified(epoch, "alice@h1", nil)
 	if s.state != open {
 		t.Fatalf("state %v", s.state)
 	}
@@ -108,7 +108,7 @@ func FuzzStream(f *testing.F) {
 				if s.state != identifying || len(out.Messages) > 0 && s.cfg.peer == "" {
 					t.Fatalf("question in state %v, with %d messages", s.state, len(out.Messages))
 				}
-				s.identified(now, "alice@h1")
+				s.identified(now, "alice@h1", nil)
 				out = s.takeOutput()
 				written = append(written, out.Write...)
 			}

@@ -4,8 +4,10 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // python is Debian's own: the modules that the lab needs belong to it, not to
@@ -171,6 +173,27 @@ func (b *Browser) AwaitRemoved(instance string) {
 	})
 	if err != nil {
 		b.tb.Fatalf("e2e: %v", err)
+	}
+}
+
+// AwaitAddr asks avahi on the host again and again, until it resolves an
+// instance of [PresenceService] to that address and no other.
+func (h *Host) AwaitAddr(instance string, addr netip.Addr) {
+	h.tb.Helper()
+	limit := time.Now().Add(Patience)
+	for {
+		var seen []string
+		for _, text := range strings.Split(h.Output("avahi-browse", "-rptk", PresenceService), "\n") {
+			if s, ok := parseBrowse(text); ok && s.Name == instance && s.Port != 0 {
+				seen = append(seen, s.Addrs[0])
+			}
+		}
+		if len(seen) == 1 && seen[0] == addr.String() {
+			return
+		}
+		if time.Now().After(limit) {
+			h.tb.Fatalf("e2e: %s: %s is at %v, want %v", h.Name, instance, seen, addr)
+		}
 	}
 }
 

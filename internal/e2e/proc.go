@@ -207,6 +207,13 @@ func (p *Proc) Refute(re string) {
 	}
 }
 
+// Forget takes all lines so far as had: an Expect then waits for what is new.
+func (p *Proc) Forget() {
+	for ok := true; ok; {
+		_, _, ok = p.take(func(string) bool { return true }, 0)
+	}
+}
+
 // await waits for the first line that fits and has not been had, and takes it.
 func (p *Proc) await(d time.Duration, what string, fits func(string) bool) (string, error) {
 	limit := time.NewTimer(d)

@@ -1,0 +1,106 @@
+package linklocal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Pins keeps the keys of peers: the first that a peer shows is the one that it
+// has to show from then on (trust on first use). A key is the SHA-256 of a
+// certificate's SubjectPublicKeyInfo. Its methods are called from several
+// goroutines.
+type Pins interface {
+	// Pin is the key of a peer; false: we know none. It must not block.
+	Pin(Instance) (sha256 []byte, ok bool)
+	// SetPin keeps a key for good. It may block.
+	SetPin(i Instance, sha256 []byte) error
+}
+
+const (
+	maxMemoryPins = 4096
+	// pinWarning is how often at most the log warns of a wrong key: whoever
+	// shows it can do so as often as they like.
+	pinWarning = time.Minute
+)
+
+// memoryPins keeps the keys until the program ends.
+type memoryPins struct {
+	mu   sync.Mutex
+	keys map[string][]byte // by Instance.Key
+}
+
+func newMemoryPins() *memoryPins { return &memoryPins{keys: make(map[string][]byte)} }
+
+// Pin is one of the methods of Pins.
+func (p *memoryPins) Pin(i Instance) ([]byte, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key, ok := p.keys[i.Key()]
+	return key, ok
+}
+
+// SetPin is one of the methods of Pins.
+func (p *memoryPins) SetPin(i Instance, key []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.keys[i.Key()]; !ok && len(p.keys) >= maxMemoryPins {
+		return errors.New("linklocal: no room for another key")
+	}
+	p.keys[i.Key()] = key
+	return nil
+}
+
+// pinOf is the key that we know a peer by; nil: none.
+func (l *loop) pinOf(i Instance) []byte {
+	if key := l.pinning[i.Key()]; key != nil {
+		return key
+	}
+	key, _ := l.cfg.TLS.Pins.Pin(i)
+	return key
+}
+
+// pin has the key of a peer kept, in a goroutine of its own. Until that is
+// done the loop itself remembers it. It reports false if the peer has got
+// another key meanwhile, on another stream.
+func (l *loop) pin(i Instance, key []byte) bool {
+	if old := l.pinOf(i); old != nil {
+		return bytes.Equal(old, key)
+	}
+	l.pinning[i.Key()] = key
+	l.log.Info("first encrypted stream with a peer: its key is remembered", "peer", i)
+	l.spawn(func(context.Context) {
+		err := l.cfg.TLS.Pins.SetPin(i, key)
+		if err != nil {
+			l.log.Warn("the key of a peer cannot be kept, another would be taken for it", "peer", i, "err", err)
+		}
+		l.call(func(time.Time) { delete(l.pinning, i.Key()) })
+	})
+	return true
+}
+
+// notePins counts a channel that was not good enough, and warns where that may
+// be an attack.
+func (l *loop) notePins(now time.Time, c *conn) {
+	var text string
+	switch c.stream.why {
+	case errPlain:
+		l.count.plainRefused.Add(1)
+		return
+	case errWrongKey:
+		l.count.wrongKeys.Add(1)
+		text = "a peer has another TLS key than before: somebody else under its name, or a new program or device of the same person"
+	case errDowngrade:
+		l.count.plainRefused.Add(1)
+		text = "a peer that has encrypted its streams before does so no more: somebody else under its name, or another program of the same person"
+	default:
+		return
+	}
+	if now.Sub(l.warned) >= pinWarning {
+		l.warned = now
+		l.log.Warn(text, "peer", c.stream.cfg.peer, "remote", c.remote, "effect", "its streams are refused",
+			"mend", "ask the person; if it is them, "+l.cfg.TLS.Forget)
+	}
+}
