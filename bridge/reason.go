@@ -36,6 +36,8 @@ func reasonLAN(err error) string {
 		return "gone"
 	case errors.Is(err, linklocal.ErrNoContact), errors.Is(err, errNoMirror):
 		return "the gateway could not show you there"
+	case errors.Is(err, linklocal.ErrInsecure):
+		return "its connection is not encrypted as it has to be"
 	case errors.Is(err, linklocal.ErrSlow):
 		return "its program does not read"
 	case errors.Is(err, linklocal.ErrTooLarge):

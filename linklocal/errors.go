@@ -17,6 +17,8 @@ var (
 	// ErrUnreachable: the peer is on the mesh but no stream to it could be
 	// opened, or the streams broke before the stanza was written.
 	ErrUnreachable = errors.New("linklocal: unreachable")
+	// ErrInsecure: the peer's stream is not encrypted, or not under its key.
+	ErrInsecure = errors.New("linklocal: no secure stream")
 	// ErrSlow: the peer did not read what we wrote.
 	ErrSlow = errors.New("linklocal: peer does not read")
 	// ErrTooLarge: the stanza is larger than Config.MaxStanza.

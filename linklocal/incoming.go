@@ -38,8 +38,11 @@ func (s *stream) handleHeader(now time.Time, b []byte) {
 	}
 	s.theirs = h
 	if s.cfg.role == recipient {
-		// At once: libpurple 2.14 loses its message if it waits in vain.
-		s.greet(headerVersion(h.Version), saidTo(h.From))
+		// At once: libpurple 2.14 loses its message if it waits in vain. Under
+		// TLS the header says that we take its key for the peer's; see settle.
+		if !s.secure || h.From == "" {
+			s.answerHeader()
+		}
 		if h.From == "" {
 			s.become(now, anonymous, s.cfg.caller)
 		} else {

@@ -270,11 +270,14 @@ func (l *loop) retry(now time.Time, c *conn) {
 // verdict is why a stanza that c has not written shall not be tried again;
 // nil: it shall.
 func (c *conn) verdict(o *outgoing) error {
-	var ours condition
+	var insecure channelError
+	_, ours := refusal(c.stream.why)
 	switch {
 	case c.slow:
 		return ErrSlow
-	case o.tries > 0 || (!c.wasOpen && errors.As(c.stream.why, &ours)):
+	case errors.As(c.stream.why, &insecure):
+		return fmt.Errorf("%w: %s: %w", ErrInsecure, c.pair.peer, insecure)
+	case o.tries > 0 || ours && !c.wasOpen:
 		return fmt.Errorf("%w: %s: stream broke: %v", ErrUnreachable, c.pair.peer, c.stream.why)
 	}
 	return nil

@@ -161,6 +161,7 @@ func (s *stream) settle(now time.Time) {
 	if s.cfg.pin == nil {
 		s.out.Pin = s.key
 	}
+	s.answerHeader() // unless it is out already
 	s.out.Opened = true
 	s.become(now, open, s.cfg.idle)
 }

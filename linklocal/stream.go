@@ -257,4 +257,7 @@ func (s *stream) greet(version string, to Instance) {
 	}
 }
 
+// answerHeader writes our header in answer to theirs.
+func (s *stream) answerHeader() { s.greet(headerVersion(s.theirs.Version), saidTo(s.theirs.From)) }
+
 func (s *stream) write(text string) { s.out.Write = append(s.out.Write, text...) }

@@ -72,7 +72,68 @@ func TestOurStanzasKeepTheStreamOpen(t *testing.T) {
 	}
 }
 
+// A fuzzedStream plays what surrounds a stream engine: it answers questions,
+// does handshakes, and checks what comes out.
+type fuzzedStream struct {
+	*stream
+	t       *testing.T
+	now     time.Time
+	written []byte // since the beginning, or since TLS
+	secret  bool   // TLS is there
+	told    bool   // that it is open
+	known   []byte // the peer's key; nil: none yet
+	shows   []byte // the key that it shows; nil: none
+}
+
+// drain takes the output until there is none.
+func (f *fuzzedStream) drain() {
+	for {
+		out := f.takeOutput()
+		f.written = append(f.written, out.Write...)
+		f.check(out)
+		switch {
+		case out.Caller != nil:
+			if f.state != identifying {
+				f.t.Fatalf("question in state %v", f.state)
+			}
+			f.identified(f.now, "alice@h1", f.known)
+		case out.Secure:
+			wantOpen(f.t, f.written) // it begins anew
+			f.written, f.secret = nil, true
+			f.secured(f.now, f.shows, f.known)
+		default:
+			return
+		}
+	}
+}
+
+func (f *fuzzedStream) check(out streamOutput) {
+	if out.Opened {
+		switch {
+		case f.told:
+			f.t.Fatal("opened twice")
+		case f.secret != f.secure:
+			f.t.Fatalf("TLS: %v, taken for %v", f.secret, f.secure)
+		case f.cfg.tls == Require && !f.secret, f.cfg.tls == Offer && f.known != nil && !f.secret:
+			f.t.Fatal("a plain stream")
+		case f.secret && f.known != nil && !bytes.Equal(f.known, f.shows):
+			f.t.Fatal("another key")
+		}
+		f.told = true
+	}
+	if len(out.Messages) > 0 && !f.told {
+		f.t.Fatalf("said before it was open: %v", out.Messages)
+	}
+	for _, m := range out.Messages {
+		if from := Instance(m.Attr("from")); from != "" && from.Key() != "alice@h1" { // IJ-04
+			f.t.Fatalf("delivered %v", m)
+		}
+	}
+}
+
 // FuzzStream feeds the engine anything, in pieces, and answers its questions.
+// The bits of mode are: whether we call, the policy for TLS (2), whether the
+// peer's key is known, and whether it shows that one, another or none (2).
 func FuzzStream(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.txt")
 	for _, file := range files {
@@ -81,54 +142,65 @@ func FuzzStream(f *testing.F) {
 			f.Fatal(err)
 		}
 		var sent strings.Builder
+		var mode uint8
 		for line := range strings.Lines(string(script)) {
+			role, policy, _ := strings.Cut(strings.TrimSpace(line), " ")
 			if in, ok := strings.CutPrefix(line, "> "); ok {
 				sent.WriteString(strings.TrimSuffix(in, "\n"))
-			} else if line == "recipient\n" || line == "initiator\n" {
-				f.Add(sent.String(), uint8(7), line == "initiator\n")
+			} else if role == "recipient" || role == "initiator" {
+				f.Add(sent.String(), uint8(7), mode)
+				f.Add(sent.String(), uint8(60), mode|8)
 				sent.Reset()
+				mode = uint8(policyOf[policy]) << 1
+				if role == "initiator" {
+					mode |= 1
+				}
 			}
 		}
-		f.Add(sent.String(), uint8(0), false)
+		f.Add(sent.String(), uint8(0), mode)
 	}
-	f.Fuzz(func(t *testing.T, in string, size uint8, calls bool) {
-		r := recipient
-		if calls {
-			r = initiator
+	f.Fuzz(func(t *testing.T, in string, size, mode uint8) {
+		cfg := testConfig(recipient)
+		if mode&1 != 0 {
+			cfg = testConfig(initiator)
 		}
-		s, now := newStream(epoch, testConfig(r)), epoch
-		var written []byte
+		s := &fuzzedStream{t: t, now: epoch}
+		cfg.tls = TLSPolicy(mode >> 1 & 3 % 3)
+		if mode&8 != 0 {
+			s.known = []byte("K1")
+		}
+		s.shows = [][]byte{[]byte("K1"), []byte("K2"), nil, nil}[mode>>4&3]
+		if cfg.role == initiator {
+			cfg.pin = s.known
+		}
+		s.stream = newStream(s.now, cfg)
 		for len(in) > 0 {
 			n := min(len(in), int(size)+1)
-			s.handleBytes(now, []byte(in[:n]))
+			s.handleBytes(s.now, []byte(in[:n]))
 			in = in[n:]
-			out := s.takeOutput()
-			written = append(written, out.Write...)
-			if out.Caller != nil {
-				if s.state != identifying || len(out.Messages) > 0 && s.cfg.peer == "" {
-					t.Fatalf("question in state %v, with %d messages", s.state, len(out.Messages))
-				}
-				s.identified(now, "alice@h1", nil)
-				out = s.takeOutput()
-				written = append(written, out.Write...)
-			}
-			for _, m := range out.Messages {
-				if from := Instance(m.Attr("from")); from != "" && from.Key() != "alice@h1" { // IJ-04
-					t.Fatalf("delivered %v", m)
-				}
-			}
+			s.drain()
 		}
-		s.end(now)
+		s.end(s.now)
 		for range 4 {
-			now = now.Add(time.Hour)
-			s.handleTimeout(now)
+			s.now = s.now.Add(time.Hour)
+			s.drain()
+			s.handleTimeout(s.now)
 		}
-		written = append(written, s.takeOutput().Write...)
+		s.drain()
 		if s.state != closed {
 			t.Fatalf("state %v at the end", s.state)
 		}
-		wantWellFormed(t, written)
+		wantWellFormed(t, s.written)
 	})
+}
+
+// wantOpen checks that what we wrote is the beginning of a stream.
+func wantOpen(t *testing.T, written []byte) {
+	t.Helper()
+	if bytes.Contains(written, []byte(endTag)) {
+		t.Fatalf("end tag in %q", written)
+	}
+	wantWellFormed(t, append(bytes.Clone(written), endTag...))
 }
 
 // wantWellFormed checks that what we wrote is a stream from header to end tag.
