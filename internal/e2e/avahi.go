@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -180,19 +181,28 @@ func (b *Browser) AwaitRemoved(instance string) {
 // instance of [PresenceService] to that address and no other.
 func (h *Host) AwaitAddr(instance string, addr netip.Addr) {
 	h.tb.Helper()
-	limit := time.Now().Add(Patience)
-	for {
-		var seen []string
+	h.AwaitResolved(fmt.Sprintf("%s at %v alone", instance, addr), func(all []Service) bool {
+		all = slices.DeleteFunc(all, func(s Service) bool { return s.Name != instance })
+		return len(all) == 1 && all[0].Addrs[0] == addr.String()
+	})
+}
+
+// AwaitResolved asks avahi on the host again and again for all that it can
+// resolve of [PresenceService], until that fits.
+func (h *Host) AwaitResolved(what string, fits func([]Service) bool) {
+	h.tb.Helper()
+	for limit := time.Now().Add(Patience); ; {
+		var seen []Service
 		for _, text := range strings.Split(h.Output("avahi-browse", "-rptk", PresenceService), "\n") {
-			if s, ok := parseBrowse(text); ok && s.Name == instance && s.Port != 0 {
-				seen = append(seen, s.Addrs[0])
+			if s, ok := parseBrowse(text); ok && s.Port != 0 {
+				seen = append(seen, s)
 			}
 		}
-		if len(seen) == 1 && seen[0] == addr.String() {
+		if fits(slices.Clone(seen)) {
 			return
 		}
 		if time.Now().After(limit) {
-			h.tb.Fatalf("e2e: %s: %s is at %v, want %v", h.Name, instance, seen, addr)
+			h.tb.Fatalf("e2e: %s: not %s within %v, but %+v", h.Name, what, Patience, seen)
 		}
 	}
 }

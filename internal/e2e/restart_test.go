@@ -52,7 +52,7 @@ func countBodies(r *Remote, contains string) (n int) {
 }
 
 // A gateway that was killed is back under its names at once: nobody else has
-// taken them, and what caches still hold of it is no conflict.
+// taken them, and what caches still hold of it is no conflict (LL-05, LL-08).
 func TestAKilledGatewayComesBackUnderItsNames(t *testing.T) {
 	t.Parallel()
 	o := OpenOffice(t, OfficeOptions{})
@@ -63,6 +63,7 @@ func TestAKilledGatewayComesBackUnderItsNames(t *testing.T) {
 	alice.AwaitMessage(o.GatewayJID(), "before")
 	alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2")
 
+	bob.Refute(`^REMOVED`)
 	o.Gateway.Kill()
 	o.Gateway.Start()
 	record := o.Gateway.AwaitLog("contact published", "contact", o.Server.JID("alice"))
@@ -73,5 +74,9 @@ func TestAKilledGatewayComesBackUnderItsNames(t *testing.T) {
 	alice.Msg(o.GatewayJID(), "@bob after")
 	bob.AwaitIM(o.Mirror("alice"), "after")
 	bob.Msg(o.Mirror("alice"), "good to have you back")
-	alice.AwaitMessage(o.GatewayJID(), "good to have you back")
+	alice.AwaitMessage(o.GatewayJID(), "good to have you back") // at the new port: that of the newest SRV record
+	bob.Refute(`^ON\t(alice|meshgate)-?1@gw`)
+	if ghosts := len(bob.Buddies()); ghosts != 2 {
+		t.Errorf("bob sees %d mirrors, want alice and the concierge", ghosts)
+	}
 }

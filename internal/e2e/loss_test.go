@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// loss is how many of a hundred packets each of the lossy hosts misses. What
+// is sent three times does not arrive in 27 of a thousand cases.
+const loss = 30
+
+// LL-10, LL-11: each change of status is announced three times, so that nearly
+// all are seen, and the last in any case once there is another; the goodbye is
+// sent three times, and the mirror leaves.
+func TestStatusAndGoodbyeGetThroughALossyLAN(t *testing.T) {
+	t.Parallel()
+	p := openPair(t, OfficeOptions{Hosts: 3})
+	ear := p.Host("h3").Hear() // misses nothing
+	p.Host("h1").Loss(loss)
+	p.Host("h2").Loss(loss)
+	const changes, mostMissed = 6, 3
+	missed, shown := 0, false
+	var words string
+	for i := 0; i < changes || !shown; i++ {
+		words = fmt.Sprintf("change %d.", i)
+		p.alice.Status("", words)
+		_, err := p.bob.await(7*time.Second, words, func(text string) bool { return text == "STATUS\talice@gw\tavailable\t"+words })
+		if shown = err == nil; shown {
+			continue
+		}
+		if missed++; missed > mostMissed {
+			t.Fatalf("bob has missed %d changes", missed)
+		}
+	}
+	t.Logf("%d changes missed", missed)
+	ear.AwaitCount(3, words, func(m Heard) bool { return announces(m, p.Mirror("alice"), words) })
+	p.Gateway.Stop()
+	ear.AwaitCount(3, "a goodbye", func(m Heard) bool { return m.SaysGoodbye(p.Mirror("alice")) })
+	// If no goodbye has got through, the records run out.
+	p.bob.ExpectWithin(3*time.Minute, `^REMOVED\talice@gw$`)
+}
+
+// announces reports whether it is a response with that status message.
+func announces(m Heard, instance, message string) bool {
+	for _, rr := range m.Msg.Answer {
+		if txt, ok := rr.(*dns.TXT); ok && isInstance(txt.Hdr.Name, instance) && strings.Contains(strings.Join(txt.Txt, "\n"), "msg="+message) {
+			return true
+		}
+	}
+	return false
+}
+
+// LL-05: where packets are lost, two sides may take the same names at the same time
+// without hearing of each other. In the end every name is one side's alone.
+func TestNamesAreUniqueOnALossyLAN(t *testing.T) {
+	t.Parallel()
+	users := []string{"alice", "anna", "arno", "axel"}
+	opt := OfficeOptions{Hosts: 3, Users: users}
+	o := NewOffice(t, opt)
+	o.Avahi()
+	h1, h2 := o.Host("h1"), o.Host("h2")
+	for _, user := range users {
+		h1.Remote(o.Server, user, RemoteOptions{Addr: o.Server.LoopbackAddr()})
+	}
+	h1.Loss(loss)
+	h2.Loss(loss)
+	o.StartGateway(opt)
+	for i, user := range users {
+		h2.Start("avahi-publish", "-s", o.Mirror(user), PresenceService, itoa(6000+i), "txtvers=1")
+	}
+	o.Host("h3").AwaitResolved("four names of each side", func(all []Service) bool {
+		names, at := map[string]bool{}, map[string]int{}
+		for _, s := range all {
+			names[s.Name] = true
+			at[s.Addrs[0]]++
+		}
+		return len(names) == len(all) && at[h1.Addr().String()] == len(users)+1 && at[h2.Addr().String()] == len(users)
+	})
+}
