@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"meshgate/internal/iconcache"
 	"meshgate/internal/mailbox"
 	"meshgate/internal/stanza"
 	"meshgate/xmppc2s/sm"
@@ -28,7 +29,8 @@ type Client struct {
 	poke  chan struct{} // own has changed
 	own   atomic.Pointer[ownPresence]
 
-	avatar atomic.Pointer[*Avatar] // as SetAvatar said; nil: it was never called
+	avatar  atomic.Pointer[*Avatar] // as SetAvatar said; nil: it was never called
+	repaint chan struct{}           // avatar has changed
 
 	queued, queuedBytes atomic.Int64 // in inbox and in the engine
 	undone              atomic.Int64
@@ -51,7 +53,7 @@ func New(cfg Config) *Client {
 		cfg: cfg, log: cfg.Log, dns: net.DefaultResolver, prefix: strconv.FormatInt(time.Now().UnixNano(), 36) + "-",
 		inbox: mailbox.New[outgoing](cfg.QueueLimit + queueReserve),
 		dones: mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
-		poke:  make(chan struct{}, 1),
+		poke:  make(chan struct{}, 1), repaint: make(chan struct{}, 1),
 	}
 	c.own.Store(&ownPresence{})
 	return c
@@ -63,7 +65,9 @@ func New(cfg Config) *Client {
 // is reported as Undelivered. All goroutines are gone when Run returns. It is
 // called once.
 func (c *Client) Run(ctx context.Context, h Handler) error {
-	t := newTeller(h)
+	cache := iconcache.Open(iconcache.Config{Dir: c.cfg.AvatarCache, Log: c.log}, time.Now())
+	defer cache.Close()
+	t := newTeller(h, newAvatarDesk(c.cfg.JID, c.cfg.Contacts, cache, c.log))
 	var teller sync.WaitGroup
 	teller.Go(func() { t.run(ctx) })
 	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, t)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/xml"
+	"time"
 
 	"mellium.im/xmlstream"
 
@@ -17,15 +18,18 @@ const (
 	rosterID  = "roster-1"
 )
 
-// features are what the client admits to understand, sorted.
-var features = [...]string{stanza.NSCaps, stanza.NSDisco, stanza.NSItems, nsVersion, stanza.NSPing}
+// features are what the client admits to understand, sorted. With "+notify"
+// servers tell us of the contacts' pictures (XEP-0163 §4.3).
+var features = [...]string{stanza.NSCaps, stanza.NSDisco, stanza.NSItems, nsVersion, stanza.NSAvMeta + "+notify", stanza.NSPing}
 
 // iq answers an iq, or takes a result that we asked for. What is not answered
 // here gets service-unavailable from the session. No iq is ever passed on.
 func (o *outer) iq(ctx context.Context, w xmlstream.TokenWriter, el *stanza.Element) {
 	switch el.Attr("type") {
-	case "result":
-		if el.Attr("id") == rosterID && o.fromOwnAccount(el) {
+	case "result", "error":
+		switch {
+		case o.teller.desk.answer(time.Now(), el):
+		case el.Attr("type") == "result" && el.Attr("id") == rosterID && o.fromOwnAccount(el):
 			o.act(ctx, o.book.roster(el.Child(stanza.NSRoster, "query")))
 		}
 	case "set":

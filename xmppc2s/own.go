@@ -7,7 +7,10 @@ import (
 )
 
 // ownPresence is what the account shows of itself.
-type ownPresence struct{ show, status string }
+type ownPresence struct {
+	show, status string
+	photo        photoHash
+}
 
 // presenceInterval is the least time between two of our presences.
 const presenceInterval = time.Second
@@ -16,7 +19,23 @@ const presenceInterval = time.Second
 // the newest counts; it is sent at most once a second, and again after each
 // fresh bind, but not after a resumption.
 func (c *Client) SetPresence(show, status string) {
-	c.own.Store(&ownPresence{legalShow(show), stanza.Clean(status)})
+	c.changeOwn(func(p *ownPresence) { p.show, p.status = legalShow(show), stanza.Clean(status) })
+}
+
+// setPhoto sets what our presence says of the picture in our vCard.
+func (c *Client) setPhoto(photo photoHash) {
+	c.changeOwn(func(p *ownPresence) { p.photo = photo })
+}
+
+// changeOwn may be called from any goroutine.
+func (c *Client) changeOwn(change func(*ownPresence)) {
+	for {
+		old := c.own.Load()
+		now := *old
+		if change(&now); c.own.CompareAndSwap(old, &now) {
+			break
+		}
+	}
 	select {
 	case c.poke <- struct{}{}:
 	default:
@@ -32,7 +51,15 @@ func (p *ownPresence) bytes(cfg *Config) []byte {
 	if p.status != "" {
 		status = stanza.New(stanza.NSClient, "status", stanza.Text(p.status))
 	}
-	return stanza.Append(nil, stanza.New(stanza.NSClient, "presence", show, status, cfg.capabilities()), stanza.NSClient)
+	return stanza.Append(nil, stanza.New(stanza.NSClient, "presence", show, status, cfg.capabilities(), p.photo.element()), stanza.NSClient)
+}
+
+// element is what XEP-0153 §4.1 puts into presence, or nil.
+func (p photoHash) element() *stanza.Element {
+	if !p.known {
+		return nil
+	}
+	return stanza.New(stanza.NSVCardX, "x", stanza.New(stanza.NSVCardX, "photo", stanza.Text(p.hash)))
 }
 
 // An ownSender decides when our presence is sent.

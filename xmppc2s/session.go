@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
@@ -48,6 +49,7 @@ func newOuter(c *Client, full jid.JID, book *contactBook, t *teller) *outer {
 // what waits for the handler.
 func (o *outer) run(ctx context.Context) {
 	defer close(o.done)
+	o.teller.desk.fresh(time.Now())
 	for ended := false; !ended; {
 		fetch := func() (in sm.Inbound, ok bool) {
 			in, ok = o.fetch(ctx)
@@ -111,10 +113,14 @@ func (o *outer) fetch(ctx context.Context) (sm.Inbound, bool) {
 			}
 			o.c.forget(in)
 		}
+		o.avatars(ctx)
 		select {
 		case o.batch = <-o.next:
 		case ev := <-o.teller.events:
 			o.teller.tell(ctx, ev)
+		case <-o.teller.wake.C():
+		case <-o.c.repaint:
+			o.takeAvatar(time.Now())
 		case <-o.stop:
 			return sm.Inbound{}, false
 		}
@@ -150,10 +156,14 @@ func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start 
 		el = el.WithAttr("from", o.jid.Bare().String())
 	}
 	switch {
+	case el.Is(stanza.NSClient, "message") && isNotification(el):
+		o.c.counts.messagesIn.Add(1)
+		o.teller.desk.event(time.Now(), el)
 	case el.Is(stanza.NSClient, "message"):
 		o.message(ctx, el)
 	case el.Is(stanza.NSClient, "presence"):
 		o.c.counts.presencesIn.Add(1)
+		o.teller.desk.presence(time.Now(), el)
 		o.act(ctx, o.book.presence(el))
 	case el.Is(stanza.NSClient, "iq"):
 		o.c.counts.iqsIn.Add(1)

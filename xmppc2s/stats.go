@@ -22,6 +22,7 @@ type Stats struct {
 	Unsaid                                 uint64 // answers and presences of our own for which the queue was too full
 	Undelivered                            uint64
 	Connects, ConnectFailures              uint64
+	AvatarsAsked, AvatarsWritten           uint64 // contacts' asked for; parts of our own sent
 	TLSResumed                             uint64 // connects on which TLS did not begin from nothing
 	SM                                     sm.Stats
 }
@@ -32,6 +33,7 @@ type counters struct {
 	presencesIgnored, oversized, malformed atomic.Uint64
 	sent, refused, unsaid, undelivered     atomic.Uint64
 	connects, failures, tlsResumed         atomic.Uint64
+	avatarsAsked, avatarsWritten           atomic.Uint64
 	online                                 atomic.Bool
 
 	mu sync.Mutex
@@ -54,6 +56,7 @@ func (c *Client) Stats() Stats {
 		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
 		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
+		AvatarsAsked: n.avatarsAsked.Load(), AvatarsWritten: n.avatarsWritten.Load(),
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

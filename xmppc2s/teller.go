@@ -3,6 +3,8 @@ package xmppc2s
 import (
 	"context"
 	"time"
+
+	"meshgate/internal/alarm"
 )
 
 // lastWords is how long the handler may take for all that it is told after the
@@ -15,16 +17,19 @@ const lastWords = time.Second
 // session passes on, which runs in the same goroutine.
 type teller struct {
 	handler  Handler
+	desk     *avatarDesk
+	wake     alarm.Alarm // for the desk
 	events   chan Event  // from the loop, which closes it in the end
 	sessions chan *outer // from the loop, one at a time
 	until    time.Time   // when the last words are over
 }
 
-func newTeller(h Handler) *teller {
-	return &teller{handler: h, events: make(chan Event), sessions: make(chan *outer, 1)}
+func newTeller(h Handler, d *avatarDesk) *teller {
+	return &teller{handler: h, desk: d, events: make(chan Event), sessions: make(chan *outer, 1)}
 }
 
 func (t *teller) run(ctx context.Context) {
+	defer t.wake.Stop()
 	for {
 		select {
 		case o := <-t.sessions:

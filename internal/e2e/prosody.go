@@ -38,7 +38,7 @@ func (h *Host) Prosody(opt ServerOptions) *Server {
 func (s *Server) prosodyConfig() string {
 	modules := []string{
 		"lab_ready", "posix", "roster", "saslauth", "tls", "disco", "ping", "presence", "message", "iq",
-		"mam", "carbons", "offline", "pep", "blocklist", "version", "time", "uptime",
+		"mam", "carbons", "offline", "pep", "vcard_legacy", "blocklist", "version", "time", "uptime",
 	}
 	var extra strings.Builder
 	if !s.opt.NoSM {

@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"slices"
 
 	"golang.org/x/image/draw"
 )
@@ -20,19 +21,30 @@ const minSide = 16
 // A photo carries the place where it was taken (EXIF), which a person may show
 // to one side and not mean to tell the other.
 func Fit(data []byte, maxBytes, maxSide int) (fitted []byte, mime string, err error) {
+	return fit(data, maxBytes, maxSide, "image/png", "image/jpeg")
+}
+
+// FitPNG is Fit where nothing but PNG will do.
+func FitPNG(data []byte, maxBytes, maxSide int) ([]byte, error) {
+	fitted, _, err := fit(data, maxBytes, maxSide, "image/png")
+	return fitted, err
+}
+
+func fit(data []byte, maxBytes, maxSide int, mimes ...string) (fitted []byte, mime string, err error) {
 	img, info, err := decode(data)
 	if err != nil {
 		return nil, "", err
 	}
-	if len(data) <= maxBytes && info.Width <= maxSide && info.Height <= maxSide && isBare(data, info.Type) {
+	if len(data) <= maxBytes && info.Width <= maxSide && info.Height <= maxSide &&
+		slices.Contains(mimes, info.Type) && isBare(data, info.Type) {
 		return data, info.Type, nil
 	}
-	return encodeWithin(img, maxBytes, maxSide)
+	return encodeWithin(img, maxBytes, maxSide, mimes)
 }
 
 // encodeWithin tries ever smaller pictures.
-func encodeWithin(img image.Image, maxBytes, maxSide int) ([]byte, string, error) {
-	ways := encodings(img)
+func encodeWithin(img image.Image, maxBytes, maxSide int, mimes []string) ([]byte, string, error) {
+	ways := encodings(img, mimes)
 	maxSide = min(maxSide, max(img.Bounds().Dx(), img.Bounds().Dy()))
 	for side := maxSide; side >= min(minSide, maxSide) && side > 0; side = side * 3 / 4 {
 		img = scale(img, side)
@@ -52,13 +64,13 @@ type encoding struct {
 
 // encodings are the ways to write a picture, the best first. What one can
 // look through has only one.
-func encodings(img image.Image) []encoding {
+func encodings(img image.Image, mimes []string) []encoding {
 	asPNG := encoding{"image/png", func(img image.Image) ([]byte, error) {
 		var b bytes.Buffer
 		err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, img)
 		return b.Bytes(), err
 	}}
-	if o, ok := img.(interface{ Opaque() bool }); !ok || !o.Opaque() {
+	if o, ok := img.(interface{ Opaque() bool }); !ok || !o.Opaque() || !slices.Contains(mimes, "image/jpeg") {
 		return []encoding{asPNG}
 	}
 	asJPEG := func(quality int) encoding {

@@ -14,6 +14,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"slices"
 
 	"golang.org/x/image/webp"
 )
@@ -67,6 +68,11 @@ func formats() []format {
 			func(b []byte) (image.Config, error) { return webp.DecodeConfig(bytes.NewReader(b)) },
 			func(b []byte) (image.Image, error) { return webp.Decode(bytes.NewReader(b)) }},
 	}
+}
+
+// Reads reports whether we read pictures of this type, as far as the name goes.
+func Reads(mime string) bool {
+	return slices.ContainsFunc(formats(), func(f format) bool { return f.mime == mime })
 }
 
 // Check reads the header of a picture.

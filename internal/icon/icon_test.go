@@ -177,6 +177,10 @@ func TestFitMakesSmall(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, info, err)
 		}
 	}
+	got, err := FitPNG(asJPEG(t, noisy(200, 200, 255)), 8500, 96)
+	if info, _ := Check(got); err != nil || info.Type != "image/png" || len(got) > 8500 {
+		t.Errorf("as PNG: %d bytes of %+v, %v", len(got), info, err)
+	}
 	if _, _, err := Fit(asPNG(t, noisy(64, 64, 255)), 50, 96); !errors.Is(err, ErrNoFit) {
 		t.Errorf("50 bytes: %v, want ErrNoFit", err)
 	}

@@ -31,5 +31,12 @@ const (
 	NSReply  = "urn:xmpp:reply:0"                       // XEP-0461
 	NSOMEMO  = "eu.siacs.conversations.axolotl"         // XEP-0384 before 0.4
 	NSOMEMO2 = "urn:xmpp:omemo:2"                       // XEP-0384
+	NSVCard  = "vcard-temp"                             // XEP-0054
+	NSVCardX = "vcard-temp:x:update"                    // XEP-0153
+	NSPubSub = "http://jabber.org/protocol/pubsub"      // XEP-0060
+	NSPubEv  = NSPubSub + "#event"                      // XEP-0060
+	NSAvData = "urn:xmpp:avatar:data"                   // XEP-0084
+	NSAvMeta = "urn:xmpp:avatar:metadata"               // XEP-0084
+	NSPEPCnv = "urn:xmpp:pep-vcard-conversion:0"        // XEP-0398
 	NSPGP    = "jabber:x:encrypted"                     // XEP-0027
 )
