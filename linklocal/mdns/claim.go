@@ -55,6 +55,7 @@ type claim struct {
 
 	state    claimState
 	probes   int       // sent in this round
+	rounds   int       // before this one, without an answer
 	next     time.Time // next probe or end of the round; zero: held until the host's name is ours
 	proposal []record  // of this round, once it has begun
 	retreat  bool      // it was ours, and somebody else claims it

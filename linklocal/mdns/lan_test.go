@@ -38,6 +38,7 @@ type simNode struct {
 	e      *Engine
 	addr   netip.Addr
 	up     bool
+	side   int // of a link that has fallen in two
 	events []Event
 	names  map[ServiceID]string // by Established
 	seen   map[string]Entry     // by Appeared, Changed, Vanished
@@ -164,12 +165,14 @@ func (l *simLAN) send(from *simNode, d Datagram) {
 		echo := Packet{Data: reflected(l.t, d.Data), Src: reflector}
 		after := time.Duration(l.rng.Int64N(int64(l.reflect)))
 		for _, to := range l.nodes {
-			l.deliver(to, echo, after)
+			if to.side == from.side {
+				l.deliver(to, echo, after)
+			}
 		}
 	}
 	for _, to := range l.nodes {
 		switch {
-		case p.Unicast && d.To.Addr() != to.addr, !to.up:
+		case p.Unicast && d.To.Addr() != to.addr, !to.up, to.side != from.side:
 		case to == from:
 			l.deliver(to, p, 0)
 		default:

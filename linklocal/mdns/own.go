@@ -79,6 +79,17 @@ func (e *Engine) taken(now time.Time, c *claim) bool {
 	return false
 }
 
+// rumoured reports whether an instance of our name is pointed to, and nothing
+// else is known of it (yet). Then the round is repeated: answers get lost.
+func (e *Engine) rumoured(c *claim) bool {
+	inst := e.monitor.instances[c.key]
+	if inst == nil {
+		return false
+	}
+	ptr := e.monitor.ptr(inst)
+	return ptr != nil && !ptr.dying && e.monitor.cache.newest(c.key, dns.TypeSRV) == nil
+}
+
 // isOurs reports whether a probe says nothing that we do not say ourselves, or
 // have said lately: then it is one of ours.
 func (e *Engine) isOurs(now time.Time, c *claim, rr []record) bool {

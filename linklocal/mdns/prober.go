@@ -12,6 +12,7 @@ import (
 // RFC 6762 §8.1, §8.2.
 const (
 	probeCount    = 3
+	moreRounds    = 2 // of probes, for a name that somebody may have
 	probeInterval = 250 * time.Millisecond
 	probeDelayMax = 250 * time.Millisecond // before the first one, random
 	tieWait       = time.Second            // "defers to the winning host by waiting one second"
@@ -35,7 +36,7 @@ func (e *Engine) becomeIdle(c *claim) {
 
 // becomeProbing starts a round of probes at the given time.
 func (e *Engine) becomeProbing(c *claim, at time.Time) {
-	c.state, c.probes, c.next, c.retreat, c.proposal = probing, 0, at, false, nil
+	c.state, c.probes, c.rounds, c.next, c.retreat, c.proposal = probing, 0, 0, at, false, nil
 	c.sched = [numKinds]schedule{}
 	e.local.at(at)
 }
@@ -125,11 +126,18 @@ func (e *Engine) finishProbing(now time.Time, c *claim) {
 		c.next = time.Time{}
 		return
 	}
-	if e.taken(now, c) {
+	switch {
+	case c.retreat: // what was heard meanwhile is of somebody who may have given in
+		e.becomeEstablished(now, c)
+	case e.taken(now, c):
 		e.conflict(now, c)
-		return
+	case c.rounds < moreRounds && e.rumoured(c):
+		rounds := c.rounds + 1
+		e.becomeProbing(c, now)
+		c.rounds = rounds
+	default:
+		e.becomeEstablished(now, c)
 	}
-	e.becomeEstablished(now, c)
 }
 
 // checkConflicts looks for other data at our names in a response.
