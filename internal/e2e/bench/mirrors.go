@@ -58,6 +58,7 @@ func measureMirrors(ctx context.Context, tb e2e.TB, out sheet) {
 	}
 	out.figure("start_to_first_mirror", median(first), "s")
 	out.figure("start_to_300_mirrors", median(all), "s")
+	measurePurple(o, out)
 
 	peers := o.Host("h2").Start(must(os.Executable())(tb), peersCommand, "eth0", strconv.Itoa(peerCount))
 	peers.Expect(`^all published`)
