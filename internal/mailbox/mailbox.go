@@ -13,7 +13,7 @@ import "sync"
 type Mailbox[T any] struct {
 	mu    sync.Mutex
 	items []T
-	limit int
+	limit int // negative: closed
 	wake  chan struct{}
 }
 
@@ -22,7 +22,8 @@ func New[T any](limit int) *Mailbox[T] {
 	return &Mailbox[T]{limit: limit, wake: make(chan struct{}, 1)}
 }
 
-// Put adds an item. It reports false, and adds nothing, if the mailbox is full.
+// Put adds an item. It reports false, and adds nothing, if the mailbox is full
+// or closed.
 func (m *Mailbox[T]) Put(item T) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -47,4 +48,18 @@ func (m *Mailbox[T]) Take() []T {
 	items := m.items
 	m.items = nil
 	return items
+}
+
+// Close drops what nobody has taken and refuses all that comes.
+func (m *Mailbox[T]) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.items, m.limit = nil, -1
+}
+
+// Closed reports whether Close was called.
+func (m *Mailbox[T]) Closed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.limit < 0
 }

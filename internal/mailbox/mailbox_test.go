@@ -47,3 +47,12 @@ func TestAFullMailboxRefusesAndKeepsWhatItHas(t *testing.T) {
 		t.Error("Put after Take refused")
 	}
 }
+
+func TestAClosedMailboxTakesNothing(t *testing.T) {
+	m := New[int](2)
+	m.Put(1)
+	m.Close()
+	if m.Put(2) || !m.Closed() || len(m.Take()) > 0 {
+		t.Error("a closed mailbox took or kept something")
+	}
+}

@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"meshgate/internal/mailbox"
 )
 
 const (
-	linkPoll     = 2 * time.Second // how often the interface and its addresses are looked at
 	goodbyeLimit = 2 * time.Second // how long Run takes at most to say goodbye
 	maxCalls     = 16384           // waiting for the loop
 )
@@ -31,89 +31,53 @@ type ConnConfig struct {
 	Log        *slog.Logger
 }
 
-// A Handler is told what happens on the link, in order, from Run's goroutine.
+// A Handler is told what happens on the links, in order, from Run's goroutine.
 // It must not block; it may call the Conn's methods but Resolve and FetchNull.
 type Handler interface{ HandleMDNS(Event) }
 
-// A Conn is an mDNS stack on one interface: an Engine with a socket. An
-// interface that is not there yet, or goes, is waited for.
+// A Conn is an mDNS stack: a Stack with sockets. Interfaces that are not there
+// yet, or go, are waited for; addresses that change are followed.
 // All methods but Run are safe to call from any goroutine, before Run too.
 type Conn struct {
-	cfg  ConnConfig
-	log  *slog.Logger
-	sys  network
-	wake chan struct{} // something is in calls
-	done chan struct{} // Run is over
+	cfg   ConnConfig
+	log   *slog.Logger
+	sys   network
+	calls *mailbox.Mailbox[call]
+	done  chan struct{} // Run is over
 
-	mu     sync.Mutex // guards what follows
-	calls  []call
-	ids    map[ServiceID]bool
-	closed bool
-	link   link
-	stats  Stats
+	mu    sync.Mutex // guards what follows
+	ids   map[ServiceID]bool
+	links []Link
+	stats Stats
 }
 
 // A call is something to do on the loop.
 type call func(now time.Time, l *loop)
 
-// A Link is an interface in use.
-type Link struct {
-	Name     string
-	Index    int
-	Prefixes []netip.Prefix // our addresses on it, each with the length of its network
-}
-
-// Addrs returns our addresses on the link; the link-local IPv6 ones with its zone.
-func (l *Link) Addrs() []netip.Addr {
-	out := make([]netip.Addr, 0, len(l.Prefixes))
-	for _, p := range l.Prefixes {
-		a := p.Addr()
-		if a.Is6() && a.IsLinkLocalUnicast() {
-			a = a.WithZone(l.Name)
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
-// A link is the interface in use.
-type link struct {
-	ifi      net.Interface
-	prefixes []netip.Prefix // of the interface, IPv4 and IPv6
-	addrs    []netip.Addr   // of prefixes
-}
-
-func (l *link) up() bool { return l.ifi.Index != 0 }
-
-// carrier reports whether there is a cable in it, as it were.
-func (l *link) carrier() bool { return l.ifi.Flags&net.FlagRunning != 0 }
-
-// same reports whether a socket opened on l serves on o.
-func (l *link) same(o *link) bool {
-	return l.ifi.Index == o.ifi.Index && slices.Equal(ipv4Of(l.addrs), ipv4Of(o.addrs))
-}
-
-func ipv4Of(addrs []netip.Addr) (out []netip.Addr) {
-	for _, a := range addrs {
-		if a.Is4() {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
 // A network is what a Conn needs of the operating system.
 type network interface {
-	find() (link, bool) // the interface to use now
-	open(link) (packetConn, error)
+	candidates() []candidate // interfaces that are up and multicast, in the system's order
+	open(family) (packetConn, error)
+	// watch calls changed when the interfaces may be others, until ctx ends.
+	// It may return early: then nobody tells, and one has to look.
+	watch(ctx context.Context, changed func())
+	uptime() time.Duration // since some moment, with the time that the machine sleeps
 }
 
-// A packetConn is a multicast socket on one interface.
+// A packetConn is a multicast socket of one family for all links.
 type packetConn interface {
-	ReadPacket(b []byte) (n int, src netip.AddrPort, unicast bool, err error)
-	WritePacket(b []byte, to netip.AddrPort) error // zero to: the group
-	OffLink() uint64                               // packets refused so far
+	ReadPacket(b []byte) (n int, from arrival, err error)
+	WritePacket(b []byte, link int, to netip.AddrPort) error // zero to: the group
+	Join(l *Link) error                                      // again, if it has joined before
+	Leave(l *Link)
 	Close() error
+}
+
+// An arrival says where a packet came from.
+type arrival struct {
+	link    int // index of the interface
+	src     netip.AddrPort
+	unicast bool // sent to our address, not to the group
 }
 
 // New returns a Conn that does nothing before Run.
@@ -126,7 +90,7 @@ func newConn(cfg ConnConfig, sys network) *Conn {
 	}
 	return &Conn{
 		cfg: cfg, log: cfg.Log, sys: sys,
-		wake: make(chan struct{}, 1), done: make(chan struct{}), ids: map[ServiceID]bool{},
+		calls: mailbox.New[call](maxCalls), done: make(chan struct{}), ids: map[ServiceID]bool{},
 	}
 }
 
@@ -144,8 +108,8 @@ func (c *Conn) Register(s Service) error {
 	case len(c.ids) >= c.cfg.Limits.Services:
 		return ErrTooMany
 	}
-	err := c.enqueue(func(now time.Time, l *loop) {
-		if err := l.engine.Register(now, s); err != nil {
+	err := c.do(func(now time.Time, l *loop) {
+		if err := l.stack.Register(now, s); err != nil {
 			c.log.Error("service not published", "id", string(s.ID), "err", err)
 		}
 	})
@@ -159,7 +123,7 @@ func (c *Conn) Register(s Service) error {
 func (c *Conn) Unregister(id ServiceID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.enqueue(func(now time.Time, l *loop) { l.engine.Unregister(now, id) }) == nil {
+	if c.do(func(now time.Time, l *loop) { l.stack.Unregister(now, id) }) == nil {
 		delete(c.ids, id)
 	}
 }
@@ -167,33 +131,33 @@ func (c *Conn) Unregister(id ServiceID) {
 // SetText changes a service's TXT record. See [Engine.SetText].
 func (c *Conn) SetText(id ServiceID, text []string) {
 	text = slices.Clone(text)
-	c.do(func(now time.Time, l *loop) { l.engine.SetText(now, id, text) })
+	c.do(func(now time.Time, l *loop) { l.stack.SetText(now, id, text) })
 }
 
 // SetNull changes a service's NULL record. See [Engine.SetNull].
 func (c *Conn) SetNull(id ServiceID, data []byte) {
 	data = slices.Clone(data)
-	c.do(func(now time.Time, l *loop) { l.engine.SetNull(now, id, data) })
+	c.do(func(now time.Time, l *loop) { l.stack.SetNull(now, id, data) })
 }
 
 // Learn hints at an instance another discovery client has seen.
 func (c *Conn) Learn(instance, typ string) {
-	c.do(func(now time.Time, l *loop) { l.engine.Learn(now, instance, typ) })
+	c.do(func(now time.Time, l *loop) { l.stack.Learn(now, instance, typ) })
 }
 
-// Resolve asks the link for the current records of an instance. It takes at
+// Resolve asks the links for the current records of an instance. It takes at
 // most about three seconds while Run runs, and fails with ErrNotFound.
 func (c *Conn) Resolve(ctx context.Context, instance, typ string) (Entry, error) {
-	ev, err := c.query(ctx, func(now time.Time, e *Engine) uint64 { return e.Resolve(now, instance, typ) })
+	ev, err := c.query(ctx, func(now time.Time, s *Stack) uint64 { return s.Resolve(now, instance, typ) })
 	if r, ok := ev.(Resolved); ok && r.OK {
 		return r.Entry, nil
 	}
 	return Entry{}, err
 }
 
-// FetchNull asks the link for the NULL record of an instance, as Resolve does.
+// FetchNull asks the links for the NULL record of an instance, as Resolve does.
 func (c *Conn) FetchNull(ctx context.Context, instance, typ string) ([]byte, error) {
-	ev, err := c.query(ctx, func(now time.Time, e *Engine) uint64 { return e.ResolveNull(now, instance, typ) })
+	ev, err := c.query(ctx, func(now time.Time, s *Stack) uint64 { return s.ResolveNull(now, instance, typ) })
 	if r, ok := ev.(NullResolved); ok && r.OK {
 		return r.Data, nil
 	}
@@ -202,9 +166,9 @@ func (c *Conn) FetchNull(ctx context.Context, instance, typ string) ([]byte, err
 
 // query returns the answer to a query; an error goes with every answer that is
 // not OK.
-func (c *Conn) query(ctx context.Context, ask func(time.Time, *Engine) uint64) (Event, error) {
+func (c *Conn) query(ctx context.Context, ask func(time.Time, *Stack) uint64) (Event, error) {
 	answer := make(chan Event, 1)
-	if err := c.do(func(now time.Time, l *loop) { l.waiters[ask(now, l.engine)] = answer }); err != nil {
+	if err := c.do(func(now time.Time, l *loop) { l.waiters[ask(now, l.stack)] = answer }); err != nil {
 		return nil, err
 	}
 	select {
@@ -217,44 +181,22 @@ func (c *Conn) query(ctx context.Context, ask func(time.Time, *Engine) uint64) (
 	}
 }
 
+// do hands a call to the loop.
 func (c *Conn) do(f call) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.enqueue(f)
-}
-
-// enqueue hands a call to the loop; c.mu is held.
-func (c *Conn) enqueue(f call) error {
 	switch {
-	case c.closed:
+	case c.calls.Put(f):
+		return nil
+	case c.calls.Closed():
 		return ErrClosed
-	case len(c.calls) >= maxCalls:
-		return ErrTooMany
 	}
-	c.calls = append(c.calls, f)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	return nil
+	return ErrTooMany
 }
 
-func (c *Conn) takeCalls() []call {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	calls := c.calls
-	c.calls = nil
-	return calls
-}
-
-// Links returns the interfaces in use now.
+// Links returns the interfaces in use now. They must not be changed.
 func (c *Conn) Links() []Link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.link.up() {
-		return nil
-	}
-	return []Link{{Name: c.link.ifi.Name, Index: c.link.ifi.Index, Prefixes: slices.Clone(c.link.prefixes)}}
+	return c.links
 }
 
 // Stats returns the counters.

@@ -1,11 +1,8 @@
 package mdns
 
 import (
-	"context"
 	"errors"
 	"net"
-	"net/netip"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,189 +14,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A fakeLink is a LAN in memory for Conns: every socket hears every packet.
-type fakeLink struct {
-	mu      sync.Mutex
-	sockets []*fakeSocket
-}
-
-// A fakeHost is the network of one Conn on a fakeLink.
-type fakeHost struct {
-	lan *fakeLink
-
-	mu      sync.Mutex
-	link    link
-	cut     bool // no carrier
-	openErr error
-	sendErr error
-}
-
-func (h *fakeHost) find() (link, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l := h.link
-	if l.up() && !h.cut {
-		l.ifi.Flags |= net.FlagRunning
-	}
-	return l, l.up()
-}
-
-func (h *fakeHost) set(index int, addrs ...string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.link = link{}
-	if index > 0 {
-		h.link.ifi = net.Interface{Index: index, Name: "eth0"}
-	}
-	for _, a := range addrs {
-		h.link.addrs = append(h.link.addrs, netip.MustParseAddr(a))
-		h.link.prefixes = append(h.link.prefixes, netip.PrefixFrom(netip.MustParseAddr(a), 24))
-	}
-}
-
-// cable takes the cable out and puts it in; the interface stays.
-func (h *fakeHost) cable(in bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.cut = !in
-}
-
-func (h *fakeHost) isCut() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.cut
-}
-
-func (h *fakeHost) fail(open, send error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.openErr, h.sendErr = open, send
-}
-
-func (h *fakeHost) errors() (open, send error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.openErr, h.sendErr
-}
-
-func (h *fakeHost) open(l link) (packetConn, error) {
-	if err, _ := h.errors(); err != nil {
-		return nil, err
-	}
-	s := &fakeSocket{host: h, addr: ipv4Of(l.addrs)[0], in: make(chan Packet, 1000), closed: make(chan struct{}), broken: make(chan error, 1)}
-	h.lan.mu.Lock()
-	defer h.lan.mu.Unlock()
-	h.lan.sockets = append(h.lan.sockets, s)
-	return s, nil
-}
-
-type fakeSocket struct {
-	host   *fakeHost
-	addr   netip.Addr
-	in     chan Packet
-	closed chan struct{}
-	broken chan error
-}
-
-func (s *fakeSocket) ReadPacket(b []byte) (int, netip.AddrPort, bool, error) {
-	select {
-	case p := <-s.in:
-		return copy(b, p.Data), p.Src, p.Unicast, nil
-	case err := <-s.broken:
-		return 0, netip.AddrPort{}, false, err
-	case <-s.closed:
-		return 0, netip.AddrPort{}, false, net.ErrClosed
-	}
-}
-
-func (s *fakeSocket) WritePacket(b []byte, to netip.AddrPort) error {
-	if _, err := s.host.errors(); err != nil {
-		return err
-	}
-	s.host.lan.mu.Lock()
-	defer s.host.lan.mu.Unlock()
-	for _, o := range s.host.lan.sockets {
-		if cut := o != s && (s.host.isCut() || o.host.isCut()); !cut && (!to.IsValid() || to.Addr() == o.addr) {
-			o.in <- Packet{Data: slices.Clone(b), Src: netip.AddrPortFrom(s.addr, mdnsPort), Unicast: to.IsValid()}
-		}
-	}
-	return nil
-}
-
-func (s *fakeSocket) OffLink() uint64 { return 0 }
-
-func (s *fakeSocket) Close() error {
-	close(s.closed)
-	s.host.lan.mu.Lock()
-	defer s.host.lan.mu.Unlock()
-	s.host.lan.sockets = remove(s.host.lan.sockets, s)
-	return nil
-}
-
-// A running is a Conn with its Run and what it reported.
-type running struct {
-	*Conn
-	host   *fakeHost
-	cancel context.CancelFunc
-	done   chan error
-
-	mu   sync.Mutex
-	seen map[string]Entry
-	ours map[ServiceID]string
-}
-
-func (r *running) HandleMDNS(ev Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch ev := ev.(type) {
-	case Appeared:
-		r.seen[ev.Instance] = ev.Entry
-	case Changed:
-		r.seen[ev.Instance] = ev.Entry
-	case Vanished:
-		delete(r.seen, ev.Instance)
-	case Established:
-		r.ours[ev.ID] = ev.Instance
-	}
-}
-
-func (r *running) entry(instance string) (Entry, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, ok := r.seen[instance]
-	return e, ok
-}
-
-func (f *fakeLink) conn(host string, addrs ...string) *running {
-	h := &fakeHost{lan: f}
-	if len(addrs) > 0 {
-		h.set(2, addrs...)
-	}
-	return &running{
-		Conn: newConn(ConnConfig{Host: host, Browse: []string{testType}}, h), host: h,
-		done: make(chan error, 1), seen: map[string]Entry{}, ours: map[ServiceID]string{},
-	}
-}
-
-func (r *running) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() { r.done <- r.Run(ctx, r) }()
-}
-
-func (r *running) stop(t *testing.T) time.Duration {
-	t.Helper()
-	start := time.Now()
-	r.cancel()
-	if err := <-r.done; err != nil {
-		t.Errorf("Run returned %v", err)
-	}
-	return time.Since(start)
-}
-
 func TestConnsFindEachOtherAndSayGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var lan fakeLink
+		var lan fakeWorld
 		a, b := lan.conn("a", "10.0.0.1"), lan.conn("b", "10.0.0.2")
 		if err := a.Register(service("x", "k=v")); err != nil { // before Run
 			t.Fatal(err)
@@ -246,7 +63,7 @@ func TestConnsFindEachOtherAndSayGoodbye(t *testing.T) {
 // TestConnFollowsItsInterface: LL-18 for one interface.
 func TestConnFollowsItsInterface(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var lan fakeLink
+		var lan fakeWorld
 		a, b := lan.conn("a"), lan.conn("b", "10.0.0.2") // a has no interface yet
 		a.Register(service("x"))
 		a.start()
@@ -290,7 +107,7 @@ func TestConnFollowsItsInterface(t *testing.T) {
 // meanwhile was lost, ours and theirs. LL-18
 func TestConnStartsAfreshWhenTheCableIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var lan fakeLink
+		var lan fakeWorld
 		a, b := lan.conn("a", "10.0.0.1"), lan.conn("b", "10.0.0.2")
 		a.Register(service("x"))
 		b.Register(service("y"))
@@ -314,7 +131,7 @@ func TestConnStartsAfreshWhenTheCableIsBack(t *testing.T) {
 
 func TestConnSurvivesSocketTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var lan fakeLink
+		var lan fakeWorld
 		a, b := lan.conn("a", "10.0.0.1"), lan.conn("b", "10.0.0.2")
 		a.start()
 		b.start()
@@ -340,7 +157,7 @@ func TestConnSurvivesSocketTrouble(t *testing.T) {
 
 func TestCallsFromManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var lan fakeLink
+		var lan fakeWorld
 		a, b := lan.conn("a", "10.0.0.1"), lan.conn("b", "10.0.0.2")
 		a.start()
 		b.start()

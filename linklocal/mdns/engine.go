@@ -42,17 +42,22 @@ type Engine struct {
 
 	multicastRate, unicastRate bucket
 
+	self    *self
 	echoes  echoes
-	past    past
+	twins   twins
+	copies  int // of each multicast, one by each family
+	past    *past
 	local   deadline // of the above
 	monitor *monitor
 	stats   Stats
 }
 
 // NewEngine returns an engine without a link: SetAddrs starts it.
-func NewEngine(now time.Time, cfg Config) *Engine {
+func NewEngine(now time.Time, cfg Config) *Engine { return newEngine(now, cfg, newSelf()) }
+
+func newEngine(now time.Time, cfg Config, own *self) *Engine {
 	e := &Engine{
-		lim: cfg.Limits.withDefaults(), rand: cfg.Rand, log: cfg.Log,
+		lim: cfg.Limits.withDefaults(), rand: cfg.Rand, log: cfg.Log, self: own, past: &own.past, copies: 1,
 		claims: map[name]*claim{}, byID: map[ServiceID]*claim{}, types: map[name]*svcType{},
 	}
 	if e.log == nil {
@@ -86,6 +91,7 @@ func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
 	gone := e.goneAddrs(old, addrs)
 	e.pass(now, e.host)
 	e.addrs, e.host.addrs = addrs, addrs
+	e.self.replaceAddrs(old, addrs)
 	switch {
 	case len(addrs) == 0:
 		for _, c := range e.order {
@@ -144,10 +150,17 @@ func (e *Engine) Register(now time.Time, s Service) error {
 	if err := s.check(&e.lim); err != nil {
 		return err
 	}
+	e.add(now, s, naming{label: cutBytes(s.Instance, maxLabel)})
+	return nil
+}
+
+// add takes a valid service in under the given one of its names, or the next
+// that is free.
+func (e *Engine) add(now time.Time, s Service, n naming) {
 	typ, _ := typeName(s.Type)
-	label := cutBytes(s.Instance, maxLabel)
+	label := n.label
 	c := &claim{
-		svc: &s, typ: e.typeOf(typ), preferred: label, label: label,
+		svc: &s, typ: e.typeOf(typ), preferred: cutBytes(s.Instance, maxLabel), label: label, renames: n.renames,
 		text: textBlob(s.Text), null: string(s.Null), addrs: cleanAddrs(s.Addrs),
 	}
 	e.enter(c)
@@ -160,7 +173,6 @@ func (e *Engine) Register(now time.Time, s Service) error {
 	if len(e.addrs) > 0 {
 		e.becomeProbing(c, e.startAt(now))
 	}
-	return nil
 }
 
 // Unregister takes a service back, with a goodbye if it was announced.
@@ -191,10 +203,14 @@ func (e *Engine) Done() bool { return e.closing && len(e.goodbyes) == 0 }
 // HandlePacket takes one received datagram. Malformed ones are counted.
 func (e *Engine) HandlePacket(now time.Time, p Packet) {
 	e.stats.PacketsIn++
-	src := p.Src.Addr().Unmap()
-	p.Src = netip.AddrPortFrom(src, p.Src.Port())
-	if slices.Contains(e.addrs, src) && e.echoes.take(p.Data) {
+	p.Src = netip.AddrPortFrom(p.Src.Addr().Unmap(), p.Src.Port())
+	src, sum := p.Src.Addr().WithZone(""), checksum(p.Data)
+	switch {
+	case e.isEcho(now, src, sum):
 		e.stats.OwnEchoes++
+		return
+	case !p.Unicast && e.twins.take(now, sum, src.Is4()):
+		e.stats.Twins++
 		return
 	}
 	m, err := parseMessage(p.Data, &e.lim)
@@ -254,7 +270,11 @@ func (e *Engine) event(ev Event) { e.out.Events = append(e.out.Events, ev) }
 func (e *Engine) multicast(now time.Time, packets []message) {
 	for i := range packets {
 		if b := e.send(&packets[i], netip.AddrPort{}, false); b != nil {
-			e.echoes.add(now, b)
+			sum := checksum(b)
+			for range e.copies {
+				e.echoes.add(now, sum)
+			}
+			e.self.sending(now, sum)
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package mdns
 
-import (
-	"hash/fnv"
-	"time"
-)
+import "time"
 
 // Limits bound what others can make us keep, send or do. A zero field means
 // the default. When a cap is hit the newest unknown thing is dropped and
@@ -51,10 +48,27 @@ type Stats struct {
 	CacheDropped          uint64 // records and instances that found no room
 	Conflicts             uint64
 	OwnEchoes             uint64 // our own packets, looped back
+	Twins                 uint64 // packets that had come by the other family already
 	SendErrors            uint64 // datagrams the kernel refused; set by Conn
 	OffLink               uint64 // datagrams from elsewhere; set by Conn
 
 	Services, Records, Instances, Pending int
+}
+
+// add sums up the counters and sizes of several links.
+func (s *Stats) add(o Stats) {
+	s.PacketsIn += o.PacketsIn
+	s.PacketsOut += o.PacketsOut
+	s.Malformed += o.Malformed
+	s.RateLimited += o.RateLimited
+	s.CacheDropped += o.CacheDropped
+	s.Conflicts += o.Conflicts
+	s.OwnEchoes += o.OwnEchoes
+	s.Twins += o.Twins
+	s.SendErrors += o.SendErrors
+	s.OffLink += o.OffLink
+	s.Records += o.Records
+	s.Pending += o.Pending
 }
 
 // A bucket is a token bucket that may run into debt by one withdrawal.
@@ -78,57 +92,6 @@ func (b *bucket) open(now time.Time) bool {
 }
 
 func (b *bucket) withdraw(n int) { b.tokens -= float64(n) }
-
-const (
-	echoWindow = 2 * time.Second
-	maxEchoes  = 1024
-)
-
-// echoes recognises our own multicast packets when the socket loops them
-// back. Other stacks live on the same host, so the address alone says nothing.
-// Each packet sent is expected back once.
-type echoes struct {
-	sent map[uint64]int
-	ring []echo // oldest first
-}
-
-type echo struct {
-	sum uint64
-	at  time.Time
-}
-
-func checksum(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
-}
-
-func (x *echoes) add(now time.Time, b []byte) {
-	for len(x.ring) > 0 && (len(x.ring) >= maxEchoes || now.Sub(x.ring[0].at) > echoWindow) {
-		x.forget(x.ring[0].sum)
-		x.ring = x.ring[1:]
-	}
-	sum := checksum(b)
-	if x.sent == nil {
-		x.sent = map[uint64]int{}
-	}
-	x.sent[sum]++
-	x.ring = append(x.ring, echo{sum, now})
-}
-
-// take reports whether b is the echo of a packet of ours.
-func (x *echoes) take(b []byte) bool { return x.forget(checksum(b)) }
-
-func (x *echoes) forget(sum uint64) bool {
-	n, ok := x.sent[sum]
-	switch {
-	case n > 1:
-		x.sent[sum] = n - 1
-	case ok:
-		delete(x.sent, sum)
-	}
-	return ok
-}
 
 // A deadline is a lower bound of the times something is to be done at.
 type deadline struct{ t time.Time }

@@ -3,8 +3,8 @@ package mdns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -12,48 +12,31 @@ import (
 	"meshgate/internal/alarm"
 )
 
-// Run takes part in the link until ctx ends, then says goodbye. It owns the
-// socket and every goroutine, and returns when they are gone. It must be
-// called once. A missing interface is no error.
+// Run takes part in the links until ctx ends, then says goodbye. It owns the
+// sockets and every goroutine, and returns when they are gone. It must be
+// called once. Missing interfaces are no error.
 func (c *Conn) Run(ctx context.Context, h Handler) error {
 	now := time.Now()
 	l := &loop{
-		c: c, h: h, packets: make(chan Packet, 256), broken: make(chan packetConn, 1),
-		stop: make(chan struct{}), waiters: map[uint64]chan Event{},
-		engine: NewEngine(now, Config{Host: c.cfg.Host, Browse: c.cfg.Browse, Limits: c.cfg.Limits, Log: c.cfg.Log}),
+		c: c, h: h, waiters: map[uint64]chan Event{}, stop: make(chan struct{}),
+		packets: make(chan received, 256), broken: make(chan packetConn, numFamilies),
+		stack: NewStack(now, Config{Host: c.cfg.Host, Browse: c.cfg.Browse, Limits: c.cfg.Limits, Log: c.cfg.Log}),
 	}
+	l.links.moved = make(chan struct{}, 1)
 	defer c.finish()
 	defer l.wg.Wait()
 	defer close(l.stop)
-	defer l.drop()
+	defer l.closeSockets()
 	defer l.wake.Stop()
-	poll := time.NewTicker(linkPoll)
-	defer poll.Stop()
-	l.checkLink(now)
-	for {
-		l.flush()
-		select {
-		case <-c.wake:
-			l.runCalls()
-		case <-poll.C:
-			l.checkLink(time.Now())
-		case <-ctx.Done():
-			l.shutdown()
-			return nil
-		case p := <-l.packets:
-			l.engine.HandlePacket(time.Now(), p)
-		case conn := <-l.broken:
-			l.readerEnded(conn)
-		case <-l.wake.C():
-			l.engine.HandleTimeout(time.Now())
-		}
-	}
+	watching, endWatch := context.WithCancel(ctx)
+	defer endWatch()
+	l.wg.Go(func() { c.sys.watch(watching, l.links.mayHaveMoved) })
+	l.run(ctx, now)
+	return nil
 }
 
 func (c *Conn) finish() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed, c.calls = true, nil
+	c.calls.Close()
 	close(c.done)
 }
 
@@ -61,38 +44,71 @@ func (c *Conn) finish() {
 type loop struct {
 	c       *Conn
 	h       Handler
-	engine  *Engine
+	stack   *Stack
 	wake    alarm.Alarm
-	wg      sync.WaitGroup // readers
-	packets chan Packet
+	wg      sync.WaitGroup // readers, and the watch
+	packets chan received
 	broken  chan packetConn // sockets that cannot be read any more
 	stop    chan struct{}
 	waiters map[uint64]chan Event
 
-	link       link
-	conn       packetConn
+	links      links
 	sendErrors uint64
-	offLink    uint64 // of sockets closed already
-	lastErr    string // of opening, to log it once
+	offLink    uint64
+}
+
+// A received is a packet for the loop.
+type received struct {
+	arrival
+	data []byte
+}
+
+func (l *loop) run(ctx context.Context, now time.Time) {
+	poll := time.NewTicker(linkPoll)
+	defer poll.Stop()
+	defer l.links.settled.Stop()
+	l.checkLinks(now)
+	for {
+		l.flush()
+		select {
+		case <-l.c.calls.C():
+			l.runCalls()
+		case <-poll.C:
+			l.checkLinks(time.Now())
+		case <-l.links.moved:
+			l.links.settled.Set(time.Now().Add(linkSettle))
+		case <-l.links.settled.C():
+			l.checkLinks(time.Now())
+		case <-ctx.Done():
+			l.shutdown()
+			return
+		case p := <-l.packets:
+			l.receive(p)
+		case conn := <-l.broken:
+			l.readerEnded(conn)
+		case <-l.wake.C():
+			l.stack.HandleTimeout(time.Now())
+		}
+	}
 }
 
 func (l *loop) runCalls() {
 	now := time.Now()
-	for _, f := range l.c.takeCalls() {
+	for _, f := range l.c.calls.Take() {
 		f(now, l)
 	}
 }
 
-// flush carries out the engine's output and sets the alarm.
+// flush carries out the stack's output and sets the alarm.
 func (l *loop) flush() {
-	out := l.engine.TakeOutput()
+	out := l.stack.TakeOutput()
 	for _, ev := range out.Events {
 		l.deliver(ev)
 	}
 	for _, d := range out.Datagrams {
 		l.send(d)
 	}
-	l.wake.Set(l.engine.NextTimeout())
+	l.wake.Set(l.stack.NextTimeout())
 	l.publish()
 }
 
@@ -114,24 +130,43 @@ func (l *loop) answer(query uint64, ev Event) {
 	}
 }
 
-// send sends one datagram. What the kernel refuses is a lost packet.
+// send sends one datagram: a multicast by every family of its link, a unicast
+// by that of its receiver. What the kernel refuses is a lost packet.
 func (l *loop) send(d Datagram) {
-	if l.conn == nil {
+	at := l.links.named(d.Link)
+	if at == nil {
 		return
 	}
-	if err := l.conn.WritePacket(d.Data, d.To); err != nil {
-		l.sendErrors++
-		l.c.log.Debug("packet lost", "to", d.To, "reason", sendError(err), "err", err)
+	for f := range numFamilies {
+		if !at.joined[f] || d.To.IsValid() && familyOf(d.To.Addr()) != f {
+			continue
+		}
+		if err := l.links.conns[f].WritePacket(d.Data, at.Index, d.To); err != nil {
+			l.sendErrors++
+			l.c.log.Debug("packet lost", "interface", d.Link, "to", d.To, "reason", sendError(err), "err", err)
+		}
+	}
+}
+
+// receive hands a packet to the engine of its link.
+//
+// A packet sent to the group cannot have come from beyond the link; one sent
+// to our own address must have a source address of the link, RFC 6762 §11.
+func (l *loop) receive(p received) {
+	at := l.links.indexed(p.link)
+	switch {
+	case at == nil || !at.joined[familyOf(p.src.Addr())]: // another program's
+	case p.unicast && !at.onLink(p.src.Addr()):
+		l.offLink++
+	default:
+		l.stack.HandlePacket(time.Now(), at.Name, Packet{Data: p.data, Src: p.src, Unicast: p.unicast})
 	}
 }
 
 func (l *loop) publish() {
-	s := l.engine.Stats()
+	s := l.stack.Stats()
 	s.SendErrors += l.sendErrors
 	s.OffLink = l.offLink
-	if l.conn != nil {
-		s.OffLink += l.conn.OffLink()
-	}
 	l.c.mu.Lock()
 	l.c.stats = s
 	l.c.mu.Unlock()
@@ -140,96 +175,22 @@ func (l *loop) publish() {
 // shutdown says goodbye and waits until that is done.
 func (l *loop) shutdown() {
 	l.runCalls()
-	now := time.Now()
-	l.engine.Shutdown(now)
+	l.stack.Shutdown(time.Now())
 	limit := time.NewTimer(goodbyeLimit)
 	defer limit.Stop()
 	for {
 		l.flush()
-		if l.engine.Done() {
+		if l.stack.Done() {
 			return
 		}
 		select {
 		case <-l.wake.C():
-			l.engine.HandleTimeout(time.Now())
+			l.stack.HandleTimeout(time.Now())
 		case p := <-l.packets:
-			l.engine.HandlePacket(time.Now(), p)
+			l.receive(p)
 		case <-limit.C:
 			return
 		}
-	}
-}
-
-// checkLink follows the interface: it opens, reopens or closes the socket and
-// tells the engine the addresses.
-func (l *loop) checkLink(now time.Time) {
-	found, ok := l.c.sys.find()
-	if l.conn != nil && (!ok || !l.link.same(&found)) {
-		l.drop()
-		if !ok || l.link.ifi.Index != found.ifi.Index {
-			l.setLink(now, link{})
-		}
-	}
-	if !ok {
-		l.complain("no usable interface", nil)
-		return
-	}
-	if l.conn == nil && !l.open(found) {
-		return
-	}
-	l.setLink(now, found)
-}
-
-func (l *loop) open(found link) bool {
-	conn, err := l.c.sys.open(found)
-	if err != nil {
-		l.complain("socket not opened", err)
-		return false
-	}
-	l.lastErr = ""
-	l.conn = conn
-	l.c.log.Info("link up", "interface", found.ifi.Name, "addrs", found.addrs)
-	l.wg.Go(func() { l.read(conn) })
-	return true
-}
-
-// complain logs the same trouble once.
-func (l *loop) complain(msg string, err error) {
-	if text := fmt.Sprint(msg, err); text != l.lastErr {
-		l.lastErr = text
-		l.c.log.Warn(msg, "interfaces", l.c.cfg.Interfaces, "err", err)
-	}
-}
-
-// setLink takes the link into use. One whose carrier is back is a new one.
-//
-// "Whenever a Multicast DNS responder … receives an indication of a network
-// interface "Link Change" event … it MUST perform the two startup steps below:
-// Probing … and Announcing", RFC 6762 §8.
-func (l *loop) setLink(now time.Time, found link) {
-	if found.carrier() && l.link.up() && !l.link.carrier() {
-		l.engine.SetAddrs(now, nil)
-	}
-	l.link = found
-	l.engine.SetZone(found.ifi.Name)
-	l.engine.SetAddrs(now, found.addrs)
-	l.c.mu.Lock()
-	l.c.link = found
-	l.c.mu.Unlock()
-}
-
-func (l *loop) drop() {
-	if l.conn != nil {
-		l.offLink += l.conn.OffLink()
-		l.conn.Close()
-		l.conn = nil
-	}
-}
-
-// readerEnded drops a socket that failed; the next checkLink opens another.
-func (l *loop) readerEnded(conn packetConn) {
-	if conn == l.conn {
-		l.drop()
 	}
 }
 
@@ -238,7 +199,7 @@ func (l *loop) readerEnded(conn packetConn) {
 func (l *loop) read(conn packetConn) {
 	buf := make([]byte, 65536)
 	for {
-		n, src, unicast, err := conn.ReadPacket(buf)
+		n, from, err := conn.ReadPacket(buf)
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				l.c.log.Warn("socket failed", "err", err)
@@ -249,8 +210,9 @@ func (l *loop) read(conn packetConn) {
 			}
 			return
 		}
+		from.src = netip.AddrPortFrom(from.src.Addr().Unmap(), from.src.Port())
 		select {
-		case l.packets <- Packet{Data: slices.Clone(buf[:n]), Src: src, Unicast: unicast}:
+		case l.packets <- received{from, slices.Clone(buf[:n])}:
 		case <-l.stop:
 			return
 		}

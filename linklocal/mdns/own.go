@@ -95,7 +95,7 @@ func (e *Engine) rumoured(c *claim) bool {
 func (e *Engine) isOurs(now time.Time, c *claim, rr []record) bool {
 	for i := range rr {
 		k, ok := kindOf(rr[i].typ)
-		if !ok || e.compareOwn(c, k, &rr[i]) != sameData && !e.past.has(now, &rr[i]) {
+		if !ok || e.compareOwn(c, k, &rr[i]) == otherData && !e.past.has(now, &rr[i]) {
 			return false
 		}
 	}

@@ -179,7 +179,7 @@ type comparison uint8
 const (
 	sameData comparison = iota
 	otherData
-	noData // we have no such records
+	noData // we have no such records, or on another link only
 )
 
 func (e *Engine) compareOwn(c *claim, k kind, r *record) comparison {
@@ -189,7 +189,7 @@ func (e *Engine) compareOwn(c *claim, k kind, r *record) comparison {
 			return sameData
 		}
 	}
-	if len(own) == 0 && c.state == established {
+	if len(own) == 0 && c.state == established || e.self.has(r.addr) {
 		return noData
 	}
 	return otherData

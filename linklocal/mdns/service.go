@@ -108,6 +108,7 @@ type Packet struct {
 
 // A Datagram is a packet to send. A zero To is the multicast group.
 type Datagram struct {
+	Link string // interface, of a Stack's datagrams
 	Data []byte
 	To   netip.AddrPort
 }

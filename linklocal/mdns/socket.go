@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 )
 
 const (
@@ -16,108 +16,54 @@ const (
 	readBuffer   = 4 << 20 // a room full of announcements at once; the kernel may give less
 )
 
-var errNoIPv4 = errors.New("mdns: interface has no IPv4 address")
-
-func groupAddr() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{224, 0, 0, 251}), mdnsPort)
+// group is where mDNS is spoken, RFC 6762 §3.
+func (f family) group() netip.AddrPort {
+	a := netip.AddrFrom4([4]byte{224, 0, 0, 251})
+	if f == ipv6Family {
+		a = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 0xfb})
+	}
+	return netip.AddrPortFrom(a, mdnsPort)
 }
 
-// An osNetwork is the real network. IPv4 only as transport.
-type osNetwork struct{ names []string }
-
-func (o osNetwork) find() (link, bool) {
-	for _, name := range o.names {
-		if ifi, err := net.InterfaceByName(name); err == nil {
-			return usable(*ifi)
-		}
-	}
-	if len(o.names) > 0 {
-		return link{}, false
-	}
-	all, err := net.Interfaces()
-	if err != nil {
-		return link{}, false
-	}
-	for _, ifi := range all {
-		if ifi.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		if l, ok := usable(ifi); ok {
-			return l, true
-		}
-	}
-	return link{}, false
-}
-
-func usable(ifi net.Interface) (link, bool) {
-	if ifi.Flags&net.FlagUp == 0 || ifi.Flags&net.FlagMulticast == 0 {
-		return link{}, false
-	}
-	l := link{ifi: ifi, prefixes: prefixes(&ifi)}
-	for _, p := range l.prefixes {
-		l.addrs = append(l.addrs, p.Addr())
-	}
-	return l, len(ipv4Of(l.addrs)) > 0
-}
-
-func prefixes(ifi *net.Interface) (out []netip.Prefix) {
-	addrs, err := ifi.Addrs()
-	if err != nil {
-		return nil
-	}
-	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		ip, _ := netip.AddrFromSlice(n.IP)
-		ones, _ := n.Mask.Size()
-		out = append(out, netip.PrefixFrom(ip.Unmap(), ones))
-	}
-	return out
-}
-
-// A socket is bound to 0.0.0.0:5353 beside those of other stacks on this host.
-type socket struct {
-	p        *ipv4.PacketConn
-	ifi      net.Interface
-	prefixes []netip.Prefix
-	offLink  atomic.Uint64
-}
-
-// open binds port 5353 with address reuse, which net.ListenUDP sets for a
-// multicast address while it binds the wildcard one, and joins the group.
-// Loopback is on because other stacks live on this host.
-func (o osNetwork) open(l link) (packetConn, error) {
-	if len(ipv4Of(l.addrs)) == 0 {
-		return nil, errNoIPv4
-	}
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(224, 0, 0, 0), Port: mdnsPort})
+// listen binds port 5353 of a family with address reuse, beside the sockets of
+// other stacks on this host: net.ListenUDP sets that for a multicast address
+// while it binds the wildcard one.
+func listen(f family) (*net.UDPConn, error) {
+	net4, net6 := "udp4", "udp6"
+	c, err := net.ListenUDP([...]string{net4, net6}[f], net.UDPAddrFromAddrPort(f.group()))
 	if err != nil {
 		return nil, fmt.Errorf("mdns: listen: %w", err)
 	}
-	s := &socket{p: ipv4.NewPacketConn(c), ifi: l.ifi, prefixes: prefixes(&l.ifi)}
 	c.SetReadBuffer(readBuffer) // less is slower, not wrong
-	if err := s.join(); err != nil {
-		s.p.Close()
+	return c, nil
+}
+
+func (osNetwork) open(f family) (packetConn, error) {
+	c, err := listen(f)
+	if err != nil {
+		return nil, err
+	}
+	var s packetConn
+	if f == ipv4Family {
+		s, err = newSocket4(ipv4.NewPacketConn(c))
+	} else {
+		s, err = newSocket6(ipv6.NewPacketConn(c))
+	}
+	if err != nil {
+		c.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *socket) join() error {
-	group := net.UDPAddrFromAddrPort(groupAddr())
-	for _, step := range []struct {
-		what string
-		do   func() error
-	}{
-		{"join group", func() error { return s.p.JoinGroup(&s.ifi, group) }},
-		{"control messages", func() error { return s.p.SetControlMessage(ipv4.FlagInterface|ipv4.FlagDst, true) }},
-		{"multicast interface", func() error { return s.p.SetMulticastInterface(&s.ifi) }},
-		{"multicast ttl", func() error { return s.p.SetMulticastTTL(multicastTTL) }},
-		{"ttl", func() error { return s.p.SetTTL(multicastTTL) }},
-		{"loopback", func() error { return s.p.SetMulticastLoopback(true) }},
-	} {
+// A setting is a step in preparing a socket.
+type setting struct {
+	what string
+	do   func() error
+}
+
+func apply(steps ...setting) error {
+	for _, step := range steps {
 		if err := step.do(); err != nil {
 			return fmt.Errorf("mdns: %s: %w", step.what, err)
 		}
@@ -125,57 +71,94 @@ func (s *socket) join() error {
 	return nil
 }
 
-// ReadPacket returns the next packet from our link.
-//
-// A packet sent to the group cannot have come from beyond the link; one sent
-// to our own address must have a source address of the link, RFC 6762 §11.
-func (s *socket) ReadPacket(b []byte) (n int, src netip.AddrPort, unicast bool, err error) {
+// rejoin joins after leaving what may be left of a former membership. The
+// interface's name and number are all that is needed of it.
+func rejoin(l *Link, f family, leave, join func(*net.Interface, net.Addr) error) error {
+	ifi, group := &net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(f.group())
+	_ = leave(ifi, group) // there was none, as a rule
+	return join(ifi, group)
+}
+
+// A socket4 is bound to 0.0.0.0:5353.
+type socket4 struct{ *ipv4.PacketConn }
+
+// newSocket4 prepares a socket. Loopback is on because other stacks live on
+// this host.
+func newSocket4(p *ipv4.PacketConn) (socket4, error) {
+	return socket4{p}, apply(
+		setting{"control messages", func() error { return p.SetControlMessage(ipv4.FlagInterface|ipv4.FlagDst, true) }},
+		setting{"multicast ttl", func() error { return p.SetMulticastTTL(multicastTTL) }},
+		setting{"ttl", func() error { return p.SetTTL(multicastTTL) }},
+		setting{"loopback", func() error { return p.SetMulticastLoopback(true) }},
+	)
+}
+
+func (s socket4) ReadPacket(b []byte) (int, arrival, error) {
 	for {
-		n, cm, from, err := s.p.ReadFrom(b)
+		n, cm, from, err := s.ReadFrom(b)
 		if err != nil {
-			return 0, src, false, err
+			return 0, arrival{}, err
 		}
-		if cm == nil || cm.IfIndex != s.ifi.Index {
-			continue // another interface's Conn takes it
+		if u, ok := from.(*net.UDPAddr); ok && cm != nil {
+			return n, arrival{cm.IfIndex, u.AddrPort(), !cm.Dst.IsMulticast()}, nil
 		}
-		u, ok := from.(*net.UDPAddr)
-		if !ok {
-			continue
-		}
-		src = u.AddrPort()
-		src = netip.AddrPortFrom(src.Addr().Unmap(), src.Port())
-		unicast = !cm.Dst.IsMulticast()
-		if unicast && !s.onLink(src.Addr()) {
-			s.offLink.Add(1)
-			continue
-		}
-		return n, src, unicast, nil
 	}
 }
 
-func (s *socket) onLink(a netip.Addr) bool {
-	for _, p := range s.prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return a.IsLinkLocalUnicast()
-}
-
-func (s *socket) WritePacket(b []byte, to netip.AddrPort) error {
+func (s socket4) WritePacket(b []byte, link int, to netip.AddrPort) error {
 	if !to.IsValid() {
-		to = groupAddr()
+		to = ipv4Family.group()
 	}
-	_, err := s.p.WriteTo(b, &ipv4.ControlMessage{IfIndex: s.ifi.Index}, net.UDPAddrFromAddrPort(to))
+	_, err := s.WriteTo(b, &ipv4.ControlMessage{IfIndex: link}, net.UDPAddrFromAddrPort(to))
 	return err
 }
 
-func (s *socket) OffLink() uint64 { return s.offLink.Load() }
+func (s socket4) Join(l *Link) error { return rejoin(l, ipv4Family, s.LeaveGroup, s.JoinGroup) }
 
-func (s *socket) Close() error { return s.p.Close() }
+func (s socket4) Leave(l *Link) {
+	_ = s.LeaveGroup(&net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(ipv4Family.group()))
+}
+
+// A socket6 is bound to [::]:5353, for IPv6 only.
+type socket6 struct{ *ipv6.PacketConn }
+
+func newSocket6(p *ipv6.PacketConn) (socket6, error) {
+	return socket6{p}, apply(
+		setting{"control messages", func() error { return p.SetControlMessage(ipv6.FlagInterface|ipv6.FlagDst, true) }},
+		setting{"multicast hop limit", func() error { return p.SetMulticastHopLimit(multicastTTL) }},
+		setting{"hop limit", func() error { return p.SetHopLimit(multicastTTL) }},
+		setting{"loopback", func() error { return p.SetMulticastLoopback(true) }},
+	)
+}
+
+func (s socket6) ReadPacket(b []byte) (int, arrival, error) {
+	for {
+		n, cm, from, err := s.ReadFrom(b)
+		if err != nil {
+			return 0, arrival{}, err
+		}
+		if u, ok := from.(*net.UDPAddr); ok && cm != nil {
+			return n, arrival{cm.IfIndex, u.AddrPort(), !cm.Dst.IsMulticast()}, nil
+		}
+	}
+}
+
+func (s socket6) WritePacket(b []byte, link int, to netip.AddrPort) error {
+	if !to.IsValid() {
+		to = ipv6Family.group()
+	}
+	_, err := s.WriteTo(b, &ipv6.ControlMessage{IfIndex: link}, net.UDPAddrFromAddrPort(to))
+	return err
+}
+
+func (s socket6) Join(l *Link) error { return rejoin(l, ipv6Family, s.LeaveGroup, s.JoinGroup) }
+
+func (s socket6) Leave(l *Link) {
+	_ = s.LeaveGroup(&net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(ipv6Family.group()))
+}
 
 // sendError classifies what can go wrong with a datagram. In all cases it is
-// lost and nothing else: if the link is gone, checkLink finds out.
+// lost and nothing else: if the link is gone, checkLinks finds out.
 func sendError(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):

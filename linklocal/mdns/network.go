@@ -1,0 +1,52 @@
+package mdns
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// An osNetwork is the real network; see also socket.go and the files of each
+// system.
+type osNetwork struct{ names []string }
+
+func (o osNetwork) candidates() (out []candidate) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	unfit := unfitAddrs()
+	for _, ifi := range all {
+		const need = net.FlagUp | net.FlagMulticast
+		named := slices.Contains(o.names, ifi.Name)
+		if ifi.Flags&need != need || !named && (len(o.names) > 0 || ifi.Flags&net.FlagLoopback != 0) {
+			continue
+		}
+		out = append(out, candidate{
+			Link:    Link{Name: ifi.Name, Index: ifi.Index, Prefixes: prefixes(&ifi, unfit)},
+			running: ifi.Flags&net.FlagRunning != 0,
+			tunnel:  ifi.Flags&net.FlagPointToPoint != 0,
+		})
+	}
+	return out
+}
+
+// prefixes are the interface's addresses that we publish, in order.
+func prefixes(ifi *net.Interface, unfit map[netip.Addr]bool) (out []netip.Prefix) {
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		ip, _ := netip.AddrFromSlice(n.IP)
+		if ones, _ := n.Mask.Size(); !unfit[ip.WithZone(ifi.Name)] {
+			out = append(out, netip.PrefixFrom(ip.Unmap(), ones))
+		}
+	}
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return out[:min(len(out), maxOwnAddrs)]
+}

@@ -1,0 +1,81 @@
+package mdns
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// unfitAddrs are the IPv6 addresses that are not published, with their
+// interface as zone: tentative ones, which are not ours yet; those that turned
+// out to be somebody else's; deprecated and temporary ones, which will not last.
+func unfitAddrs() map[netip.Addr]bool {
+	f, err := os.Open("/proc/net/if_inet6")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	return parseIfInet6(f)
+}
+
+const unfitFlags = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED | unix.IFA_F_TEMPORARY
+
+// parseIfInet6 reads lines of: address, index, prefix length, scope and flags
+// in hexadecimal, and the name of the interface.
+func parseIfInet6(r io.Reader) map[netip.Addr]bool {
+	unfit := map[netip.Addr]bool{}
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		f := strings.Fields(lines.Text())
+		if len(f) != 6 || len(f[0]) != 32 {
+			continue
+		}
+		var a [16]byte
+		for i := range a {
+			b, _ := strconv.ParseUint(f[0][2*i:2*i+2], 16, 8)
+			a[i] = byte(b)
+		}
+		if flags, err := strconv.ParseUint(f[4], 16, 32); err == nil && flags&unfitFlags != 0 {
+			unfit[netip.AddrFrom16(a).WithZone(f[5])] = true
+		}
+	}
+	return unfit
+}
+
+// watch listens to what the kernel says of interfaces and addresses. What it
+// says is not looked at: candidates does that.
+func (osNetwork) watch(ctx context.Context, changed func()) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return
+	}
+	f := os.NewFile(uintptr(fd), "netlink")
+	defer f.Close()
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		return
+	}
+	defer context.AfterFunc(ctx, func() { f.Close() })()
+	buf := make([]byte, 8192)
+	for {
+		if _, err := f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) { // that is: more than it could keep
+			return
+		}
+		changed()
+	}
+}
+
+func (osNetwork) uptime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
