@@ -13,6 +13,12 @@ const (
 	maxMachine  = 32 // bytes, so that there is room for the user
 )
 
+// PresenceName is the name under which a contact with that user part is
+// present, unless somebody else holds it.
+func PresenceName(user, machine string) Instance {
+	return presenceName(user, cleanMachine(machine))
+}
+
 // presenceName is the name under which a contact wants to be present.
 //
 // "user@machine": the user part is UTF-8 (NFC, RFC 6763 §4.1.1), the machine

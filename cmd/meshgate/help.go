@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "peers", "version", "help"}
+var commands = []string{"run", "check", "peers", "doctor", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -42,6 +42,7 @@ usage: meshgate COMMAND [flags]
   run      run the gateway until SIGTERM or Ctrl-C
   check    read a configuration file and say what is wrong with it
   peers    list who is on the LAN, as the running gateway sees it
+  doctor   say what is wrong with this LAN and the server, and how to mend it
   version  print the version
   help     explain a command: meshgate help run
 
@@ -95,6 +96,27 @@ interface, and for how long. The gateway's own mirrors are in it too.
 
 exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 78 the configuration is wrong
+`,
+	"doctor": `usage: meshgate doctor [-config FILE] [-interface NAME] [-wait 3s] [-json]
+
+Looks at this machine, its LAN and the XMPP server, and says in words what is
+wrong, each with a line on how to mend it: interfaces and addresses, the route
+for multicast, UDP port 5353, firewalls, multicast that does not arrive (IGMP
+snooping), networks that keep their clients apart, reflector loops, names that
+others hold, the clock, and what the server does not offer.
+
+It changes nothing and works beside a running gateway, whose sessions and names
+it leaves alone. Without a configuration it looks at the LAN only. Where nobody
+is heard it asks each address of the network once.
+
+  -config FILE     the configuration (default /etc/meshgate/meshgate.yaml)
+  -interface NAME  look at this interface, not at those of the configuration;
+                   may be given several times
+  -wait TIME       how long to listen on the LAN (default 3s)
+  -json            print JSON
+
+exit codes: 0 no fault, perhaps warnings, 1 there are faults, 2 the command
+line is wrong, 78 the configuration is wrong
 `,
 	"version": `usage: meshgate version
 

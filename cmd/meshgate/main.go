@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 // Exit codes, as meshgate help says.
@@ -65,6 +66,8 @@ func realMain(args []string, p process) int {
 		return checkCommand(rest, p)
 	case "peers":
 		return peersCommand(rest, p)
+	case "doctor":
+		return doctorCommand(rest, p)
 	case "version", "-version", "--version":
 		return versionCommand(rest, p)
 	case "help", "-h", "-help", "--help":
@@ -84,6 +87,8 @@ type options struct {
 	follow      bool
 	json        bool
 	socket      string
+	interfaces  []string
+	wait        time.Duration
 }
 
 // parse reads the flags of a command. If done, the command ends with the code.
@@ -100,6 +105,10 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.StringVar(&o.socket, "socket", "", "")
 		fs.BoolVar(&o.follow, "f", false, "")
 		fs.BoolVar(&o.json, "json", false, "")
+	case "doctor":
+		fs.BoolVar(&o.json, "json", false, "")
+		fs.DurationVar(&o.wait, "wait", defaultWait, "")
+		fs.Func("interface", "", o.addInterface)
 	}
 	err := fs.Parse(args)
 	switch {
@@ -108,6 +117,9 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		return o, exitOK, true
 	case err != nil:
 		return o, usage(p, name, err.Error()), true
+	}
+	if o.wait < 0 || o.wait > maxWait {
+		return o, usage(p, name, fmt.Sprintf("-wait %v: it can be up to %v", o.wait, maxWait)), true
 	}
 	rest := fs.Args()
 	if name == "check" && len(rest) > 0 && o.config == "" {
@@ -121,6 +133,21 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		o.config = defaultConfig
 	}
 	return o, 0, false
+}
+
+// defaultWait is how long browse and doctor listen.
+const (
+	defaultWait = 3 * time.Second
+	maxWait     = time.Minute
+)
+
+// addInterface takes one of several flags -interface.
+func (o *options) addInterface(name string) error {
+	if name == "" {
+		return errors.New("no name")
+	}
+	o.interfaces = append(o.interfaces, name)
+	return nil
 }
 
 // usage says what is wrong with a command line.

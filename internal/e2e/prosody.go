@@ -3,6 +3,7 @@ package e2e
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,16 @@ var prosodyConf string
 const prosodyResumeFix = `module:hook("smacks-hibernation-end", function(e) e.resumed.data = e.origin.data; end);
 `
 
+// prosodyClock tells another time than it is.
+const prosodyClock = `module:add_feature("urn:xmpp:time");
+module:hook("iq-get/host/urn:xmpp:time:time", function(e)
+	local utc = os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() + (@AHEAD@));
+	e.origin.send(require "util.stanza".reply(e.stanza):tag("time", { xmlns = "urn:xmpp:time" })
+		:tag("tzo"):text("+00:00"):up():tag("utc"):text(utc));
+	return true;
+end);
+`
+
 // prosodyReady says when every host and component is loaded.
 const prosodyReady = `module:set_global();
 module:hook("server-started", function() module:log("info", "everything is started"); end);
@@ -28,6 +39,7 @@ func (h *Host) Prosody(opt ServerOptions) *Server {
 	s := h.newServer("prosody", opt)
 	h.WriteFile("prosody/plugins/mod_lab_resume_fix.lua", prosodyResumeFix)
 	h.WriteFile("prosody/plugins/mod_lab_ready.lua", prosodyReady)
+	h.WriteFile("prosody/plugins/mod_lab_clock.lua", replaceAll(prosodyClock, "@AHEAD@", fmt.Sprint(int(opt.Clock.Seconds()))))
 	conf := h.WriteFile("prosody/prosody.cfg.lua", s.prosodyConfig())
 	s.writeProsodyAccounts()
 	s.spec = Spec{Name: "prosody@" + h.Name, Args: []string{"prosody", "-F", "--config", conf}}
@@ -43,6 +55,10 @@ func (s *Server) prosodyConfig() string {
 	var extra strings.Builder
 	if !s.opt.NoSM {
 		modules = append(modules, "smacks")
+	}
+	if s.opt.Clock != 0 {
+		modules = slices.DeleteFunc(modules, func(m string) bool { return m == "time" })
+		modules = append(modules, "lab_clock")
 	}
 	if s.opt.ResumeFix {
 		modules = append(modules, "lab_resume_fix")

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Domain is the domain of every XMPP server of a lab; its rooms are at
@@ -37,6 +38,9 @@ type ServerOptions struct {
 	ResumeFix bool
 	// NoDelay switches Nagle's algorithm off at Prosody.
 	NoDelay bool
+	// Clock is how far Prosody's clock is ahead, as far as it tells others
+	// (XEP-0202).
+	Clock time.Duration
 	// Debug makes the log that a failed test shows a debug log.
 	Debug bool
 	// Extra is added to the global part of the configuration.

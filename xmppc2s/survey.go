@@ -1,0 +1,272 @@
+package xmppc2s
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"meshgate/internal/stanza"
+	"meshgate/internal/xmlframe"
+)
+
+// maxComponents bounds of how many components of a server we ask what they are.
+const maxComponents = 32
+
+// A Survey is what a server offers to an account.
+type Survey struct {
+	Addr        string // where it answered
+	TLS         bool
+	CertExpires time.Time // zero: no TLS
+
+	SM        bool          // XEP-0198 stream management
+	Resumable bool          // and a cut session can be resumed …
+	ResumeMax time.Duration // … within this time; 0: the server does not say
+
+	PEP, Carbons, Archive, Blocking, VCard, Ping bool   // XEP-0163, 0280, 0313, 0191, 0054, 0199
+	Rooms                                        string // address of a service for rooms (XEP-0045); "": none
+
+	HasTime bool          // XEP-0202: the server has told its time
+	Ahead   time.Duration // of our clock; to half a round trip
+}
+
+const (
+	nsTime     = "urn:xmpp:time"
+	nsCarbons  = "urn:xmpp:carbons:2"
+	nsArchive  = "urn:xmpp:mam:2"
+	nsBlocking = "urn:xmpp:blocking"
+	nsVCard    = "vcard-temp"
+)
+
+// Ask logs in, asks the server and the account what they can do, and leaves.
+// No presence is sent, and the session has a resource of its own: another
+// session of the account goes on undisturbed. Beside cfg, ctx bounds it. The
+// error is an *Error where the session could not be had.
+func Ask(ctx context.Context, cfg Config) (Survey, error) {
+	cfg = cfg.withDefaults()
+	own, err := cfg.JID.WithResource("survey-" + strconv.FormatInt(time.Now().UnixNano(), 36))
+	if err != nil {
+		return Survey{}, fmt.Errorf("xmppc2s: %w", err)
+	}
+	cfg.JID = own
+	c := connector{cfg: &cfg, dns: net.DefaultResolver, cache: tls.NewLRUClientSessionCache(1)}
+	v := c.connect(ctx, nil, "")
+	if v.err != nil {
+		return Survey{}, v.err
+	}
+	defer v.link.raw.Close()
+	defer context.AfterFunc(ctx, func() { v.link.raw.Close() })()
+	s := &surveyor{cfg: &cfg, link: v.link, framer: xmlframe.NewOpen(cfg.MaxStanza)}
+	s.framer.SkipLarge = true
+	s.found.Addr = v.link.addr
+	if certs := v.link.tls.PeerCertificates; v.link.tls.Version != 0 && len(certs) > 0 {
+		s.found.TLS, s.found.CertExpires = true, certs[0].NotAfter
+	}
+	if err := s.run(); err != nil {
+		return s.found, fmt.Errorf("xmppc2s: asking the server: %w", err)
+	}
+	return s.found, nil
+}
+
+// A surveyor is one such session. It belongs to one goroutine.
+type surveyor struct {
+	cfg    *Config
+	link   *link
+	framer *xmlframe.Framer
+	frames []xmlframe.Frame
+	found  Survey
+
+	asked map[string]question // by id, not answered yet
+	last  int
+}
+
+// A question is an iq under way.
+type question struct {
+	to   string
+	at   time.Time
+	take func(q question, payload *stanza.Element) // not called for an error
+}
+
+func (s *surveyor) run() error {
+	s.asked = map[string]question{}
+	domain, account := s.cfg.JID.Domain().String(), s.cfg.JID.Bare().String()
+	b := s.ask(nil, domain, stanza.NSDisco, "query", s.takeInfo)
+	b = s.ask(b, account, stanza.NSDisco, "query", s.takeInfo)
+	b = s.ask(b, domain, stanza.NSItems, "query", s.takeItems)
+	b = s.ask(b, domain, nsTime, "time", s.takeTime)
+	if err := s.write(b); err != nil {
+		return err
+	}
+	for len(s.asked) > 0 {
+		el, err := s.next()
+		if err != nil {
+			return err
+		}
+		s.answered(el)
+	}
+	if d := s.link.dialect; d != "" {
+		s.found.SM = true
+		if err := s.enable(); err != nil {
+			return err
+		}
+	}
+	return s.write([]byte("</stream:stream>"))
+}
+
+// ask appends a question. It is written by the caller.
+func (s *surveyor) ask(b []byte, to, ns, name string, take func(question, *stanza.Element)) []byte {
+	s.last++
+	id := "survey-" + strconv.Itoa(s.last)
+	s.asked[id] = question{to, time.Now(), take}
+	return stanza.Append(b, stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: "get"}, stanza.Attr{Name: "id", Value: id},
+		stanza.Attr{Name: "to", Value: to}, stanza.New(ns, name)), stanza.NSClient)
+}
+
+func (s *surveyor) write(b []byte) error {
+	_ = s.link.conn.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)) // a closed connection says so in Write
+	_, err := s.link.conn.Write(b)
+	return err
+}
+
+// next returns the next element of the stream.
+func (s *surveyor) next() (*stanza.Element, error) {
+	buf := make([]byte, 16<<10)
+	for {
+		for len(s.frames) > 0 {
+			f := s.frames[0]
+			s.frames = s.frames[1:]
+			switch f.Kind {
+			case xmlframe.Element:
+				if el, err := stanza.Parse(f.Bytes, stanza.NSClient, stanza.Limits{Nodes: maxIQNodes}); err == nil {
+					return el, nil
+				}
+			case xmlframe.Close:
+				return nil, &Error{Problem: StreamEnded, Text: "the server has ended the stream"}
+			}
+		}
+		_ = s.link.conn.SetReadDeadline(time.Now().Add(s.cfg.NegotiateTimeout)) // likewise
+		n, err := s.link.conn.Read(buf)
+		var ferr error
+		if s.frames, ferr = s.framer.Feed(buf[:n]); ferr != nil {
+			return nil, ferr
+		}
+		if len(s.frames) == 0 && err != nil {
+			return nil, err
+		}
+	}
+}
+
+// answered takes an answer to a question. Everything else that a server may
+// say to a session without presence is of no interest.
+func (s *surveyor) answered(el *stanza.Element) {
+	id := el.Attr("id")
+	q, ok := s.asked[id]
+	if !ok || !el.Is(stanza.NSClient, "iq") || el.Attr("from") != q.to && el.Attr("from") != "" {
+		return
+	}
+	typ := el.Attr("type")
+	if typ != "result" && typ != "error" {
+		return
+	}
+	delete(s.asked, id)
+	if typ == "error" {
+		return
+	}
+	for payload := range el.Children() {
+		q.take(q, payload)
+		return
+	}
+}
+
+func (s *surveyor) takeInfo(_ question, query *stanza.Element) {
+	for el := range query.Children() {
+		category, typ := el.Attr("category"), el.Attr("type")
+		switch {
+		case el.Is(stanza.NSDisco, "feature"):
+			s.takeFeature(el.Attr("var"))
+		case !el.Is(stanza.NSDisco, "identity"):
+		case category == "pubsub" && typ == "pep":
+			s.found.PEP = true
+		}
+	}
+}
+
+func (s *surveyor) takeFeature(name string) {
+	for ns, has := range map[string]*bool{
+		nsCarbons: &s.found.Carbons, nsArchive: &s.found.Archive, nsBlocking: &s.found.Blocking,
+		nsVCard: &s.found.VCard, stanza.NSPing: &s.found.Ping,
+	} {
+		if name == ns {
+			*has = true
+		}
+	}
+}
+
+// takeItems asks the components what they are, until it is known where rooms are.
+func (s *surveyor) takeItems(_ question, query *stanza.Element) {
+	var b []byte
+	for el := range query.Children() {
+		to := el.Attr("jid")
+		if el.Is(stanza.NSItems, "item") && to != "" && el.Attr("node") == "" && s.last < maxComponents && !strings.Contains(to, "@") {
+			b = s.ask(b, to, stanza.NSDisco, "query", func(q question, query *stanza.Element) {
+				if s.found.Rooms == "" {
+					s.takeRooms(q, query)
+				}
+			})
+		}
+	}
+	_ = s.write(b) // a broken connection says so in next
+}
+
+// takeRooms is takeInfo for a component, whose features are not the server's.
+func (s *surveyor) takeRooms(q question, query *stanza.Element) {
+	for el := range query.Children() {
+		if el.Is(stanza.NSDisco, "identity") && el.Attr("category") == "conference" && el.Attr("type") == "text" {
+			s.found.Rooms = q.to
+		}
+	}
+}
+
+// takeTime compares the clocks: the server's against ours in the middle of
+// the round trip.
+//
+// "<utc> … The UTC time … MUST adhere to the format specified in XMPP Date and
+// Time Profiles". XEP-0202 §2
+func (s *surveyor) takeTime(q question, answer *stanza.Element) {
+	theirs, err := time.Parse(time.RFC3339, answer.Child(nsTime, "utc").Text())
+	if err != nil {
+		return
+	}
+	ours := time.Now()
+	ours = ours.Add(-ours.Sub(q.at) / 2)
+	s.found.HasTime, s.found.Ahead = true, theirs.Sub(ours)
+}
+
+// enable asks for stream management as the client does, to see what the
+// server grants: some offer it without resumption.
+func (s *surveyor) enable() error {
+	ns := string(s.link.dialect)
+	if err := s.write(fmt.Appendf(nil, "<enable xmlns='%s' resume='true'/>", ns)); err != nil {
+		return err
+	}
+	for {
+		el, err := s.next()
+		if err != nil {
+			return err
+		}
+		switch {
+		case el.Is(ns, "enabled"):
+			resume := el.Attr("resume")
+			s.found.Resumable = resume == "true" || resume == "1"
+			if n, err := strconv.ParseUint(el.Attr("max"), 10, 31); err == nil {
+				s.found.ResumeMax = time.Duration(n) * time.Second
+			}
+			return nil
+		case el.Is(ns, "failed"):
+			return nil
+		}
+	}
+}
