@@ -42,16 +42,14 @@ func (n *lookups) done(a netip.Addr) {
 //
 // A caller with a stale SRV record may reach a port that is another contact's
 // by now: what it says is not for that one.
-//
-// COMPAT libpurple 2.14 sends "from" in the header, v0.9 and iChat none at all.
 func (l *loop) identify(now time.Time, c *conn, q callerQuestion) {
 	if wanted := l.names[q.To.Key()]; wanted != nil && wanted != c.contact {
 		c.stream.refuse(now, hostUnknown)
 		return
 	}
 	if q.Claim == "" {
-		if peers := l.roster.at(c.remote); len(peers) == 1 {
-			c.stream.identified(now, peers[0], l.pinOf(peers[0]))
+		if peer, ok := onlyPeer(l.roster.at(c.remote)); ok {
+			c.stream.identified(now, peer, l.pinOf(peer))
 		} else {
 			l.count.unknownCallers.Add(1)
 			c.stream.refuse(now, notAuthorized)

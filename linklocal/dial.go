@@ -58,10 +58,7 @@ func dialTarget(ctx context.Context, t target) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", t.remote.String())
 }
 
-// targetsOf is how to call an entry: IPv4 first.
-//
-// COMPAT libpurple 2.14 on an avahi without IPv6: publishes its AAAA record
-// all the same, knows our A record only, and closes what comes by IPv6.
+// targetsOf is how to call an entry.
 //
 // "Clients MUST use the port discovered via SRV lookups and MUST ignore the
 // value of this TXT field", port.p2pj. XEP-0174 v0.9 (TXT Records)
@@ -80,15 +77,7 @@ func targetsOf(e mdns.Entry, links []mdns.Link) []target {
 			v6 = append(v6, t)
 		}
 	}
-	var all []target
-	for i := range max(len(v4), len(v6)) {
-		if i < len(v4) {
-			all = append(all, v4[i])
-		}
-		if i < len(v6) {
-			all = append(all, v6[i])
-		}
-	}
+	all := ipv4First(v4, v6)
 	return all[:min(len(all), maxTargets)]
 }
 

@@ -25,10 +25,10 @@
 //
 //	             their header,                       their end tag
 //	          we called, or they are known             or hang-up
-//	awaiting ------------------------------> open ------------------+
-//	  |  |                                   ^  | we end it, idle   |
-//	  |  | header with from                  |  v                   v
-//	  |  +---------------> identifying ------+ ending ----------> closed
+//	awaiting -------------------------(TLS?)-> open ----------------+
+//	  |  |                              ^      | we end it, idle    |
+//	  |  | header with from             |      v                    v
+//	  |  +---------------> identifying -+    ending ----------> closed
 //	  |                     ^      |            they answer, or     ^
 //	  | header without from |      | not who they say   too late    |
 //	  +-----> anonymous ----+      v                                |
@@ -36,11 +36,31 @@
 //	                             (also from any other state: bad XML,
 //	                             another from, too late)
 //
+// At (TLS?), where both headers have a version and we may do TLS:
+//
+//	           they say <starttls/> (also if anonymous)
+//	offering ------------------------------------------+
+//	  | any other word, or too late: no TLS            v        done
+//	  +----> open, or refused                       securing ---------> awaiting
+//	  |                                                ^                (under TLS)
+//	choosing ----------------------> requesting -------+
+//	           features with TLS                they say <proceed/>
+//
+// What is neither wanted nor waited for of peers without a version: features,
+// TLS. SASL is not done at all: the key of its certificate is what a peer is
+// known by, and SASL EXTERNAL would say that once more.
+//
 // # Whom we believe
 //
-// Nothing on the mesh is authenticated or encrypted: whoever uses this
-// package has to warn the people behind it (XEP-0174 v0.9, Security
-// Considerations). What is checked is that the caller's presence name is one
-// that mDNS ties to the address it calls from, and that all it says on the
-// stream is under that name.
+// What is checked of everybody is that the caller's presence name is one that
+// mDNS ties to the address it calls from, and that all it says on the stream is
+// under that name. That is no authentication, and old clients do not encrypt:
+// whoever uses this package has to warn the people behind it (XEP-0174 v0.9,
+// Security Considerations); StreamOpened says when.
+//
+// Peers that do TLS are known by the key that they showed the first time (see
+// Pins). With another key, or with none any more, a peer is refused until
+// somebody has its key forgotten. So who can change what is on the wire can
+// pass for a peer that was never here before, and for one that never
+// encrypted; not for one that did.
 package linklocal

@@ -38,9 +38,7 @@ func (s *stream) handleHeader(now time.Time, b []byte) {
 	}
 	s.theirs = h
 	if s.cfg.role == recipient {
-		// At once: libpurple 2.14 loses its message if it waits in vain. Under
-		// TLS the header says that we take its key for the peer's; see settle.
-		if !s.secure || h.From == "" {
+		if answerAtOnce(s.secure, h.From) {
 			s.answerHeader()
 		}
 		if h.From == "" {
@@ -70,7 +68,7 @@ func (s *stream) handleClose() {
 }
 
 func (s *stream) handleElement(now time.Time, b []byte) {
-	el, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{})
+	el, err := s.parse(b)
 	switch {
 	case err != nil:
 		s.refuse(now, conditionOf(err))
@@ -95,6 +93,17 @@ func (s *stream) handleElement(now time.Time, b []byte) {
 	default:
 		s.handleStanza(now, el)
 	}
+}
+
+// parse reads an element. What is not well formed is looked at once more.
+func (s *stream) parse(b []byte) (*stanza.Element, error) {
+	el, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{})
+	if err != nil && conditionOf(err) == notWellFormed {
+		if again := looseAmpersands(b); len(again) > len(b) && len(again) <= s.cfg.maxStanza {
+			return stanza.Parse(again, stanza.NSClient, stanza.Limits{})
+		}
+	}
+	return el, err
 }
 
 func isStanza(n xml.Name) bool {

@@ -68,8 +68,8 @@ func joinName(user, suffix, machine string) Instance {
 func cleanUser(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
-		case r == '@' || r == '\\':
-			return '-' // COMPAT: see quirks.go, pasted names
+		case r == '@' || unpasteable(r):
+			return '-'
 		case unicode.IsSpace(r):
 			return ' '
 		case r == unicode.ReplacementChar || !unicode.IsPrint(r):

@@ -86,15 +86,14 @@ func (s *stream) negotiate(now time.Time) {
 }
 
 // handleFeatures takes the peer's stream features.
-//
-// COMPAT Salut: see quirks.go, emptyFeatures.
 func (s *stream) handleFeatures(now time.Time, el *stanza.Element) {
 	switch {
-	case s.state == choosing && el.Child(stanza.NSTLS, "starttls") != nil:
+	case s.state != choosing && s.state != offering:
+	case declines(s.cfg.role, el):
+		s.settle(now)
+	default:
 		s.write(startTLS)
 		s.become(now, requesting, s.cfg.header)
-	case s.state == choosing, s.state == offering:
-		s.settle(now)
 	}
 }
 
@@ -161,7 +160,7 @@ func (s *stream) settle(now time.Time) {
 	if s.cfg.pin == nil {
 		s.out.Pin = s.key
 	}
-	s.answerHeader() // unless it is out already
+	s.answerHeader() // unless it is out already: it says that we take the key for the peer's
 	s.out.Opened = true
 	s.become(now, open, s.cfg.idle)
 }

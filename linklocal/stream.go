@@ -258,6 +258,6 @@ func (s *stream) greet(version string, to Instance) {
 }
 
 // answerHeader writes our header in answer to theirs.
-func (s *stream) answerHeader() { s.greet(headerVersion(s.theirs.Version), saidTo(s.theirs.From)) }
+func (s *stream) answerHeader() { s.greet(answerVersion(s.theirs.Version), saidTo(s.theirs.From)) }
 
 func (s *stream) write(text string) { s.out.Write = append(s.out.Write, text...) }

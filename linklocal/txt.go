@@ -81,7 +81,7 @@ func AppendTXT(b []string, p Presence) []string {
 func ParseTXT(text []string) Presence {
 	var p Presence
 	seen := map[string]bool{}
-	var caps []string // node and ver as they came
+	var caps []string // node and ver
 	for _, s := range text {
 		key := keyOf(s)
 		if key == "" || seen[key] || len(seen) >= len(textKeys)+2+maxExtra {
@@ -96,11 +96,7 @@ func ParseTXT(text []string) Presence {
 		}
 	}
 	p.Status = knownStatus(string(p.Status))
-	if p.Hash == "" {
-		// COMPAT libpurple 2.14: node and ver are the program's name and version.
-		p.Node, p.Ver = "", ""
-		p.Extra = append(caps, p.Extra...)
-	}
+	programNotCaps(&p, caps)
 	return p
 }
 
