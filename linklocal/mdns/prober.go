@@ -93,7 +93,7 @@ func (e *Engine) startAt(now time.Time) time.Time {
 // QU questions would be answered by unicast, which reaches only one of the
 // sockets on this host's port 5353; so they are QM.
 func (e *Engine) runProbes(now time.Time) {
-	out := newSplitter(message{})
+	out, ours := newSplitter(message{}), newSplitter(message{response: true})
 	for _, c := range e.order {
 		switch {
 		case c.state != probing || !due(c.next, now):
@@ -104,11 +104,15 @@ func (e *Engine) runProbes(now time.Time) {
 			c.next = now.Add(probeInterval)
 			q := question{name: c.name, key: c.key, typ: dns.TypeANY}
 			out.add(group{questions: []question{q}, authority: e.propose(c)})
+			if c.retreat { // whoever has it, too, may not have heard us yet
+				ours.add(group{answers: e.uniqueRecords(c)})
+			}
 		}
 		if c.state == probing {
 			e.local.at(c.next)
 		}
 	}
+	e.multicast(now, ours.out)
 	e.multicast(now, out.out)
 }
 
