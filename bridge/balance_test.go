@@ -65,7 +65,12 @@ func randomStep(rt *rapid.T, r *rig, messages *int) {
 		return fmt.Sprintf("<message type='%s' %s><body>%s</body>%s</message>", rapid.SampledFrom(someTypes).Draw(rt, "type"), attrs,
 			stanza.Escape(rapid.SampledFrom(someBodies).Draw(rt, "body")), rapid.SampledFrom(somePayloads).Draw(rt, "payload"))
 	}
-	switch rapid.IntRange(0, 13).Draw(rt, "step") {
+	switch rapid.IntRange(0, 15).Draw(rt, "step") {
+	case 14:
+		contact := rapid.SampledFrom(someContacts).Draw(rt, "contact")
+		r.lan(linklocal.StreamOpened{Contact: contact, Peer: peer, TLS: rapid.Bool().Draw(rt, "TLS")})
+	case 15:
+		r.lan(linklocal.PeerIcon{Instance: peer, Icon: picture(rapid.SampledFrom([]string{"-", "A", "B"}).Draw(rt, "icon"))})
 	case 0:
 		r.online(rapid.Bool().Draw(rt, "resumed"))
 	case 1:

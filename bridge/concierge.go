@@ -55,9 +55,18 @@ func (e *engine) command(now time.Time, ct *contact, body string) string {
 	case "help":
 		return wordsNetworkHelp
 	case "who":
-		return wordsPeers(e.present(ct))
+		return e.whoForContact(now, ct)
 	}
 	return ""
+}
+
+// whoForContact is who of the LAN a contact may write to.
+func (e *engine) whoForContact(now time.Time, ct *contact) string {
+	who := wordsPeers(e.present(ct))
+	if now.Before(e.started.Add(e.cfg.Timing.LookAround)) {
+		who += "\n" + wordsLooking
+	}
+	return who
 }
 
 // answer says something to a contact, as the gateway. If it has said much only

@@ -26,6 +26,10 @@ type Config struct {
 	// matches is connected only with the contacts of the rules that match.
 	PeerContacts []PeerRule
 
+	Avatar      AvatarPolicy
+	AvatarImage *linklocal.Icon // of AvatarFixed
+	WarnPlain   bool            // tell peers once that plain streams are neither encrypted nor authenticated
+
 	Limits   Limits
 	Timing   Timing
 	Location *time.Location // in which the times of old messages are told; default time.Local
@@ -88,6 +92,9 @@ type Timing struct {
 	PresenceDamp time.Duration // between two changes of the gateway's own presence; default 5 s
 	PublishRetry time.Duration // after a mirror could not be published; default 30 s
 	OutageTold   time.Duration // without a connection, until peers who write are told that they wait; default 10 s
+	AvatarSettle time.Duration // after the peers' pictures have changed, until the account's does; default 30 s
+	AvatarDamp   time.Duration // between two changes of the account's picture; default 10 min
+	LookAround   time.Duration // after the start, until a peer who is not seen counts as not there; default 10 s
 	TalkIdle     time.Duration // until a conversation is forgotten; default 24 h
 	SentKept     time.Duration // how long a sent message's fate, or an answer to it, is awaited; default 7 days
 }
@@ -115,6 +122,9 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Timing.PresenceDamp, 5*time.Second)
 	defaultTo(&c.Timing.PublishRetry, 30*time.Second)
 	defaultTo(&c.Timing.OutageTold, 10*time.Second)
+	defaultTo(&c.Timing.AvatarSettle, 30*time.Second)
+	defaultTo(&c.Timing.AvatarDamp, 10*time.Minute)
+	defaultTo(&c.Timing.LookAround, 10*time.Second)
 	defaultTo(&c.Timing.TalkIdle, 24*time.Hour)
 	defaultTo(&c.Timing.SentKept, 7*24*time.Hour)
 	defaultTo(&c.Location, time.Local)
@@ -136,6 +146,9 @@ func (c Config) Validate() error {
 		wrong("concierge %q: must not hold any of @ [ ] \\ and dots", c.Concierge)
 	}
 	jids, users := map[string]bool{}, map[string]bool{strings.ToLower(c.Concierge): true}
+	if c.Avatar == AvatarFixed && c.AvatarImage == nil {
+		wrong("an avatar is to be shown, and there is none")
+	}
 	for _, ct := range c.Contacts {
 		bare, user := ct.JID.Bare().String(), strings.ToLower(ct.user())
 		switch {

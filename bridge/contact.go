@@ -20,6 +20,7 @@ type contact struct {
 	Contact
 	bare      string
 	mirror    mirror
+	icon      *linklocal.Icon
 	resources map[string]resource
 	spokeTill time.Time // until then the contact's own words say that it is there
 }

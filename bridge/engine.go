@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -28,6 +29,9 @@ type (
 	}
 	toServer    struct{ stanza *stanza.Element }
 	setPresence struct{ show, status string }
+	setAvatar   struct{ of []*linklocal.Icon } // the account's picture is made of these; none: there is none
+	keepNote    struct{ text string }          // over restarts
+	dropNote    struct{ text string }
 	finish      struct{ done func() } // of a message of the network
 	note        struct {              // for the log
 		direction string
@@ -42,6 +46,9 @@ func (withdraw) isAction()    {}
 func (toLAN) isAction()       {}
 func (toServer) isAction()    {}
 func (setPresence) isAction() {}
+func (setAvatar) isAction()   {}
+func (keepNote) isAction()    {}
+func (dropNote) isAction()    {}
 func (finish) isAction()      {}
 func (note) isAction()        {}
 
@@ -54,7 +61,10 @@ type engine struct {
 	peers     *peers
 	talks     *talks
 	announcer announcer
+	portrait  portrait
+	warning   warning
 	outage    outage
+	started   time.Time
 	self      jid.JID // our own bare address; zero before the first session
 
 	sent    *memory[string, sentMessage] // by the id that we gave it
@@ -102,13 +112,17 @@ var stateRate = Rate{PerMinute: 60, Burst: 10}
 // that they come again.
 const maxSeen = 1024
 
-func newEngine(now time.Time, cfg Config) *engine {
+// newEngine makes an engine; notes are what it remembers, see Notes.
+func newEngine(now time.Time, cfg Config, notes []string) *engine {
 	senders := cfg.Limits.Peers + len(cfg.Contacts)
 	e := &engine{
 		cfg: cfg, policy: newPolicy(cfg), mirrors: newMirrors(cfg),
 		peers:     newPeers(cfg.Limits.Peers),
 		talks:     newTalks(cfg.Limits.Conversations, cfg.Timing.TalkIdle),
 		announcer: announcer{damp: cfg.Timing.PresenceDamp},
+		portrait:  portrait{settle: cfg.Timing.AvatarSettle, damp: cfg.Timing.AvatarDamp},
+		warning:   newWarning(),
+		started:   now,
 		outage:    outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		sent:      newMemory[string, sentMessage](cfg.Limits.SentIDs, cfg.Timing.SentKept),
 		seen:      newMemory[string, struct{}](maxSeen, cfg.Timing.SentKept),
@@ -121,8 +135,22 @@ func newEngine(now time.Time, cfg Config) *engine {
 		changed:     true, peersChanged: true,
 	}
 	e.outage.begin(now)
+	for _, n := range notes {
+		e.recall(now, n)
+	}
+	if cfg.Avatar != AvatarPeers {
+		e.portrait.settle = 0
+	}
 	e.settle(now)
 	return e
+}
+
+// recall takes a note of before the last restart.
+func (e *engine) recall(now time.Time, n string) {
+	if peer, ok := strings.CutPrefix(n, noteTold); ok {
+		e.warning.told.put(now, peer, struct{}{})
+	}
+	e.portrait.ours = e.portrait.ours || n == noteAvatar
 }
 
 // handleLAN takes an event of the mesh.
@@ -137,6 +165,11 @@ func (e *engine) handleLAN(now time.Time, ev linklocal.Event) {
 	case linklocal.PeerVanished:
 		e.peers.drop(ev.Instance)
 		e.peersChanged = true
+	case linklocal.PeerIcon:
+		e.peers.setIcon(ev.Instance, ev.Icon)
+		e.peersChanged = true
+	case linklocal.StreamOpened:
+		e.streamOpened(now, ev)
 	case linklocal.ContactPublished:
 		e.peers.claim(ev.ID, ev.Instance)
 		e.releaseHeld(ev.ID)
@@ -161,6 +194,8 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 		e.changed = true
 	case xmppc2s.ContactPresence:
 		e.changed = e.mirrors.presence(ev) || e.changed
+	case xmppc2s.ContactAvatar:
+		e.contactAvatar(ev)
 	case xmppc2s.Message:
 		e.message(now, ev)
 	case xmppc2s.Undelivered:
@@ -175,7 +210,7 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 func (e *engine) handleTimeout(now time.Time) {
 	e.expireHeld(now)
 	e.tellOutage(now)
-	e.changed, e.peersChanged = true, !now.Before(e.announcer.next)
+	e.changed, e.peersChanged = true, true
 	e.settle(now)
 }
 
@@ -184,7 +219,8 @@ func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirror
 
 // nextTimeout is when handleTimeout is wanted; zero: never.
 func (e *engine) nextTimeout() time.Time {
-	return earlier(earlier(e.nextHeld(), e.outage.next()), earlier(e.mirrors.next, e.announcer.next))
+	next := earlier(earlier(e.nextHeld(), e.outage.next()), earlier(e.mirrors.next, e.announcer.next))
+	return earlier(next, e.portrait.due)
 }
 
 // takeActions returns what is to be done, in order, and forgets it.
@@ -212,12 +248,17 @@ func (e *engine) settle(now time.Time) {
 		if a := e.announcer.update(now, e.summary); a != nil {
 			e.emit(a)
 		}
+		e.pose(now)
 	}
 }
 
 // summary is the gateway's own status: who is on the LAN, as all may know it.
 func (e *engine) summary() string {
-	return "LAN: " + describePeers(e.peers.list(e.policy.public), maxMsg, false)
+	list := e.peers.list(e.policy.public)
+	if text := describePeers(list, 2*maxMsg, true); len(text) <= maxMsg {
+		return "LAN: " + text
+	}
+	return "LAN: " + describePeers(list, maxMsg, false)
 }
 
 // newID makes an id that nobody can guess or has used before.

@@ -18,6 +18,8 @@ type Hub struct {
 	cfg     Config
 	lan     LAN
 	server  Server
+	notes   Notes
+	painter *painter
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
 	fromSrv chan xmppc2s.Event
 	results *mailbox.Mailbox[result]
@@ -34,19 +36,31 @@ type result struct {
 	err   error
 }
 
+// Parts are what a hub commands.
+type Parts struct {
+	LAN    LAN
+	Server Server
+	Notes  Notes // nil: none are kept
+}
+
 // New prepares a hub. Nothing happens before Run. What is wrong with cfg is
 // for its Validate to say.
-func New(cfg Config, lan LAN, srv Server) *Hub {
+func New(cfg Config, parts Parts) *Hub {
 	cfg = cfg.withDefaults()
-	return &Hub{
-		cfg: cfg, lan: lan, server: srv,
+	if parts.Notes == nil {
+		parts.Notes = noNotes{}
+	}
+	h := &Hub{
+		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes,
 		fromLAN: make(chan linklocal.Event),
 		fromSrv: make(chan xmppc2s.Event),
-		// Each result answers a pending delivery: there is always room.
-		results: mailbox.New[result](cfg.Limits.PendingToLAN),
+		// Each result answers a pending delivery or a warning: there is always room.
+		results: mailbox.New[result](cfg.Limits.PendingToLAN + maxWarning),
 		pings:   make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	h.painter = newPainter(h)
+	return h
 }
 
 // HandleLAN takes an event of the mesh. It blocks while the hub is busy, and
@@ -98,7 +112,10 @@ func (h *Hub) Stats() Stats {
 // finished: it does not count as handled, and the server keeps it.
 func (h *Hub) Run(ctx context.Context) error {
 	defer close(h.done)
-	e := newEngine(time.Now(), h.cfg)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { h.painter.run(ctx) })
+	e := newEngine(time.Now(), h.cfg, h.notes.All())
 	var wake alarm.Alarm
 	defer wake.Stop()
 	for {
@@ -179,6 +196,14 @@ func (h *Hub) do(e *engine, a action) {
 		}
 	case setPresence:
 		h.server.SetPresence(a.show, a.status)
+	case setAvatar:
+		if !h.painter.jobs.Put(a.of) {
+			h.cfg.Log.Error("the account's picture stays as it is, too much waits to be painted")
+		}
+	case keepNote:
+		h.notes.Keep(a.text)
+	case dropNote:
+		h.notes.Drop(a.text)
 	case finish:
 		a.done()
 	case note:

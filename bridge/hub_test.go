@@ -1,8 +1,13 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"mellium.im/xmpp/jid"
 
+	"meshgate/internal/icon"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
@@ -85,7 +91,22 @@ type fakeServer struct {
 	sent   []*stanza.Element
 	refuse error
 	status string
+	avatar **xmppc2s.Avatar // as last set; nil: never
 }
+
+func (f *fakeServer) SetAvatar(a *xmppc2s.Avatar) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.avatar = &a
+}
+
+// fakeNotes are kept in memory, by whoever is first: the hub's goroutine, then
+// the test once the hub has ended.
+type fakeNotes []string
+
+func (f *fakeNotes) All() []string { return *f }
+func (f *fakeNotes) Keep(s string) { *f = append(*f, s) }
+func (f *fakeNotes) Drop(s string) { *f = slices.DeleteFunc(*f, func(n string) bool { return n == s }) }
 
 func (f *fakeServer) Send(st *stanza.Element) error {
 	if f.gate != nil {
@@ -124,19 +145,22 @@ func (f *fakeServer) bodies() []string {
 
 // A hubRig is a running hub between fakes, within a synctest bubble.
 type hubRig struct {
-	t    *testing.T
-	hub  *Hub
-	lan  *fakeLAN
-	srv  *fakeServer
-	ctx  context.Context
-	stop func()
+	t     *testing.T
+	hub   *Hub
+	lan   *fakeLAN
+	srv   *fakeServer
+	notes *fakeNotes
+	ctx   context.Context
+	stop  func()
 }
 
-func runHub(t *testing.T, cfg Config) *hubRig {
+func runHub(t *testing.T, cfg Config) *hubRig { return runHubWith(t, cfg, new(fakeNotes)) }
+
+func runHubWith(t *testing.T, cfg Config, notes *fakeNotes) *hubRig {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &hubRig{t: t, ctx: ctx, srv: &fakeServer{}}
+	r := &hubRig{t: t, ctx: ctx, srv: &fakeServer{}, notes: notes}
 	r.lan = &fakeLAN{ctx: ctx, published: make(map[linklocal.ContactID]linklocal.Presence)}
-	r.hub = New(cfg, r.lan, r.srv)
+	r.hub = New(cfg, Parts{LAN: r.lan, Server: r.srv, Notes: r.notes})
 	r.lan.hub = r.hub
 	errc := make(chan error, 1)
 	go func() { errc <- r.hub.Run(ctx) }()
@@ -264,7 +288,7 @@ func TestHandlersReturnWhenTheHubOrTheirContextEnds(t *testing.T) {
 		r.hub.HandleLAN(context.Background(), linklocal.PeerVanished{Instance: "bob@h2"})
 		r.hub.HandleServer(context.Background(), xmppc2s.Offline{})
 
-		idle := New(office(), r.lan, r.srv) // not running
+		idle := New(office(), Parts{LAN: r.lan, Server: r.srv}) // not running
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		idle.HandleLAN(ctx, linklocal.PeerVanished{Instance: "bob@h2"})
@@ -318,6 +342,74 @@ func TestPingAnswersOnceTheHubIsDoneWithWhatCameBefore(t *testing.T) {
 		r.stop()
 		if err := r.hub.Ping(t.Context()); !errors.Is(err, ErrEnded) {
 			t.Errorf("Ping of a hub that has ended = %v", err)
+		}
+	})
+}
+
+// LL-15: pictures are made beside the hub, and the newest counts.
+func TestHubMakesOnePictureOfSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runHub(t, office())
+		defer r.stop()
+		r.begin()
+		r.hub.HandleLAN(r.ctx, linklocal.PeerAppeared{Peer: linklocal.Peer{Instance: "carol@h1"}})
+		one, two := pixel(t, color.White), pixel(t, color.Black)
+		r.hub.HandleLAN(r.ctx, linklocal.PeerIcon{Instance: "bob@h2", Icon: one})
+		time.Sleep(31 * time.Second) // virtual
+		synctest.Wait()
+		if a := r.srv.avatar; a == nil || *a == nil || !bytes.Equal((*a).Data, one.Data) || (*a).Type != "image/png" {
+			t.Errorf("of one peer: %v", a)
+		}
+		r.hub.HandleLAN(r.ctx, linklocal.PeerIcon{Instance: "carol@h1", Icon: two})
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		if a := *r.srv.avatar; a == nil || bytes.Equal(a.Data, one.Data) || a.Type != "image/png" {
+			t.Errorf("of two peers: %v", a)
+		}
+		if _, err := icon.Check((*r.srv.avatar).Data); err != nil {
+			t.Errorf("of two peers: %v", err)
+		}
+		r.hub.HandleLAN(r.ctx, linklocal.PeerVanished{Instance: "bob@h2"})
+		r.hub.HandleLAN(r.ctx, linklocal.PeerVanished{Instance: "carol@h1"})
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		if a := r.srv.avatar; *a != nil {
+			t.Errorf("of nobody: %v", *a)
+		}
+	})
+}
+
+func pixel(t *testing.T, c color.Color) *linklocal.Icon {
+	t.Helper()
+	img := image.NewGray(image.Rect(0, 0, 32, 32))
+	for i := range 32 * 32 {
+		img.Set(i%32, i/32, c)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return &linklocal.Icon{Data: b.Bytes(), Type: "image/png"}
+}
+
+// LL-16: what the hub has told it does not tell again after a restart.
+func TestLL16HubKeepsWhatItHasTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		notes := new(fakeNotes)
+		for _, want := range []int{1, 0} {
+			r := runHubWith(t, office(), notes)
+			r.begin()
+			r.hub.HandleLAN(r.ctx, linklocal.StreamOpened{Contact: "alice@example.org", Peer: "bob@h2"})
+			r.fromLAN("hi")
+			r.fromLAN("hi again")
+			synctest.Wait()
+			if got := r.lan.bodies(); len(got) != want || want > 0 && !strings.Contains(got[0], "neither encrypted nor authenticated") {
+				t.Errorf("the LAN got %q, want %d warnings", got, want)
+			}
+			r.stop()
+		}
+		if len(*notes) != 1 {
+			t.Errorf("notes %q", *notes)
 		}
 	})
 }

@@ -13,24 +13,25 @@ type mirror struct {
 	user    string
 	publish *linklocal.PublishKeys
 	shown   *linklocal.Presence // nil: not on the mesh
+	icon    *linklocal.Icon     // shown with it
 	unsure  bool                // the last command failed: give it again
 	notTill time.Time           // no change before
 }
 
-// show makes the mirror what is wanted, nil being off the mesh. It returns the
+// show makes the mirror what is wanted, nil being off the mesh, with a picture. It returns the
 // command for that, if one is due now, and when it should be called again.
-func (m *mirror) show(now time.Time, want *linklocal.Presence, damp time.Duration) (action, time.Time) {
-	if !m.unsure && samePresence(m.shown, want) {
+func (m *mirror) show(now time.Time, want *linklocal.Presence, icon *linklocal.Icon, damp time.Duration) (action, time.Time) {
+	if !m.unsure && samePresence(m.shown, want) && (want == nil || sameIcon(m.icon, icon)) {
 		return nil, time.Time{}
 	}
 	if now.Before(m.notTill) {
 		return nil, m.notTill
 	}
-	m.shown, m.unsure, m.notTill = want, false, now.Add(damp)
+	m.shown, m.icon, m.unsure, m.notTill = want, icon, false, now.Add(damp)
 	if want == nil {
 		return withdraw{m.id}, time.Time{}
 	}
-	return publish{linklocal.Contact{ID: m.id, User: m.user, Presence: *want, Publish: m.publish}}, time.Time{}
+	return publish{linklocal.Contact{ID: m.id, User: m.user, Presence: *want, Icon: icon, Publish: m.publish}}, time.Time{}
 }
 
 // failed notes that the last command was not carried out.

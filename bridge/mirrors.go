@@ -86,16 +86,16 @@ func (m *mirrors) presence(p xmppc2s.ContactPresence) bool {
 func (m *mirrors) reconcile(now time.Time) []action {
 	var out []action
 	m.next = time.Time{}
-	show := func(mi *mirror, want *linklocal.Presence) {
-		act, again := mi.show(now, want, m.cfg.Timing.MirrorDamp)
+	show := func(mi *mirror, want *linklocal.Presence, icon *linklocal.Icon) {
+		act, again := mi.show(now, want, icon, m.cfg.Timing.MirrorDamp)
 		if act != nil {
 			out = append(out, act)
 		}
 		m.next = earlier(m.next, again)
 	}
-	show(&m.concierge, m.conciergePresence(now))
+	show(&m.concierge, m.conciergePresence(now), nil)
 	for _, c := range m.contacts {
-		show(&c.mirror, m.wanted(now, c))
+		show(&c.mirror, m.wanted(now, c), c.icon)
 		if now.Before(c.spokeTill) {
 			m.next = earlier(m.next, c.spokeTill)
 		}

@@ -14,6 +14,7 @@ import (
 type peers struct {
 	limit   int
 	m       map[string]linklocal.Peer      // by Key
+	icons   map[string]*linklocal.Icon     // of those in m, by Key
 	own     map[string]linklocal.ContactID // the gateway's own names, by Key
 	ownKey  map[linklocal.ContactID]string // the other way round
 	ignored uint64
@@ -21,7 +22,7 @@ type peers struct {
 
 func newPeers(limit int) *peers {
 	return &peers{
-		limit: limit, m: make(map[string]linklocal.Peer),
+		limit: limit, m: make(map[string]linklocal.Peer), icons: make(map[string]*linklocal.Icon),
 		own: make(map[string]linklocal.ContactID), ownKey: make(map[linklocal.ContactID]string),
 	}
 }
@@ -38,7 +39,31 @@ func (p *peers) put(peer linklocal.Peer) {
 	}
 }
 
-func (p *peers) drop(i linklocal.Instance) { delete(p.m, i.Key()) }
+func (p *peers) drop(i linklocal.Instance) {
+	delete(p.m, i.Key())
+	delete(p.icons, i.Key())
+}
+
+// setIcon notes a peer's picture, nil being none.
+func (p *peers) setIcon(i linklocal.Instance, icon *linklocal.Icon) {
+	if icon == nil || !p.here(i) {
+		delete(p.icons, i.Key())
+		return
+	}
+	p.icons[i.Key()] = icon
+}
+
+// faces are the pictures of the first peers that pass and have one, at most
+// limit, in order of their names.
+func (p *peers) faces(pass func(linklocal.Instance) bool, limit int) []*linklocal.Icon {
+	var out []*linklocal.Icon
+	for _, key := range slices.Sorted(maps.Keys(p.icons)) {
+		if len(out) < limit && pass(p.m[key].Instance) {
+			out = append(out, p.icons[key])
+		}
+	}
+	return out
+}
 
 func (p *peers) here(i linklocal.Instance) bool {
 	_, ok := p.m[i.Key()]
@@ -50,7 +75,7 @@ func (p *peers) claim(id linklocal.ContactID, i linklocal.Instance) {
 	p.release(id)
 	key := i.Key()
 	p.own[key], p.ownKey[id] = id, key
-	delete(p.m, key)
+	p.drop(i)
 }
 
 func (p *peers) release(id linklocal.ContactID) {

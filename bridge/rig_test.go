@@ -27,6 +27,8 @@ func office() Config {
 		PeerContacts: []PeerRule{
 			{Peer: "guest@*", Contacts: []jid.JID{jid.MustParse("alice@example.org")}},
 		},
+		Avatar: AvatarPeers, WarnPlain: true,
+		Timing:   Timing{LookAround: -1}, // what is said in it is a test of its own
 		Location: time.UTC,
 		Rand:     rand.New(rand.NewPCG(1, 2)),
 	}
@@ -54,9 +56,9 @@ type fataler interface {
 	Fatalf(string, ...any)
 }
 
-func newRig(t fataler, cfg Config) *rig {
+func newRig(t fataler, cfg Config, notes ...string) *rig {
 	r := &rig{t: t, now: start, names: make(map[string]string), counts: make(map[string]int), done: make(map[string]int)}
-	r.e = newEngine(r.now, cfg.withDefaults())
+	r.e = newEngine(r.now, cfg.withDefaults(), notes)
 	r.flush()
 	return r
 }
@@ -230,7 +232,11 @@ func (r *rig) unalias(name string) string {
 func (r *rig) write(a action) string {
 	switch a := a.(type) {
 	case publish:
-		return fmt.Sprintf("mesh: %s is %s %q", a.contact.User, a.contact.Presence.Status, a.contact.Presence.Msg)
+		line := fmt.Sprintf("mesh: %s is %s %q", a.contact.User, a.contact.Presence.Status, a.contact.Presence.Msg)
+		if a.contact.Icon != nil {
+			line += " with picture " + string(a.contact.Icon.Data)
+		}
+		return line
 	case withdraw:
 		return fmt.Sprintf("mesh: %s is gone", a.id)
 	case toLAN:
@@ -243,6 +249,16 @@ func (r *rig) write(a action) string {
 		return fmt.Sprintf("to %s: %s", a.stanza.Attr("to"), r.writeStanza(a.stanza))
 	case setPresence:
 		return fmt.Sprintf("presence: %q", a.status)
+	case setAvatar:
+		var of []string
+		for _, i := range a.of {
+			of = append(of, string(i.Data))
+		}
+		return "avatar: " + joinWords(of, 1000)
+	case keepNote:
+		return "note: " + a.text
+	case dropNote:
+		return "no note any more: " + a.text
 	case note:
 		return fmt.Sprintf("= %s: %s", a.direction, a.outcome)
 	case finish:

@@ -102,7 +102,7 @@ func (e *engine) toward(ct *contact, peer linklocal.Instance, body string) way {
 
 // astray tells a contact that its words found no peer.
 func (e *engine) astray(now time.Time, st *stanza.Element, ct *contact, w way) Outcome {
-	who := wordsPeers(e.present(ct))
+	who := e.whoForContact(now, ct)
 	switch w.fate {
 	case gone:
 		return e.refuse(st, RefusedPeer, "wait", stanza.RecipientUnavailable, wordsGone(w.peer))

@@ -71,6 +71,9 @@ func play(t *testing.T, file string) {
 //	online | resumed | offline     the server session
 //	here bob@h2 [status [msg]]     a peer appears or changes; spaces in names are written as _
 //	left bob@h2
+//	stream bob@h2 alice plain      a stream is open, "plain" or "tls"
+//	icon bob@h2 B                  a peer's picture; - for none
+//	avatar alice A                 a contact's
 //	show alice/phone away 5 [msg]  a contact's presence: show or "avail", priority
 //	hide alice/phone
 //	lan bob@h2 alice words         a peer writes to a contact or to "gate"
@@ -100,6 +103,16 @@ func (r *rig) command(line string) {
 		r.peer(instance(f[0]), linklocal.Presence{Status: linklocal.Status(f[1]), Msg: f[2]})
 	case "left":
 		r.lan(linklocal.PeerVanished{Instance: instance(rest)})
+	case "stream":
+		r.lan(linklocal.StreamOpened{Contact: contactID(f[1]), Peer: instance(f[0]), TLS: f[2] == "tls"})
+	case "icon":
+		r.lan(linklocal.PeerIcon{Instance: instance(f[0]), Icon: picture(f[1])})
+	case "avatar":
+		ev := xmppc2s.ContactAvatar{JID: jid.MustParse(f[0] + "@example.org")}
+		if i := picture(f[1]); i != nil {
+			ev.Avatar = &xmppc2s.Avatar{Data: i.Data, Type: i.Type}
+		}
+		r.srv(ev)
 	case "show", "hide":
 		r.commandPresence(word == "show", append(f, "", "0", ""))
 	case "lan":
@@ -170,6 +183,13 @@ func (r *rig) commandNet(rest string) {
 
 func instance(s string) linklocal.Instance {
 	return linklocal.Instance(strings.ReplaceAll(s, "_", " "))
+}
+
+func picture(s string) *linklocal.Icon {
+	if s == "-" {
+		return nil
+	}
+	return &linklocal.Icon{Data: []byte(s), Type: "image/png"}
 }
 
 func contactID(s string) linklocal.ContactID {

@@ -151,7 +151,10 @@ func (e *engine) deliver(now time.Time, d delivery, c rewrite.Content) {
 }
 
 // handleSent takes what became of a stanza to a peer.
-func (e *engine) handleSent(_ time.Time, token uint64, err error) {
+func (e *engine) handleSent(now time.Time, token uint64, err error) {
+	if e.warned(now, token, err) {
+		return
+	}
 	d, ok := e.pending[token]
 	if !ok {
 		return
@@ -167,6 +170,7 @@ func (e *engine) handleSent(_ time.Time, token uint64, err error) {
 		e.emit(toServer{rewrite.Receipt(d.message.Stanza)})
 	}
 	e.finish(d.message, Delivered, d.peer)
+	e.warn(now, e.talks.with(now, d.contact, d.peer))
 }
 
 // stateToLAN passes on that a contact is typing, where a stream is open anyway.

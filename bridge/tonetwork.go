@@ -65,6 +65,7 @@ func (e *engine) sendWords(now time.Time, to *contact, from linklocal.Instance, 
 	env := rewrite.Envelope{To: to.bare, ID: e.newID(), Thread: k.thread}
 	e.sent.put(now, env.ID, sentMessage{to, from, rewrite.Line(c.Body, maxExcerpt)})
 	e.emit(toServer{rewrite.ToNetwork(c, rewrite.DisplayName(from), env)})
+	e.warn(now, k)
 	e.wroteInOutage(now, k)
 }
 

@@ -21,6 +21,7 @@ func (c *config) check() {
 	c.checkAccount()
 	c.checkServer()
 	c.checkCAFile()
+	c.checkAvatar()
 	for i, p := range c.Account.Pins {
 		if _, err := parsePin(p); err != nil {
 			c.wrong(fmt.Sprintf("account.pins[%d]", i), "%v", err)
@@ -30,6 +31,7 @@ func (c *config) check() {
 	c.checkContacts()
 	c.checkPeers()
 	c.checkControl()
+	c.checkState()
 }
 
 func (c *config) checkAccount() {

@@ -15,6 +15,7 @@ type fileConfig struct {
 	Limits    limitsConfig    `yaml:"limits"`
 	Log       logConfig       `yaml:"log"`
 	Control   string          `yaml:"control"`
+	StateDir  string          `yaml:"state_dir"`
 	Grace     time.Duration   `yaml:"grace" range:"1s 5m"`
 }
 
@@ -30,6 +31,7 @@ type accountConfig struct {
 	Pins       []string `yaml:"pins"`
 	AllowPlain bool     `yaml:"allow_plain"`
 	OnStop     string   `yaml:"on_stop" choice:"resumable logout"`
+	Avatar     string   `yaml:"avatar"`
 }
 
 type lanConfig struct {
@@ -40,6 +42,11 @@ type lanConfig struct {
 	Discover   bool          `yaml:"discover"`
 	Idle       time.Duration `yaml:"idle" range:"5s 24h"`
 	Publish    publishConfig `yaml:"publish"`
+	TLS        lanTLSConfig  `yaml:"tls"`
+}
+
+type lanTLSConfig struct {
+	Warn bool `yaml:"warn"`
 }
 
 type conciergeConfig struct {
@@ -82,8 +89,8 @@ type logConfig struct {
 // defaults is what holds where the file says nothing.
 func defaults() fileConfig {
 	return fileConfig{
-		Account:   accountConfig{TLS: "starttls", OnStop: "resumable"},
-		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults()},
+		Account:   accountConfig{TLS: "starttls", OnStop: "resumable", Avatar: avatarPeers},
+		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults(), TLS: lanTLSConfig{Warn: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,
@@ -93,8 +100,9 @@ func defaults() fileConfig {
 		},
 		Control: "/run/meshgate/control.sock",
 
-		Log:   logConfig{Level: "info", Format: "auto"},
-		Grace: 10 * time.Second,
+		StateDir: "/var/lib/meshgate",
+		Log:      logConfig{Level: "info", Format: "auto"},
+		Grace:    10 * time.Second,
 	}
 }
 

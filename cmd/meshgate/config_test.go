@@ -58,8 +58,8 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 		{"merge key", good + "lan: {<<: {idle: 5m}}", `:7: lan: a key must be a plain word; this one is "<<"`},
 
 		// Types.
-		{"text for a section", good + "lan: eth0", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish; it is "eth0"`},
-		{"list for a section", good + "lan: [eth0]", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish; it is a list`},
+		{"text for a section", good + "lan: eth0", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish, tls; it is "eth0"`},
+		{"list for a section", good + "lan: [eth0]", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish, tls; it is a list`},
 		{"text for a list", acc + "contacts: [{jid: a@b}]\npeers: bob@h2", `:3: peers: must be a list, each entry in a line of its own that begins with "- "; it is "bob@h2"`},
 		{"section for a text", good + "concierge: {name: {a: b}}", `:7: concierge.name: must be a text; it is a section with keys`},
 		{"list for a number", good + "limits: {body: [1]}", `:7: limits.body: must be a number; it is a list`},

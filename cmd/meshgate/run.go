@@ -21,7 +21,13 @@ func runCommand(args []string, p process) int {
 	}
 	log := newLogger(p.stderr, c.Log, o.verbose)
 	c.logProblems(log, slog.LevelWarn)
-	g, err := build(c, p, log)
+	st, err := openState(c.statePath(), log.With("part", "state"))
+	if err != nil {
+		log.Error("not started", "err", err)
+		return exitFailed
+	}
+	defer st.close()
+	g, err := build(c, p, st, log)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "%s: %v\n", c.file, err)
 		return exitConfig

@@ -57,7 +57,7 @@ func startWith(t *testing.T, env map[string]string, lines string) *running {
 		t: t, file: filepath.Join(t.TempDir(), "meshgate.yaml"),
 		signals: make(chan os.Signal, 4), killed: make(chan int, 1), exit: make(chan int, 1),
 	}
-	if err := os.WriteFile(r.file, fmt.Appendf(nil, lonely+lines, closedPort(t)), 0o600); err != nil {
+	if err := os.WriteFile(r.file, fmt.Appendf(nil, lonely+"state_dir: state\n"+lines, closedPort(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	pr, pw := io.Pipe()

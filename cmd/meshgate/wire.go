@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"mellium.im/xmpp/jid"
 
@@ -25,6 +26,7 @@ const capsNode = "urn:x-meshgate"
 
 // A gateway is all parts of the program, built and not yet running.
 type gateway struct {
+	state  *state
 	server *xmppc2s.Client
 	hub    *bridge.Hub
 	dns    *mdns.Conn
@@ -34,7 +36,7 @@ type gateway struct {
 }
 
 // build makes the parts, bottom-up. An error is the configuration's fault.
-func build(c *config, p process, log *slog.Logger) (*gateway, error) {
+func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) {
 	password, err := c.secret()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.secretPath(), err)
@@ -54,11 +56,16 @@ func build(c *config, p process, log *slog.Logger) (*gateway, error) {
 		log.Warn("the service manager will hear nothing of us", "err", err)
 	}
 
-	g := &gateway{}
+	lan := c.lanConfig(named("linklocal"))
+	if !st.lasting {
+		lan.IconCache, server.AvatarCache = "", ""
+	}
+
+	g := &gateway{state: st}
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
-	g.lan = linklocal.New(c.lanConfig(named("linklocal")), g.dns)
-	g.hub = bridge.New(hub, g.lan, g.server)
+	g.lan = linklocal.New(lan, g.dns)
+	g.hub = bridge.New(hub, bridge.Parts{LAN: g.lan, Server: g.server, Notes: st.notes})
 	g.watch = newWatch(g.hub, notify, log,
 		part{"server", func() any { return g.server.Stats() }},
 		part{"hub", func() any { return g.hub.Stats() }},
@@ -70,10 +77,11 @@ func build(c *config, p process, log *slog.Logger) (*gateway, error) {
 
 // stages are the parts in the order in which they start. They stop in
 // reverse: linklocal closes its streams and unregisters, mdns says the
-// goodbyes, the hub takes what still stands at its door, and the server
-// session sends that before it leaves.
+// goodbyes, the hub takes what still stands at its door, the server session
+// sends that before it leaves, and what was to be remembered is written.
 func (g *gateway) stages() []stage {
 	return []stage{
+		{"state", g.state.Run},
 		{"server", func(ctx context.Context) error { return g.server.Run(ctx, g.watch) }},
 		{"hub", g.hub.Run},
 		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, g.lan) }},
@@ -96,6 +104,7 @@ func (c *config) serverConfig(password string) (xmppc2s.Config, error) {
 		InsecureNoTLS:  c.Account.TLS == "none",
 		CloseOnStop:    c.Account.OnStop == "logout",
 		Version:        buildVersion(),
+		AvatarCache:    filepath.Join(c.stateDir(), "avatars"),
 	}
 	if c.Account.Server != "" {
 		if cfg.Host, cfg.Port, err = parseServer(c.Account.Server); err != nil {
@@ -125,6 +134,8 @@ func (c *config) serverConfig(password string) (xmppc2s.Config, error) {
 func (c *config) hubConfig() (bridge.Config, error) {
 	cfg := bridge.Config{
 		Concierge: c.Concierge.Name,
+		Avatar:    c.avatarPolicy(),
+		WarnPlain: c.LAN.TLS.Warn,
 		Peers:     c.Peers,
 		Limits: bridge.Limits{
 			PeerRate:    bridge.Rate{PerMinute: c.Limits.PeerPerMinute, Burst: c.Limits.PeerBurst},
@@ -157,6 +168,10 @@ func (c *config) hubConfig() (bridge.Config, error) {
 			rule.Contacts = append(rule.Contacts, j)
 		}
 		cfg.PeerContacts = append(cfg.PeerContacts, rule)
+	}
+	var err error
+	if cfg.AvatarImage, err = c.avatarImage(); err != nil {
+		return cfg, fmt.Errorf("account.avatar: %w", err)
 	}
 	return cfg, cfg.Validate()
 }
@@ -194,6 +209,9 @@ func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
 		Node:     capsNode,
 		Features: rewrite.LANFeatures(),
 		Publish:  &publish,
+
+		IconCache: filepath.Join(c.stateDir(), "icons"),
+
 		Discover: c.LAN.Discover,
 		Idle:     c.LAN.Idle,
 		MaxPeers: c.Limits.Peers,

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"image"
+	"image/png"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -165,6 +169,10 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"log":                                {"log:", "log: {level: debug}"},
 		"log.level":                          {"log:", "log: {level: debug}"},
 		"log.format":                         {"log:", "log: {format: json}"},
+		"account.avatar":                     {"server:", "avatar: off\n  server:"},
+		"lan.tls":                            {"lan:", "lan:\n  tls: {warn: false}"},
+		"lan.tls.warn":                       {"lan:", "lan:\n  tls: {warn: false}"},
+		"state_dir":                          {"limits:", "state_dir: /tmp/x\nlimits:"},
 		"control":                            {"limits:", "control: off\nlimits:"},
 		"grace":                              {"limits:", "grace: 7s\nlimits:"},
 	}
@@ -281,5 +289,34 @@ func TestHostNameIsOurOwnUnlessConfigured(t *testing.T) {
 	w := wire(t, good)
 	if w.LAN.Machine != "h1" || w.DNS.Host != "meshgate-h1" {
 		t.Errorf("machine %q, host %q; want h1 and meshgate-h1", w.LAN.Machine, w.DNS.Host)
+	}
+}
+
+// LL-15: whose picture is the account's.
+func TestAvatarIsWired(t *testing.T) {
+	const acc = "account: {jid: gw@example.org, password: x, avatar: %s}"
+	file := filepath.Join(t.TempDir(), "me.png")
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if h := wire(t, "account: {jid: gw@example.org, password: x}").Hub; h.Avatar != bridge.AvatarPeers || h.AvatarImage != nil {
+		t.Errorf("default: %v, %v", h.Avatar, h.AvatarImage)
+	}
+	if h := wire(t, fmt.Sprintf(acc, "off")).Hub; h.Avatar != bridge.AvatarOff || h.AvatarImage != nil {
+		t.Errorf("off: %v, %v", h.Avatar, h.AvatarImage)
+	}
+	h := wire(t, fmt.Sprintf(acc, file)).Hub
+	if want := (&linklocal.Icon{Data: b.Bytes(), Type: "image/png"}); h.Avatar != bridge.AvatarFixed || !reflect.DeepEqual(h.AvatarImage, want) {
+		t.Errorf("file: %v, %v", h.Avatar, h.AvatarImage)
+	}
+	for text, want := range map[string]string{"wire_test.go": "not PNG, JPEG", "/nonexistent/x": "there is no such file"} {
+		c := loadText(fmt.Sprintf(acc, text))
+		if c.errors() != 1 || !strings.Contains(fmt.Sprint(c.list), want) {
+			t.Errorf("%s: %v", text, c.list)
+		}
 	}
 }

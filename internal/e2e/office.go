@@ -103,6 +103,7 @@ func (o *Office) Config(opt OfficeOptions) string {
 		contacts = append(contacts, map[string]any{"jid": o.Server.JID(user), "name": user})
 	}
 	set := map[string]any{
+		"state_dir":            o.Host("h1").GatewayStateDir(),
 		"account.jid":          o.Server.JID(GatewayUser),
 		"account.password":     GatewayPassword,
 		"account.password_env": nil,

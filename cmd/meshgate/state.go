@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"meshgate/bridge"
+	"meshgate/bridge/store"
+)
+
+const (
+	stateFile    = "meshgate.db"
+	maxNoteBytes = 512
+)
+
+func (c *config) stateDir() string  { return c.resolve(c.StateDir) }
+func (c *config) statePath() string { return filepath.Join(c.stateDir(), stateFile) }
+
+// checkState says whether the state can be kept. What another user may find
+// there the check cannot know, so nothing of it is an error.
+func (c *config) checkState() {
+	const path = "state_dir"
+	if fi, err := os.Stat(c.stateDir()); err == nil && !fi.IsDir() {
+		c.doubt(path, "%s is no directory", c.stateDir())
+		return
+	}
+	switch err := store.Check(c.statePath()); {
+	case err == nil, errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, store.ErrDamaged):
+		c.doubt(path, "%s is damaged; when the gateway starts, it is put aside and a new one is begun", c.statePath())
+	default:
+		c.doubt(path, "%s cannot be used: %v; the gateway forgets its state when it ends", c.statePath(), err)
+	}
+}
+
+// A state is what outlives a run of the gateway.
+type state struct {
+	*store.Store
+	lasting bool // on a disk, not only in memory
+	notes   *notes
+	log     *slog.Logger
+}
+
+// openState opens the state. Where it cannot be kept the gateway is told so
+// and works all the same: none of its messages depends on it. Only a second
+// gateway with the same state is an error.
+func openState(path string, log *slog.Logger) (*state, error) {
+	st, err := store.Open(path)
+	switch {
+	case errors.Is(err, store.ErrBusy):
+		return nil, fmt.Errorf("%s: another meshgate is running with this state_dir", path)
+	case err != nil:
+		return volatileState(err, log)
+	}
+	if st.PutAside() != "" {
+		log.Warn("the state was damaged and is begun anew", "file", path, "put aside", st.PutAside(),
+			"lost", "who was told what, which keys of peers were trusted")
+	}
+	return newState(st, true, log)
+}
+
+func volatileState(why error, log *slog.Logger) (*state, error) {
+	log.Warn("the state cannot be kept: what it holds is forgotten when the gateway ends", "err", why,
+		"mend", "let the gateway's user write to state_dir")
+	st, err := store.OpenVolatile()
+	if err != nil {
+		return nil, err
+	}
+	return newState(st, false, log)
+}
+
+func newState(st *store.Store, lasting bool, log *slog.Logger) (*state, error) {
+	s := &state{Store: st, lasting: lasting, log: log}
+	b, err := st.Bucket("notes", store.Limit{Rows: bridge.MaxNotes, RowBytes: maxNoteBytes, Evict: true})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	s.notes = &notes{s, b}
+	return s, nil
+}
+
+func (s *state) close() {
+	if err := s.Close(); err != nil {
+		s.log.Error("the state was not closed", "err", err)
+	}
+}
+
+// write queues changes; that they are lost is logged.
+func (s *state) write(what string, changes ...store.Change) {
+	s.Write(func(err error) {
+		if err != nil {
+			s.log.Warn("the state was not written", "what", what, "err", err)
+		}
+	}, changes...)
+}
+
+// notes are the hub's.
+type notes struct {
+	state  *state
+	bucket *store.Bucket
+}
+
+func (n *notes) All() []string {
+	var all []string
+	for text := range n.bucket.All() {
+		all = append(all, string(text))
+	}
+	return all
+}
+
+func (n *notes) Keep(text string) { n.state.write("a note", n.bucket.Put([]byte(text), nil)) }
+func (n *notes) Drop(text string) { n.state.write("a note", n.bucket.Delete([]byte(text))) }
