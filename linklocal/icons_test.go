@@ -118,9 +118,20 @@ func TestLL17IconsAreOnlyServedIfAllowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// They are made to fit one after the other.
-	nurse := wait1(t, b.recorder, "the other", func(ev PeerChanged) bool { return ev.Peer.Presence.PHSH != "" })
-	if a.dns.null(nurse.Peer.Instance) == nil || a.dns.null(a.name) != nil {
-		t.Errorf("served of %s, or not", nurse.Peer.Instance)
+	var served Instance
+	wait1(t, b.recorder, "the other", func(ev Event) bool {
+		var p Peer
+		switch ev := ev.(type) {
+		case PeerAppeared: // or, if that was told before, PeerChanged
+			p = ev.Peer
+		case PeerChanged:
+			p = ev.Peer
+		}
+		served = p.Instance
+		return p.Presence.PHSH != ""
+	})
+	if a.dns.null(served) == nil || a.dns.null(a.name) != nil || served == a.name {
+		t.Errorf("served of %s", served)
 	}
 }
 
