@@ -28,8 +28,8 @@ type Host struct {
 	lab    *Lab
 	tb     TB
 	number int
-	lan    int // that eth0 is on: 1 or 2
-	nics   int // how many it has had
+	lan    int    // that eth0 is on: 1 or 2
+	nics   []bool // which of eth0, eth1 … it has
 	addr   netip.Addr
 	names  string // more lines of /etc/hosts
 	local  bool   // the machine itself: its network, its names

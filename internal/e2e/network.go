@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -21,12 +22,16 @@ func (h *Host) plug() {
 	h.AddNIC(h.lan)
 }
 
-// AddNIC gives the host another interface, eth0 the first time, eth1 the
-// second, on LAN 1 or 2 of the lab, and returns its IPv4 address there.
+// AddNIC gives the host another interface, the first of eth0, eth1 … that it
+// does not have, on LAN 1 or 2 of the lab, and returns its IPv4 address there.
 func (h *Host) AddNIC(lan int) netip.Addr {
 	h.tb.Helper()
-	nic, addr := fmt.Sprintf("eth%d", h.nics), h.lab.addr(lan, h.number+50*h.nics)
-	h.nics++
+	n := slices.Index(h.nics, false)
+	if n < 0 {
+		n, h.nics = len(h.nics), append(h.nics, false)
+	}
+	h.nics[n] = true
+	nic, addr := nicName(n), h.lab.addr(lan, h.number+50*n)
 	port := h.port(nic)
 	h.lab.onBridge(fmt.Sprintf("link add %s type veth peer name %s netns %d\nlink set %s master br%d up\n",
 		port, nic, h.init.Process.Pid, port, lan))
@@ -45,7 +50,12 @@ func (h *Host) AddNIC(lan int) netip.Addr {
 func (h *Host) RemoveNIC(nic string) {
 	h.tb.Helper()
 	h.ip("link delete " + nic + "\n")
+	for n := range h.nics {
+		h.nics[n] = h.nics[n] && nicName(n) != nic
+	}
 }
+
+func nicName(n int) string { return fmt.Sprintf("eth%d", n) }
 
 // port is the switch's end of the cable.
 func (h *Host) port(nic string) string { return fmt.Sprintf("%s-%s", h.Name, nic) }
@@ -124,11 +134,20 @@ func (h *Host) Isolate(off bool) {
 // Link switches eth0 off, or on again, as a person does on the host.
 func (h *Host) Link(up bool) {
 	h.tb.Helper()
-	if !up {
-		h.ip("link set eth0 down\n")
-		return
+	h.LinkNIC("eth0", up)
+	if up {
+		h.ip(multicastRoute)
 	}
-	h.ip("link set eth0 up\n" + multicastRoute)
+}
+
+// LinkNIC is Link for any interface.
+func (h *Host) LinkNIC(nic string, up bool) {
+	h.tb.Helper()
+	state := "down"
+	if up {
+		state = "up"
+	}
+	h.ip(fmt.Sprintf("link set %s %s\n", nic, state))
 }
 
 // Loss drops that percentage of the packets that arrive at the host, at

@@ -11,6 +11,7 @@ func TestZeroconfSeesAMirrorComeChangeAndGo(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]OfficeOptions{
 		"IPv4 alone": {},
+		"IPv6 alone": {IPv6Only: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

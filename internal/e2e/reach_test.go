@@ -17,12 +17,18 @@ type pair struct {
 // openPair opens an office in which Alice and Bob see each other.
 func openPair(t *testing.T, opt OfficeOptions) *pair {
 	t.Helper()
-	o := OpenOffice(t, opt)
+	p := OpenOffice(t, opt).pair()
+	p.talk()
+	return p
+}
+
+// pair has Alice and Bob come to an office, and see each other.
+func (o *Office) pair() *pair {
+	o.tb.Helper()
 	p := &pair{Office: o}
 	p.alice = o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Addr: o.Server.LoopbackAddr()})
 	p.bob = o.Host("h2").Purple("bob", PurpleOptions{})
 	p.bob.AwaitOn(o.Mirror("alice"))
-	p.talk()
 	return p
 }
 
@@ -37,6 +43,15 @@ func (p *pair) talk() {
 	p.bob.CloseChat(p.Mirror("alice"))
 	p.alice.Msg(p.GatewayJID(), down)
 	p.bob.AwaitIM(p.Mirror("alice"), down)
+}
+
+// changeStatus has Alice say something new, and Bob read it.
+func (p *pair) changeStatus() {
+	p.tb.Helper()
+	p.said++
+	words := "busy with " + itoa(p.said) + "."
+	p.alice.Status("dnd", words)
+	p.bob.AwaitStatus(p.Mirror("alice"), "away", words)
 }
 
 // wantSteady fails the test if Bob has seen the mirror leave, or another in its
