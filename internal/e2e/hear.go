@@ -38,6 +38,17 @@ func (m Heard) SaysGoodbye(instance string) bool {
 	return false
 }
 
+// Announces reports whether it is a response with the TXT record of a presence
+// service and that text in it.
+func (m Heard) Announces(instance, text string) bool {
+	for _, rr := range m.Msg.Answer {
+		if txt, ok := rr.(*dns.TXT); ok && isInstance(txt.Hdr.Name, instance) {
+			return strings.Contains(strings.Join(txt.Txt, "\n"), text)
+		}
+	}
+	return false
+}
+
 func isInstance(name, instance string) bool {
 	return strings.EqualFold(unescapeDecimal(name), instance+"."+PresenceService+".local.")
 }

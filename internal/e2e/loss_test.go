@@ -2,11 +2,8 @@ package e2e
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 // loss is how many of a hundred packets each of the lossy hosts misses. What
@@ -37,21 +34,11 @@ func TestStatusAndGoodbyeGetThroughALossyLAN(t *testing.T) {
 		}
 	}
 	t.Logf("%d changes missed", missed)
-	ear.AwaitCount(3, words, func(m Heard) bool { return announces(m, p.Mirror("alice"), words) })
+	ear.AwaitCount(3, words, func(m Heard) bool { return m.Announces(p.Mirror("alice"), "msg="+words) })
 	p.Gateway.Stop()
 	ear.AwaitCount(3, "a goodbye", func(m Heard) bool { return m.SaysGoodbye(p.Mirror("alice")) })
 	// If no goodbye has got through, the records run out.
 	p.bob.ExpectWithin(3*time.Minute, `^REMOVED\talice@gw$`)
-}
-
-// announces reports whether it is a response with that status message.
-func announces(m Heard, instance, message string) bool {
-	for _, rr := range m.Msg.Answer {
-		if txt, ok := rr.(*dns.TXT); ok && isInstance(txt.Hdr.Name, instance) && strings.Contains(strings.Join(txt.Txt, "\n"), "msg="+message) {
-			return true
-		}
-	}
-	return false
 }
 
 // LL-05: where packets are lost, two sides may take the same names at the same time

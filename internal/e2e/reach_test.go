@@ -76,26 +76,24 @@ func TestAMirrorFollowsTheAddressOfItsMachine(t *testing.T) {
 	p.wantSteady()
 }
 
-// RFC 6762 §8, LL-11: the gateway's interface goes and comes back, its cable is
-// pulled for a moment, then one between switches, which no machine notices;
-// then the peer's interface goes. Each time they find each other again under
-// the same names.
+// RFC 6762 §8, LL-18: the gateway's cable is pulled and put back, then its interface
+// goes and comes back, then a cable between switches, which no machine
+// notices; then the peer's interface. Each time they find each other again
+// under the same names.
 func TestTheyFindEachOtherAfterAReplug(t *testing.T) {
 	t.Parallel()
 	p := openPair(t, OfficeOptions{})
 	h1, h2 := p.Host("h1"), p.Host("h2")
-
-	h1.Link(false)
-	p.Gateway.AwaitLog("no usable interface")
-	ear := h2.Hear()
-	h1.Link(true)
-	ear.AwaitCount(1, "a probe for the mirror", func(m Heard) bool { return m.Probes(p.Mirror("alice")) })
-	p.talk()
-
-	h1.Cable(false)
-	h1.Cable(true)
-	p.talk()
-
+	for name, plug := range map[string]func(in bool){"cable": h1.Cable, "interface": h1.Link} {
+		t.Log(name)
+		plug(false)
+		p.Gateway.AwaitLog("link down")
+		ear := h2.Hear()
+		plug(true)
+		ear.AwaitCount(1, "a probe for the mirror", func(m Heard) bool { return m.Probes(p.Mirror("alice")) })
+		ear.AwaitCount(1, "an announcement of the mirror", func(m Heard) bool { return m.Announces(p.Mirror("alice"), "") })
+		p.talk()
+	}
 	h1.Isolate(true)
 	h1.Isolate(false)
 	p.talk()
