@@ -24,12 +24,21 @@ func (e *Engine) announce(at time.Time, refs ...ref) {
 		s := r.sched()
 		s.announce, s.left, s.gap = at, announceCount, announceGap
 		s.sent = time.Time{} // new data: the limit of one per second starts afresh
-		e.local.at(at)
+		e.announceBy(at)
 	}
+}
+
+func (e *Engine) announceBy(at time.Time) {
+	e.nextAnnounce.at(at)
+	e.local.at(at)
 }
 
 // runAnnouncements sends those that are due, a claim's records together.
 func (e *Engine) runAnnouncements(now time.Time) {
+	if !e.nextAnnounce.take(now) {
+		e.local.at(e.nextAnnounce.t)
+		return
+	}
 	out := newSplitter(message{response: true})
 	for _, t := range e.typeOrder {
 		out.addNonEmpty(group{answers: e.takeAnnouncement(now, ref{t: t, k: kindType})})
@@ -58,7 +67,7 @@ func (s *splitter) addNonEmpty(g group) {
 func (e *Engine) takeAnnouncement(now time.Time, r ref) []record {
 	s := r.sched()
 	if !due(s.announce, now) {
-		e.local.at(s.announce)
+		e.announceBy(s.announce)
 		return nil
 	}
 	s.left--
@@ -66,7 +75,7 @@ func (e *Engine) takeAnnouncement(now time.Time, r ref) []record {
 	if s.left > 0 {
 		s.announce = now.Add(s.gap)
 		s.gap *= 2
-		e.local.at(s.announce)
+		e.announceBy(s.announce)
 	}
 	s.sent, s.respond = now, time.Time{}
 	return e.records(r)

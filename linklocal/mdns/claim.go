@@ -212,11 +212,13 @@ func (e *Engine) typeOf(n name) *svcType {
 
 // drop forgets a claim and its type if that was the last of it.
 func (e *Engine) drop(c *claim) {
+	e.becomeIdle(c)
 	delete(e.claims, c.key)
 	delete(e.byID, c.svc.ID)
 	e.order = remove(e.order, c)
 	c.typ.claims = remove(c.typ.claims, c)
 	if len(c.typ.claims) == 0 {
+		c.typ.sched = schedule{}
 		delete(e.types, c.typ.key)
 		e.typeOrder = remove(e.typeOrder, c.typ)
 	}

@@ -193,3 +193,35 @@ func TestRFC6762_7_4_AnswerThatAnotherGave(t *testing.T) {
 		}
 	}
 }
+
+// What was to be answered when the link went must not be in the way later.
+func TestAnswersAfterTheLinkIsBack(t *testing.T) {
+	r := publishing(t, service("a"))
+	for range 2 {
+		r.receive(ask(dns.TypePTR, mustType(testType)))
+		r.receive(ask(dns.TypePTR, enumName))
+		r.e.SetAddrs(r.now, nil)
+		r.advance(time.Second)
+		r.e.SetAddrs(r.now, []netip.Addr{netip.MustParseAddr("10.0.0.1")})
+		r.advance(10 * time.Second)
+		r.clear()
+		r.receive(ask(dns.TypePTR, mustType(testType), enumName))
+		r.advance(time.Second)
+		if got := r.answers(dns.TypePTR); len(got) != 2 {
+			t.Errorf("answered %v", got)
+		}
+	}
+}
+
+// An answer that waits is not given for what has been taken back meanwhile.
+func TestNoAnswerForWhatIsGone(t *testing.T) {
+	r := publishing(t, service("a"))
+	r.receive(ask(dns.TypePTR, mustType(testType), enumName))
+	r.e.Unregister(r.now, "a")
+	r.advance(3 * time.Second)
+	for _, rr := range r.answers(dns.TypePTR) {
+		if rr.Header().Ttl > 0 {
+			t.Errorf("answered %v", rr)
+		}
+	}
+}

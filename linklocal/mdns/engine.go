@@ -32,24 +32,27 @@ type Engine struct {
 	types     map[name]*svcType
 	typeOrder []*svcType
 	addrs     []netip.Addr // of our interface; none: no link
+	pointedTo name         // the host's name, folded, when it was last established
 	batch     time.Time    // start of probing shared by new names
 	conflicts []time.Time  // the last few
 	slow      bool         // too many of them lately
 	goodbyes  []goodbye
 	held      []*query
+	pending   []ref     // perhaps to be multicast as answers
 	together  time.Time // when delayed answers go, those of several questions in one packet
 	closing   bool
 
 	multicastRate, unicastRate bucket
 
-	self    *self
-	echoes  echoes
-	twins   twins
-	copies  int // of each multicast, one by each family
-	past    *past
-	local   deadline // of the above
-	monitor *monitor
-	stats   Stats
+	self                    *self
+	echoes                  echoes
+	twins                   twins
+	copies                  int // of each multicast, one by each family
+	past                    *past
+	local                   deadline // of the above
+	nextProbe, nextAnnounce deadline // within local: these look at all claims
+	monitor                 *monitor
+	stats                   Stats
 }
 
 // NewEngine returns an engine without a link: SetAddrs starts it.
@@ -97,7 +100,10 @@ func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
 		for _, c := range e.order {
 			e.becomeIdle(c)
 		}
-		e.goodbyes, e.held = nil, nil
+		for _, t := range e.typeOrder {
+			t.sched = schedule{}
+		}
+		e.goodbyes, e.held, e.pending = nil, nil, nil
 	case len(old) == 0:
 		for _, c := range e.order {
 			e.becomeProbing(c, e.startAt(now))

@@ -38,6 +38,11 @@ func (e *Engine) becomeIdle(c *claim) {
 func (e *Engine) becomeProbing(c *claim, at time.Time) {
 	c.state, c.probes, c.rounds, c.next, c.retreat, c.proposal = probing, 0, 0, at, false, nil
 	c.sched = [numKinds]schedule{}
+	e.probeBy(at)
+}
+
+func (e *Engine) probeBy(at time.Time) {
+	e.nextProbe.at(at)
 	e.local.at(at)
 }
 
@@ -70,10 +75,11 @@ func (e *Engine) hostEstablished(now time.Time) {
 		case c.svc == nil:
 		case c.state == probing && c.held():
 			e.becomeEstablished(now, c)
-		case c.state == established:
+		case c.state == established && e.pointedTo != e.host.key:
 			e.announce(now, ref{c: c, k: kindSRV})
 		}
 	}
+	e.pointedTo = e.host.key
 }
 
 // held reports whether the round of probes is over but the host's is not.
@@ -93,6 +99,10 @@ func (e *Engine) startAt(now time.Time) time.Time {
 // QU questions would be answered by unicast, which reaches only one of the
 // sockets on this host's port 5353; so they are QM.
 func (e *Engine) runProbes(now time.Time) {
+	if !e.nextProbe.take(now) {
+		e.local.at(e.nextProbe.t)
+		return
+	}
 	out, ours := newSplitter(message{}), newSplitter(message{response: true})
 	for _, c := range e.order {
 		switch {
@@ -109,7 +119,7 @@ func (e *Engine) runProbes(now time.Time) {
 			}
 		}
 		if c.state == probing {
-			e.local.at(c.next)
+			e.probeBy(c.next)
 		}
 	}
 	e.multicast(now, ours.out)

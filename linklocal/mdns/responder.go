@@ -249,6 +249,9 @@ func (e *Engine) respondAt(now time.Time, r ref, delay, spacing time.Duration) {
 	if !s.sent.IsZero() {
 		at = later(at, s.sent.Add(spacing))
 	}
+	if s.respond.IsZero() {
+		e.pending = append(e.pending, r)
+	}
 	if s.respond.IsZero() || at.Before(s.respond) {
 		s.respond = at
 		e.local.at(at)
@@ -266,11 +269,12 @@ func (e *Engine) runResponses(now time.Time) {
 		for _, r := range refs {
 			r.sched().respond = now.Add(overloadWait)
 		}
+		e.pending = append(e.pending, refs...)
 		e.local.at(now.Add(overloadWait))
 		return
 	}
 	for _, r := range refs {
-		r.sched().sent, r.sched().respond = now, time.Time{}
+		r.sched().sent = now
 	}
 	out := newSplitter(message{response: true})
 	for _, r := range refs {
@@ -287,25 +291,23 @@ func (e *Engine) runResponses(now time.Time) {
 	e.multicast(now, out.out)
 }
 
+// dueResponses takes the answers that are due off the pending ones, and those
+// that are not wanted any more.
 func (e *Engine) dueResponses(now time.Time) (refs []ref) {
-	take := func(r ref) {
-		if s := r.sched(); due(s.respond, now) {
+	kept := e.pending[:0]
+	for _, r := range e.pending {
+		switch s := r.sched(); {
+		case s.respond.IsZero():
+		case due(s.respond, now):
+			s.respond = time.Time{}
 			refs = append(refs, r)
-		} else {
+		default:
+			kept = append(kept, r)
 			e.local.at(s.respond)
 		}
 	}
-	for _, t := range e.typeOrder {
-		take(ref{t: t, k: kindType})
-	}
-	for _, c := range e.order {
-		if c.state != established {
-			continue
-		}
-		for k := range kindType {
-			take(ref{c: c, k: k})
-		}
-	}
+	clear(e.pending[len(kept):])
+	e.pending = kept
 	return refs
 }
 
