@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "peers", "doctor", "version", "help"}
+var commands = []string{"run", "check", "peers", "browse", "doctor", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -42,6 +42,7 @@ usage: meshgate COMMAND [flags]
   run      run the gateway until SIGTERM or Ctrl-C
   check    read a configuration file and say what is wrong with it
   peers    list who is on the LAN, as the running gateway sees it
+  browse   list who is on the LAN, without a gateway
   doctor   say what is wrong with this LAN and the server, and how to mend it
   version  print the version
   help     explain a command: meshgate help run
@@ -96,6 +97,20 @@ interface, and for how long. The gateway's own mirrors are in it too.
 
 exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 78 the configuration is wrong
+`,
+	"browse": `usage: meshgate browse [-f] [-interface NAME] [-wait 3s] [-json]
+
+Listens on the LAN and prints who is there, in the table of meshgate peers. It
+needs no gateway and no configuration, publishes nothing, and works beside a
+running gateway, whose mirrors it sees as everybody does.
+
+  -f               go on, and show what changes, as meshgate peers -f
+  -interface NAME  listen on this interface (default the first that can be
+                   used); may be given several times
+  -wait TIME       how long to listen before the table is printed (default 3s)
+  -json            print JSON; with -f a line for each change
+
+exit codes: 0 it worked, 1 it failed, 2 the command line is wrong
 `,
 	"doctor": `usage: meshgate doctor [-config FILE] [-interface NAME] [-wait 3s] [-json]
 

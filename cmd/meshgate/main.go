@@ -66,6 +66,8 @@ func realMain(args []string, p process) int {
 		return checkCommand(rest, p)
 	case "peers":
 		return peersCommand(rest, p)
+	case "browse":
+		return browseCommand(rest, p)
 	case "doctor":
 		return doctorCommand(rest, p)
 	case "version", "-version", "--version":
@@ -105,6 +107,11 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.StringVar(&o.socket, "socket", "", "")
 		fs.BoolVar(&o.follow, "f", false, "")
 		fs.BoolVar(&o.json, "json", false, "")
+	case "browse":
+		fs.BoolVar(&o.follow, "f", false, "")
+		fs.BoolVar(&o.json, "json", false, "")
+		fs.DurationVar(&o.wait, "wait", defaultWait, "")
+		fs.Func("interface", "", o.addInterface)
 	case "doctor":
 		fs.BoolVar(&o.json, "json", false, "")
 		fs.DurationVar(&o.wait, "wait", defaultWait, "")

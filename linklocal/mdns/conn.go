@@ -26,6 +26,7 @@ type ConnConfig struct {
 	Interfaces []string // names; none: the first that is up, multicasts, is not loopback and has an address
 	IPv6       bool     // beside IPv4
 	Host       string   // preferred host label, US-ASCII
+	Quiet      bool     // only ask and listen: nothing is published, Register is of no use
 	Browse     []string // service types to monitor
 	Limits     Limits   // zero fields: defaults
 	Log        *slog.Logger

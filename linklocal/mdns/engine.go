@@ -41,6 +41,7 @@ type Engine struct {
 	pending   []ref     // perhaps to be multicast as answers
 	together  time.Time // when delayed answers go, those of several questions in one packet
 	closing   bool
+	quiet     bool // nothing is ever probed for, and so nothing established
 
 	multicastRate, unicastRate bucket
 
@@ -73,7 +74,9 @@ func newEngine(now time.Time, cfg Config, own *self) *Engine {
 	e.unicastRate = newBucket(now, e.lim.ResponseRate, e.lim.ResponseBurst)
 	label := hostLabel(cfg.Host)
 	e.host = &claim{preferred: label, label: label}
-	e.enter(e.host)
+	if e.quiet = cfg.Quiet; !e.quiet {
+		e.enter(e.host)
+	}
 	e.order = []*claim{e.host}
 	e.monitor = newMonitor(now, e, cfg)
 	return e
@@ -106,7 +109,9 @@ func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
 		e.goodbyes, e.held, e.pending = nil, nil, nil
 	case len(old) == 0:
 		for _, c := range e.order {
-			e.becomeProbing(c, e.startAt(now))
+			if !e.quiet {
+				e.becomeProbing(c, e.startAt(now))
+			}
 		}
 		e.monitor.restart(now)
 	case e.host.state == established:

@@ -92,6 +92,7 @@ func (NullResolved) isEvent() {}
 // Config is what an Engine needs to know at birth.
 type Config struct {
 	Host   string       // preferred host label, US-ASCII letters, digits, hyphens; default "mdns"
+	Quiet  bool         // only ask and listen: no name is published, not the host's either
 	Rand   *rand.Rand   // all randomness: delays and jitter
 	Zone   string       // interface name, for link-local IPv6 addresses
 	Browse []string     // service types to monitor
