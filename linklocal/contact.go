@@ -1,7 +1,6 @@
 package linklocal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,10 +24,10 @@ type contact struct {
 	service  mdns.ServiceID
 	listener net.Listener // on a port of its own
 	port     uint16
-	text     []string // as registered; nil: not registered
-	null     []byte   // the icon that is served, as registered; nil: none
-	icon     servedIcon
-	name     Instance // the name that we hold; "": none yet
+	text     []string   // as registered; nil: not registered
+	icon     fittedIcon // what is to be served
+	served   servedIcon // what is
+	name     Instance   // the name that we hold; "": none yet
 	retry    time.Time
 	// since is when it got its name, changed when that or its text changed.
 	since, changed time.Time
@@ -64,7 +63,7 @@ func (l *loop) establish(now time.Time, ct *contact) {
 	before := ct.text
 	err := l.listen(ct)
 	if err == nil {
-		err = l.register(ct)
+		err = l.register(now, ct)
 	}
 	if err != nil {
 		ct.retry = now.Add(publishRetry)
@@ -76,7 +75,8 @@ func (l *loop) establish(now time.Time, ct *contact) {
 	}
 }
 
-func (l *loop) register(ct *contact) error {
+func (l *loop) register(now time.Time, ct *contact) error {
+	l.serveIcon(now, ct)
 	text := l.textOf(ct)
 	switch {
 	case ct.text == nil:
@@ -84,21 +84,15 @@ func (l *loop) register(ct *contact) error {
 		// The user is part of the id: another user is another publication.
 		ct.service = mdns.ServiceID("presence " + strconv.Quote(string(ct.ID)) + " " + ct.User)
 		err := l.dns.Register(mdns.Service{
-			ID: ct.service, Instance: string(name), Type: serviceType, Port: ct.port, Text: text, Null: ct.icon.data, Rename: l.cfg.Rename.name,
+			ID: ct.service, Instance: string(name), Type: serviceType, Port: ct.port, Text: text, Null: ct.served.data, Rename: l.cfg.Rename.name,
 		})
 		if err != nil {
 			return fmt.Errorf("linklocal: register %s: %w", name, err)
 		}
 	case !slices.Equal(ct.text, text):
-		// "the user's client MUST update the NULL record with the contents of the
-		// new picture, calculate a new picture hash, and then update the "phsh"
-		// value in the TXT record". XEP-0174 (Buddy Icons)
-		if !bytes.Equal(ct.null, ct.icon.data) {
-			l.dns.SetNull(ct.service, ct.icon.data)
-		}
 		l.dns.SetText(ct.service, text)
 	}
-	ct.text, ct.null = text, ct.icon.data
+	ct.text = text
 	return nil
 }
 
@@ -109,7 +103,7 @@ func (l *loop) textOf(ct *contact) []string {
 	if p.Status == "" {
 		p.Status = Available
 	}
-	p.Port, p.PHSH = ct.port, ct.icon.hash
+	p.Port, p.PHSH = ct.port, ct.served.hash
 	return l.cfg.keysOf(&ct.Contact).text(p)
 }
 

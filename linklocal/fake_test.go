@@ -52,6 +52,7 @@ type fakeDNS struct {
 	texts    map[string][]string // by instance
 	nulls    map[string][]byte   // by instance
 	order    []string            // records in the order in which they were changed
+	orderAt  []time.Time
 }
 
 func (l *fakeLAN) host(addr string) *fakeDNS {
@@ -113,6 +114,7 @@ func (d *fakeDNS) SetText(id mdns.ServiceID, text []string) {
 	d.services[id] = e
 	d.texts[e.Instance] = text
 	d.order = append(d.order, "TXT "+ParseTXT(text).PHSH)
+	d.orderAt = append(d.orderAt, time.Now())
 	d.tell(mdns.Changed{Entry: e})
 }
 
@@ -121,6 +123,7 @@ func (d *fakeDNS) SetNull(id mdns.ServiceID, data []byte) {
 	defer d.lan.mu.Unlock()
 	d.nulls[d.services[id].Instance] = data
 	d.order = append(d.order, "NULL "+iconcache.Hash(data))
+	d.orderAt = append(d.orderAt, time.Now())
 }
 
 func (d *fakeDNS) FetchNull(ctx context.Context, instance, _ string) ([]byte, error) {

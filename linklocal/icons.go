@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -18,19 +19,62 @@ const (
 	servedSide = 96
 )
 
-// A servedIcon is a contact's picture as it is published.
-type servedIcon struct {
+// iconStale is how long caches may hand out a picture that has been replaced:
+// its record lives for 5 s, and avahi keeps a second more.
+const iconStale = 6 * time.Second
+
+// A fittedIcon is a contact's picture as it is to be published.
+type fittedIcon struct {
 	data    []byte // what fits; nil: none
 	hash    string // of data: phsh
 	source  string // hash of what it was made from
 	fitting bool   // another is being made
 }
 
+// A servedIcon is what has been published of it.
+type servedIcon struct {
+	data      []byte    // the NULL record; nil: none
+	hash      string    // phsh
+	staleTill time.Time // until then somebody may have the record before
+}
+
+// serveIcon brings the record up to date, and then the hash. Who hears of
+// another hash asks at once, through the cache beside it, so it is not said
+// before the old picture is gone from there.
+//
+// "the user's client MUST update the NULL record with the contents of the new
+// picture, calculate a new picture hash, and then update the "phsh" value in
+// the TXT record". XEP-0174 (Buddy Icons)
+//
+// COMPAT avahi: answers from its cache, which knows nothing of phsh.
+func (l *loop) serveIcon(now time.Time, ct *contact) {
+	s := &ct.served
+	if ct.text == nil { // nobody has anything under this name
+		*s = servedIcon{data: ct.icon.data, hash: ct.icon.hash}
+		return
+	}
+	if !bytes.Equal(s.data, ct.icon.data) {
+		if s.data != nil {
+			s.staleTill = now.Add(iconStale)
+		}
+		s.data = ct.icon.data
+		l.dns.SetNull(ct.service, s.data)
+	}
+	switch {
+	case s.hash == ct.icon.hash:
+	case ct.icon.hash != "" && now.Before(s.staleTill):
+		ct.retry = s.staleTill
+		l.due(ct.retry)
+	default:
+		s.hash = ct.icon.hash
+	}
+}
+
 // fitIcon makes a contact's picture fit for a record, in a goroutine of its
 // own, one after the other. Meanwhile the one before is served.
 func (l *loop) fitIcon(ct *contact) {
 	if ct.Icon == nil || !l.cfg.keysOf(&ct.Contact).Icon {
-		ct.icon = servedIcon{fitting: ct.icon.fitting}
+		ct.icon = fittedIcon{fitting: ct.icon.fitting}
 		return
 	}
 	source := ct.Icon.Data
@@ -60,7 +104,7 @@ func (l *loop) iconFitted(now time.Time, ct *contact, source string, data []byte
 	if l.contacts[ct.ID] != ct || !l.stopAt.IsZero() || ct.Icon == nil {
 		return
 	}
-	ct.icon = servedIcon{data: data, source: source}
+	ct.icon = fittedIcon{data: data, source: source}
 	if len(data) > 0 {
 		ct.icon.hash = iconcache.Hash(data)
 	}

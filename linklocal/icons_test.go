@@ -104,6 +104,12 @@ func TestLL15IconsAreServedAndFit(t *testing.T) {
 	if null < 0 || txt < null {
 		t.Errorf("order of records: %q", a.dns.order)
 	}
+	// The second picture's hash is said when no cache has the first one any more.
+	null = slices.IndexFunc(a.dns.order, func(s string) bool { return strings.HasPrefix(s, "NULL") && s != "NULL "+hash })
+	txt = slices.Index(a.dns.order, strings.Replace(a.dns.order[null], "NULL", "TXT", 1))
+	if txt < null || a.dns.orderAt[txt].Sub(a.dns.orderAt[null]) < iconStale {
+		t.Errorf("order of records: %q at %v", a.dns.order, a.dns.orderAt)
+	}
 }
 
 // LL-17: a contact whose icon may not be published has neither record.

@@ -122,3 +122,34 @@ func TestLL15LibpurpleAndWeSeeEachOthersIcons(t *testing.T) {
 		t.Errorf("after a restart: asked for %d pictures, knew %d", asked, known)
 	}
 }
+
+// LL-15, from one end to the other: a contact's avatar is its mirror's icon in
+// libpurple, and the icon of a person on the LAN is the gateway's avatar.
+func TestLL15IconsAndAvatarsCrossTheGateway(t *testing.T) {
+	t.Parallel()
+	o := OpenOffice(t, OfficeOptions{})
+	h1, h2 := o.Host("h1"), o.Host("h2")
+	first, second := portrait(t, 1), portrait(t, 3)
+	bob := h2.Purple("bob", PurpleOptions{Icon: h2.WriteFile("first.png", first)})
+	alice := h1.Remote(o.Server, "alice", RemoteOptions{Avatars: true})
+
+	alice.SetAvatar(h1.WriteFile("second.png", second))
+	mirror := o.Mirror("alice")
+	bob.AwaitOn(mirror)
+	if hash, size := bob.AwaitIcon(mirror); hash != hashOf(second) || size != len(second) {
+		t.Errorf("bob sees %s, %d bytes, want %s", hash, size, hashOf(second))
+	}
+	alice.SetAvatar(h1.WriteFile("photo.jpg", photo(t)))
+	if hash, size := bob.AwaitIcon(mirror); hash == hashOf(second) || size == 0 || size > 8500 {
+		t.Errorf("bob sees %s, %d bytes of the photo", hash, size)
+	}
+	alice.SetAvatar("")
+	if _, size := bob.AwaitIcon(mirror); size != 0 {
+		t.Errorf("bob still sees %d bytes", size)
+	}
+
+	// The account changes its picture half a minute after the people have.
+	if hash, size := alice.AwaitAvatar(2*Patience, o.GatewayJID()); hash != hashOf(first) || size != len(first) {
+		t.Errorf("alice sees %s, %d bytes, want %s", hash, size, hashOf(first))
+	}
+}

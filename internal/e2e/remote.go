@@ -22,6 +22,7 @@ type RemoteOptions struct {
 	NoReceipts bool   // do not answer XEP-0184 requests
 	SM         bool   // use XEP-0198
 	Carbons    bool   // use XEP-0280
+	Avatars    bool   // use XEP-0084
 	Reconnect  bool   // come back when the connection is lost
 	Debug      bool
 }
@@ -36,7 +37,8 @@ type Remote struct {
 
 // An Event is what a remote client saw. Which fields are filled depends on Ev:
 // session, session-end, disconnected, auth-failed, connection-failed, message,
-// presence, roster (From is the contact, Type its subscription) and error.
+// presence, roster (From is the contact, Type its subscription), avatar (ID is
+// its SHA-1, empty without one) and error.
 type Event struct {
 	Ev   string `json:"ev"`
 	JID  string `json:"jid"`
@@ -53,6 +55,8 @@ type Event struct {
 	HasSubject bool   `json:"has_subject"`
 	Delayed    bool   `json:"delayed"` // XEP-0203
 	Receipt    string `json:"receipt"` // id that a XEP-0184 receipt is for
+
+	Size int `json:"size"` // of an avatar, in bytes
 
 	Show        string   `json:"show"`
 	Status      string   `json:"status"`
@@ -96,7 +100,7 @@ func (h *Host) StartRemote(s *Server, user string, opt RemoteOptions) *Remote {
 	r.send(map[string]any{
 		"jid": full, "password": s.opt.Users[user], "ca": s.CAFile, "host": addr.Addr().String(), "port": addr.Port(),
 		"direct_tls": opt.DirectTLS, "approve": !opt.NoApprove, "receipts": !opt.NoReceipts, "sm": opt.SM,
-		"carbons": opt.Carbons, "reconnect": opt.Reconnect, "debug": opt.Debug,
+		"carbons": opt.Carbons, "avatars": opt.Avatars, "reconnect": opt.Reconnect, "debug": opt.Debug,
 	})
 	return r
 }
@@ -256,6 +260,20 @@ func (r *Remote) PresenceTo(to, kind string) {
 
 // Subscribe asks to see someone's presence.
 func (r *Remote) Subscribe(to string) { r.tb.Helper(); r.PresenceTo(to, "subscribe") }
+
+// SetAvatar publishes a picture from a file; without one: none.
+func (r *Remote) SetAvatar(file string) {
+	r.tb.Helper()
+	r.send(map[string]string{"do": "avatar", "file": file})
+}
+
+// AwaitAvatar waits until somebody has another picture, and returns its SHA-1
+// in hexadecimal, which is empty for none, and its size.
+func (r *Remote) AwaitAvatar(d time.Duration, from string) (sha1 string, size int) {
+	r.tb.Helper()
+	e := r.AwaitWithin(d, "avatar of "+from, func(e Event) bool { return e.Ev == "avatar" && e.From == from })
+	return e.ID, e.Size
+}
 
 // Join enters a room and waits until the room says so (status 110).
 func (r *Remote) Join(room, nick string) Event {

@@ -5,6 +5,7 @@ standard input says who and where, each later one is a command; each line of
 standard output is an event. See remote.go for the keys.
 """
 import asyncio
+import hashlib
 import json
 import sys
 
@@ -36,6 +37,9 @@ class Remote(slixmpp.ClientXMPP):
             self.register_plugin("xep_0198")
         if conf["carbons"]:
             self.register_plugin("xep_0280")
+        if conf["avatars"]:
+            self.register_plugin("xep_0084")
+            self.add_event_handler("avatar_metadata_publish", self.seen_avatar)
         for name in ("session_start", "session_end", "disconnected"):
             self.add_event_handler(name, getattr(self, "on_" + name))
         self.add_event_handler("failed_auth", lambda _: emit("auth-failed"))
@@ -108,6 +112,25 @@ class Remote(slixmpp.ClientXMPP):
         for item in stanza.xml.iter("{jabber:iq:roster}item"):
             emit("roster", **{"from": item.get("jid", ""), "type": item.get("subscription", ""), "id": stanza.xml.get("id", "")})
 
+    async def seen_avatar(self, msg):
+        metadata = msg["pubsub_event"]["items"]["item"]["avatar_metadata"]
+        infos = [info["id"] for info in metadata["items"]]
+        data = b""
+        if infos:
+            answer = await self["xep_0084"].retrieve_avatar(msg["from"], infos[0])
+            data = answer["pubsub"]["items"]["item"]["avatar_data"]["value"]
+        emit("avatar", **{"from": str(msg["from"]), "id": hashlib.sha1(data).hexdigest() if data else "", "size": len(data)})
+
+    async def set_avatar(self, file):
+        avatars = self["xep_0084"]
+        if not file:
+            return await avatars.stop()
+        with open(file, "rb") as f:
+            data = f.read()
+        kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+        await avatars.publish_avatar(data)
+        await avatars.publish_avatar_metadata({"id": avatars.generate_id(data), "type": kind, "bytes": len(data)})
+
     def command(self, c):
         do = c["do"]
         if do == "raw":
@@ -115,6 +138,8 @@ class Remote(slixmpp.ClientXMPP):
         elif do == "presence":
             self.send_presence(pshow=c.get("show") or None, pstatus=c.get("status") or None,
                                pto=c.get("to") or None, ptype=c.get("type") or None)
+        elif do == "avatar":
+            asyncio.ensure_future(self.set_avatar(c["file"]))
         elif do == "drop":
             self.transport.abort()
         elif do == "quit":
