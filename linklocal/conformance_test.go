@@ -137,6 +137,23 @@ func TestLL08AddressIsResolvedWhenTheConversationStarts(t *testing.T) {
 	}
 }
 
+// LL-08: of several addresses of a peer one that answers is used.
+func TestLL08EveryAddressOfAPeerIsTried(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+	h := lan.host("127.0.0.3")
+	h.addrs = addrs("127.0.0.8", "127.0.0.9", "127.0.0.3") // nobody is at the first two
+	ln, err := net.Listen("tcp", "127.0.0.3:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	h.peer(t, "romeo@h3", uint16(ln.Addr().(*net.TCPAddr).Port))
+	n.waitPeer(t, "romeo@h3")
+	n.send("romeo@h3", "hi")
+	answer(t, ln).until("to='romeo@h3'>")
+}
+
 // LL-12: the port of the SRV record counts, port.p2pj never.
 func TestLL12PortOfTheTXTRecordIsIgnored(t *testing.T) {
 	lan := new(fakeLAN)
@@ -174,6 +191,26 @@ func TestLL14IdleConversationEnds(t *testing.T) {
 		t.Error(err)
 	}
 	a.waitBody(t, "again")
+}
+
+// LL-19: whoever opens a stream with a version hears at once what the TXT
+// record says in short.
+func TestLL19CapabilitiesAreInTheFeatures(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{Node: "urn:x-test"})
+	lan.host("127.0.0.3").peer(t, "romeo@h3", 1)
+	n.waitPeer(t, "romeo@h3")
+	own := ParseTXT(n.dns.service(t, string(n.name)).Text)
+	p := call(t, "127.0.0.3", n.addr)
+	p.say("%s", secondHeader("romeo@h3"))
+	p.until("<stream:features>")
+	p.until("<query xmlns='http://jabber.org/protocol/disco#info' node='" + own.Node + "#" + stanza.Escape(own.Ver) + "'><identity ")
+	p.until("</query></stream:features>")
+	if own.Ver == "" {
+		t.Error("no capabilities in the record")
+	}
+	p.say("<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info' node='%s#%s'/></iq>", own.Node, own.Ver)
+	p.until("<iq type='result' id='1'")
 }
 
 // IJ-04: who the caller is must fit mDNS and the address it calls from.

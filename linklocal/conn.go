@@ -68,19 +68,19 @@ type delivery struct {
 // addConn starts a stream on a new connection.
 // p is the pair whose call this is; nil: the peer's.
 func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
-	r, peer := recipient, Instance("")
+	r, peer, pin := recipient, Instance(""), []byte(nil)
 	c := &conn{
 		tcp: tcp, local: addrOf(tcp.LocalAddr()), remote: addrOf(tcp.RemoteAddr()), contact: ct,
 		deliveries: make(chan delivery, 1), writes: make(chan batch, 1),
 	}
 	if p != nil {
-		r, peer = initiator, p.peer
+		r, peer, pin = initiator, p.peer, l.pinOf(p.peer)
 		c.pair, p.calling = p, c
 		p.conns = append(p.conns, c)
 	}
 	c.stream = newStream(now, streamConfig{
 		role: r, local: ct.name, peer: peer, caps: l.caps, maxStanza: l.cfg.MaxStanza,
-		tls: l.cfg.TLS.policy(r), pin: l.pinOf(peer),
+		tls: l.cfg.TLS.policy(r), pin: pin,
 		idle: l.cfg.Idle, header: l.cfg.HeaderTimeout, caller: l.cfg.CallerTimeout,
 		negotiate: l.cfg.NegotiateTimeout, handshake: l.cfg.HandshakeTimeout, close: l.cfg.CloseTimeout,
 	})

@@ -221,6 +221,25 @@ func TestWhatAClosingPeerHasNotReadComesAgain(t *testing.T) {
 	}
 }
 
+// LL-14: there is one end tag, even where something has to be written to find
+// out whether the peer has read the last stanza.
+func TestStreamHasOneEndTag(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	done := n.send("romeo@h3", "one")
+	p := answer(t, ln)
+	p.say("%s", oldHeader)
+	p.until("<body>one</body></message>")
+	if err := verdict(t, done); err != nil {
+		t.Fatal(err)
+	}
+	n.Withdraw("c")
+	p.until(endTag)
+	p.Conn.(*net.TCPConn).CloseWrite() // without an end tag of its own
+	if got := p.rest(); strings.TrimSpace(got) != "" {
+		t.Errorf("behind the end tag: %q", got)
+	}
+}
+
 // A peer that has read everything and then closes gets nothing twice.
 func TestWhatAClosingPeerHasReadDoesNotComeAgain(t *testing.T) {
 	n, ln := rawCallee(t, Config{})

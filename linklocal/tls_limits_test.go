@@ -2,7 +2,6 @@ package linklocal
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -64,8 +63,8 @@ func TestSlowHandshakeEnds(t *testing.T) {
 	}
 }
 
-// hugeCertificate is one with an extension of a megabyte.
-func hugeCertificate(t testing.TB) tls.Certificate {
+// bigCertificate is one with an extension of so many bytes.
+func bigCertificate(t testing.TB, size int) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -73,7 +72,7 @@ func hugeCertificate(t testing.TB) tls.Certificate {
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(1, 0, 0),
-		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, 1<<20)}},
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, size)}},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
 	if err != nil {
@@ -87,11 +86,11 @@ func TestCertificatesAreBounded(t *testing.T) {
 	for range maxCertificates {
 		many.Certificate = append(many.Certificate, many.Certificate[0])
 	}
-	large := newCertificate()
-	for range 100 { // within what crypto/tls takes, not within what we do
-		large.Certificate = append(large.Certificate, bytes.Repeat([]byte{0x30}, 1500))
-	}
-	for name, cert := range map[string]tls.Certificate{"a megabyte": hugeCertificate(t), "too many": many, "too large in all": large} {
+	for name, cert := range map[string]tls.Certificate{
+		"a megabyte": bigCertificate(t, 1<<20),
+		"too large":  bigCertificate(t, 100<<10), // which crypto/tls would take
+		"too many":   many,
+	} {
 		n := knowing(t, withTLS(Offer, Offer, nil))
 		p := call(t, "127.0.0.3", n.addr)
 		p.say("%s", secondHeader("romeo@h3"))

@@ -3,14 +3,18 @@ package linklocal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"meshgate/internal/selfsigned"
 )
@@ -131,6 +135,41 @@ func TestLL16PoliciesOfBothSides(t *testing.T) {
 				t.Errorf("counted as encrypted: %v", got)
 			}
 		})
+	}
+}
+
+// A stream is told after its peer and before what is said on it, though all
+// three are known at once and the handler takes its time.
+func TestStreamIsToldBetweenItsPeerAndItsMessages(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "", Config{})
+	spoken := make(chan struct{})
+	n.block = func(_ context.Context, ev Event) {
+		switch ev.(type) {
+		case StreamOpened:
+			select {
+			case <-spoken:
+				t.Error("a message came meanwhile")
+			case <-time.After(100 * time.Millisecond):
+			}
+		case Received:
+			close(spoken)
+		}
+	}
+	n.name, n.addr = n.publish(t, "c", "juliet")
+	late := lan.host("127.0.0.5")
+	late.silent = true // it is asked for when it calls
+	late.peer(t, "late@h5", 1)
+	call(t, "127.0.0.5", n.addr).say("%s<message><body>in</body></message>", headerFrom("late@h5", ""))
+	n.waitBody(t, "in")
+	events, _ := n.all()
+	var got []string
+	for _, ev := range events[1:] { // the first is our own publication
+		got = append(got, fmt.Sprintf("%T", ev))
+	}
+	want := []string{"linklocal.PeerAppeared", "linklocal.StreamOpened", "linklocal.Received"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -255,6 +294,33 @@ func TestLL16DowngradeIsRefused(t *testing.T) {
 	if n.bodies() != nil || n.Stats().PlainRefused != 4 {
 		t.Errorf("delivered %v, counted %d", n.bodies(), n.Stats().PlainRefused)
 	}
+}
+
+// IJ-04, LL-16: who calls is what they say under TLS, and it is checked there.
+func TestIJ04NameUnderTLSIsChecked(t *testing.T) {
+	n := knowing(t, withTLS(Offer, Offer, nil))
+	n.dns.lan.host("127.0.0.4").peer(t, "mallory@h4", 1)
+	n.waitPeer(t, "mallory@h4")
+	p := call(t, "127.0.0.4", n.addr)
+	p.say("%s", secondHeader("mallory@h4"))
+	p.until("</stream:features>")
+	p.say("<starttls %s/>", tlsNS)
+	p.until("<proceed " + tlsNS + "/>")
+	q, err := p.secure(tls.Client, certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.say("%s<message><body>lies</body></message>", secondHeader("romeo@h3"))
+	if got := q.rest(); !strings.Contains(got, "<invalid-from") {
+		t.Errorf("answer %q", got)
+	}
+	if n.bodies() != nil || n.Stats().Spoofed != 1 {
+		t.Errorf("delivered %v, counted %d", n.bodies(), n.Stats().Spoofed)
+	}
+	// and the key is not taken for romeo's.
+	r := callTLS(t, "127.0.0.3", n, "romeo@h3", newCertificate())
+	r.say("<message><body>truth</body></message>")
+	n.waitBody(t, "truth")
 }
 
 // LL-16: what was sent before the handshake is not taken as sent under TLS,
