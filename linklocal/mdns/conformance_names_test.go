@@ -160,20 +160,6 @@ func TestRFC6762_8_3_Announcing(t *testing.T) {
 	}
 }
 
-// TestHostAddressAlwaysAnswered: LL-01. An answer is due at any time, not only
-// in the first minutes.
-func TestHostAddressAlwaysAnswered(t *testing.T) {
-	r := publishing(t, service("a"))
-	for range 10 {
-		r.advance(95 * time.Second)
-		r.clear()
-		r.receive(ask(dns.TypeA, "GW.local."))
-		if len(r.answers(dns.TypeA)) != 1 {
-			t.Fatalf("no address after %v", r.now.Sub(epoch))
-		}
-	}
-}
-
 // TestRFC6762_9_TakenName: LL-05.
 func TestRFC6762_9_TakenName(t *testing.T) {
 	rename := func(preferred string, n int) string {

@@ -3,6 +3,7 @@ package mdns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,137 @@ import (
 )
 
 // What XEP-0174 and the link ask for beyond the sections of the RFCs.
+
+// TestDuties: those of XEP-0174 that one engine answers for, as another sees
+// them. More about each is in the tests that name it.
+func TestDuties(t *testing.T) {
+	type world struct {
+		*simLAN
+		a, b *simNode
+	}
+	duty := func(what string, f func(t *testing.T, w world)) {
+		t.Run(what, func(t *testing.T) {
+			l := newLAN(t, 1)
+			w := world{l, l.host("a", Config{}), l.host("b", Config{})}
+			w.a.register(Service{
+				ID: "romeo", Instance: "romeo@forza", Port: 5299, Text: []string{"status=avail", "msg=hello"},
+				Rename: func(p string, n int) string { return fmt.Sprintf("romeo%d@forza", n) },
+			})
+			l.run(5 * time.Second)
+			f(t, w)
+		})
+	}
+	same := func(t *testing.T, what string, got, want any) {
+		t.Helper()
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	duty("LL-01 address of the machine", func(t *testing.T, w world) {
+		same(t, "addresses", w.b.seen["romeo@forza"].Addrs, []netip.Addr{w.a.addr})
+		w.run(10 * time.Minute) // it is asked for again and again
+		same(t, "addresses later", w.b.seen["romeo@forza"].Addrs, []netip.Addr{w.a.addr})
+	})
+	duty("LL-02 port and machine", func(t *testing.T, w world) {
+		same(t, "SRV", fmt.Sprint(w.b.seen["romeo@forza"].Port, w.b.seen["romeo@forza"].Host), "5299a.local")
+	})
+	duty("LL-03 pointer", func(t *testing.T, w world) {
+		same(t, "instance", w.b.seen["romeo@forza"].Instance, "romeo@forza")
+	})
+	duty("LL-04 text, and none at all", func(t *testing.T, w world) {
+		same(t, "text", w.b.seen["romeo@forza"].Text, "[status=avail msg=hello]")
+		w.a.register(Service{ID: "mute", Instance: "mute@forza"})
+		w.run(2 * time.Second)
+		e, ok := w.b.seen["mute@forza"]
+		same(t, "no keys", fmt.Sprint(ok, len(e.Text)), "true 0")
+	})
+	duty("LL-05 the name is taken", func(t *testing.T, w world) {
+		w.b.register(Service{ID: "romeo", Instance: "Romeo@Forza", Rename: func(_ string, n int) string { return fmt.Sprintf("Romeo%d@Forza", n) }})
+		w.run(5 * time.Second)
+		w.a.wantSeen("the holder", "Romeo1@Forza")
+		w.b.wantSeen("the other", "romeo@forza")
+	})
+	duty("LL-06 any characters", func(t *testing.T, w world) {
+		w.a.register(Service{ID: "x", Instance: `Dr. Jürgen\ "J" @日本`, Text: []string{`msg=ünï\`}})
+		w.run(2 * time.Second)
+		same(t, "text", w.b.seen[`Dr. Jürgen\ "J" @日本`].Text, `[msg=ünï\]`)
+	})
+	duty("LL-07 not ourselves, nobody twice", func(t *testing.T, w world) {
+		w.a.wantSeen("oneself")
+		appeared := 0
+		w.dup = 0.5
+		w.run(3 * time.Minute)
+		for _, ev := range w.b.events {
+			if _, ok := ev.(Appeared); ok {
+				appeared++
+			}
+		}
+		same(t, "appeared", appeared, 1)
+	})
+	duty("LL-08 resolved late", func(t *testing.T, w world) {
+		w.run(time.Minute)
+		w.a.addr = netip.MustParseAddr("10.0.0.99")
+		w.b.up = false // misses the announcement
+		w.a.link(true)
+		w.run(10 * time.Second)
+		w.b.up = true
+		w.b.e.Resolve(w.now, "romeo@forza", testType)
+		w.b.flush()
+		w.run(time.Second)
+		last := w.b.events[len(w.b.events)-1]
+		if r, ok := last.(Resolved); !ok || !r.OK || !slices.Equal(r.Entry.Addrs, []netip.Addr{w.a.addr}) {
+			t.Errorf("resolved %+v", last)
+		}
+	})
+	duty("LL-10 presence", func(t *testing.T, w world) {
+		w.a.setText("romeo", "status=dnd")
+		w.run(50 * ms)
+		same(t, "text", w.b.seen["romeo@forza"].Text, "[status=dnd]")
+	})
+	duty("LL-11 offline", func(t *testing.T, w world) {
+		w.a.unregister("romeo")
+		w.run(1500 * ms)
+		w.b.wantSeen("after the goodbye")
+	})
+	duty("LL-18 the link goes and comes", func(t *testing.T, w world) {
+		w.a.link(false)
+		w.run(3 * time.Minute)
+		w.b.wantSeen("no link")
+		w.a.link(true)
+		w.run(2 * time.Second)
+		w.b.wantSeen("link", "romeo@forza")
+	})
+}
+
+// TestHostAddressIsAnsweredAlways: LL-01. However it is asked for, and not only
+// in the first minutes.
+func TestHostAddressIsAnsweredAlways(t *testing.T) {
+	legacy := netip.MustParseAddrPort("10.0.0.9:40000")
+	for what, q := range map[string]struct {
+		typ     uint16
+		unicast bool
+		src     netip.AddrPort
+	}{
+		"by multicast": {typ: dns.TypeA}, "AAAA": {typ: dns.TypeAAAA}, "by unicast": {typ: dns.TypeA, unicast: true},
+		"a one-shot resolver": {typ: dns.TypeA, src: legacy}, "ANY": {typ: dns.TypeANY}, "ANY, one-shot": {typ: dns.TypeANY, src: legacy},
+	} {
+		r := publishing(t, service("a"))
+		for range 10 {
+			r.advance(95 * time.Second)
+			r.clear()
+			m := ask(q.typ, "GW.local.")
+			m.questions[0].unicast = q.unicast
+			src := peerAddr
+			if q.src.IsValid() {
+				src = q.src
+			}
+			r.receiveFrom(src, m)
+			if len(r.answers(dns.TypeA))+len(r.answers(dns.TypeAAAA)) == 0 {
+				t.Fatalf("%s: no address after %v", what, r.now.Sub(epoch))
+			}
+		}
+	}
+}
 
 // TestNamesOnTheWire: LL-06.
 func TestNamesOnTheWire(t *testing.T) {
@@ -143,6 +275,7 @@ func TestSameHostName(t *testing.T) {
 	}
 }
 
+// TestLinkGoesAndComesBack: LL-18 on one link.
 func TestLinkGoesAndComesBack(t *testing.T) {
 	l := newLAN(t, 11)
 	a, b := l.host("a", Config{}), l.host("b", Config{})
