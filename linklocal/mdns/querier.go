@@ -22,6 +22,8 @@ const (
 	missingGap    = time.Second            // then times three
 	missingRounds = 5                      // then the instance is forgotten
 
+	refreshTogether = time.Second // questions about to be due go along with one that is
+
 	askWait = time.Second // a question beyond AskRate waits
 )
 
@@ -70,7 +72,7 @@ func (m *monitor) handleTimeout(now time.Time) {
 
 // runCache deletes what has expired and asks for what is about to.
 func (m *monitor) runCache(now time.Time) {
-	var refresh []*cached
+	var refresh, soon []*cached
 	for _, r := range m.cache.recs {
 		switch {
 		case due(r.expires, now):
@@ -79,10 +81,16 @@ func (m *monitor) runCache(now time.Time) {
 			continue
 		case due(r.refresh, now):
 			refresh = append(refresh, r)
+		case due(r.refresh, now.Add(refreshTogether)):
+			soon = append(soon, r)
+			m.wake.at(r.refresh)
 		default:
 			m.wake.at(r.refresh)
 		}
 		m.wake.at(r.expires)
+	}
+	if len(refresh) > 0 {
+		refresh = append(refresh, soon...)
 	}
 	slices.SortFunc(refresh, func(a, b *cached) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.typ, b.typ), cmp.Compare(a.ident.target, b.ident.target))
