@@ -15,7 +15,7 @@ import (
 const (
 	maxAnswer     = 16 << 20 // bytes of an answer, or of one line of a stream
 	maxComplaint  = 1 << 10
-	clientTimeout = 10 * time.Second // for an answer
+	clientTimeout = 15 * time.Second // for an answer
 )
 
 // A Client asks a running gateway. Its methods are safe from any goroutine.
@@ -45,6 +45,9 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	var list []Peer
 	return list, c.ask(ctx, "/peers", &list)
 }
+
+// Survey asks what the XMPP server offers, into what v points to.
+func (c *Client) Survey(ctx context.Context, v any) error { return c.ask(ctx, "/survey", v) }
 
 // Follow calls f with who is there, perhaps nobody, and then with what has
 // changed, until ctx or the gateway ends.

@@ -6,6 +6,8 @@
 //	GET /peers          a list of Peer, sorted by name
 //	GET /peers?follow   a line of JSON, a list of Change, for everybody who is
 //	                    there, and one whenever something has changed
+//	GET /survey         what the XMPP server offers, asked now; the caller of
+//	                    New knows its shape
 //
 // Whoever may open the socket may read all that; nothing can be changed. The
 // package knows no other part of the gateway: it is handed functions.

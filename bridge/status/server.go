@@ -23,9 +23,11 @@ const (
 	writeLimit   = 10 * time.Second // for one answer, or one line of a stream
 	askPatience  = 5 * time.Second  // for the parts to say how they are
 	stopPatience = time.Second
-	followEvery  = 250 * time.Millisecond // how often a follower's news are looked for
-	socketMode   = 0o660
-	dialPatience = time.Second // is the owner of an old socket alive?
+	// surveyPatience is how long the XMPP server may take; clients wait longer.
+	surveyPatience = 12 * time.Second
+	followEvery    = 250 * time.Millisecond // how often a follower's news are looked for
+	socketMode     = 0o660
+	dialPatience   = time.Second // is the owner of an old socket alive?
 )
 
 // A Report is how the gateway is doing.
@@ -45,18 +47,22 @@ type Config struct {
 	Health func(context.Context) error
 	Report func() Report
 	Peers  func(context.Context) ([]Peer, error)
+	// Survey asks the XMPP server what it offers, and returns what is JSON. It
+	// is called once at a time.
+	Survey func(context.Context) (any, error)
 	Log    *slog.Logger // nil: none
 }
 
 // A Server answers on a unix socket.
 type Server struct {
-	cfg Config
-	log *slog.Logger
+	cfg       Config
+	log       *slog.Logger
+	surveying chan struct{} // a token: one survey at a time
 }
 
 // New makes a server that does nothing before Run.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, log: cfg.Log}
+	s := &Server{cfg: cfg, log: cfg.Log, surveying: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -142,6 +148,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.cfg.Report()) })
 	mux.HandleFunc("GET /peers", s.peers)
+	mux.HandleFunc("GET /survey", s.survey)
 	return mux
 }
 
@@ -153,6 +160,25 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
+}
+
+func (s *Server) survey(w http.ResponseWriter, r *http.Request) {
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // the request is read
+	ctx, cancel := context.WithTimeout(r.Context(), surveyPatience)
+	defer cancel()
+	select {
+	case s.surveying <- struct{}{}:
+		defer func() { <-s.surveying }()
+	case <-ctx.Done():
+		http.Error(w, "others are asking", http.StatusServiceUnavailable)
+		return
+	}
+	found, err := s.cfg.Survey(ctx)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	s.answer(w, found)
 }
 
 func (s *Server) list(ctx context.Context) ([]Peer, error) {

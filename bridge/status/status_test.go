@@ -51,7 +51,8 @@ func (g *gateway) config(path string) Config {
 		Report: func() Report {
 			return Report{Version: "v1", PID: 7, Started: began, LAN: "present", Server: "offline", Parts: map[string]any{"hub": map[string]any{"n": 1.0}}}
 		},
-		Peers: g.list,
+		Peers:  g.list,
+		Survey: func(ctx context.Context) (any, error) { _, err := g.list(ctx); return map[string]int{"offers": 7}, err },
 	}
 }
 
@@ -100,6 +101,19 @@ func TestServerTellsHowTheGatewayIs(t *testing.T) {
 	}
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o660 {
 		t.Errorf("the socket: %v, %v", fi.Mode(), err)
+	}
+}
+
+func TestServerPassesTheSurveyOn(t *testing.T) {
+	g := &gateway{}
+	c, _ := serve(t, g, socketPath(t))
+	var got struct{ Offers int }
+	if err := c.Survey(t.Context(), &got); err != nil || got.Offers != 7 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	g.set(errors.New("no password"))
+	if err := c.Survey(t.Context(), &got); err == nil || !strings.Contains(err.Error(), "no password") {
+		t.Errorf("a survey that fails: %v", err)
 	}
 }
 

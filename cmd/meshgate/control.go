@@ -52,7 +52,8 @@ func (g *gateway) statusConfig(c *config, log *slog.Logger) status.Config {
 			list, err := g.lan.Peers(ctx)
 			return peersOf(list), err
 		},
-		Log: log,
+		Survey: func(ctx context.Context) (any, error) { return c.askServer(ctx), nil },
+		Log:    log,
 	}
 }
 

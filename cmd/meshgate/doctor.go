@@ -73,6 +73,9 @@ func (o *options) gather(ctx context.Context, c *config, why string) doctor.Fact
 		socket = c.controlPath()
 		look.Interfaces, look.Names = c.LAN.Interfaces, c.namesOnLAN()
 	}
+	if o.socket != "" {
+		socket = o.socket
+	}
 	if len(o.interfaces) > 0 {
 		look.Interfaces = o.interfaces
 	}
@@ -80,9 +83,16 @@ func (o *options) gather(ctx context.Context, c *config, why string) doctor.Fact
 	look.Names.Running = g.Running
 	server := doctor.Server{Skipped: why}
 	var wg sync.WaitGroup
-	if c != nil {
-		wg.Go(func() { server = c.askServer(ctx) })
-	}
+	wg.Go(func() {
+		var found doctor.Server
+		switch {
+		// The gateway has the password in any case; this user may not.
+		case g.Running && status.Dial(socket).Survey(ctx, &found) == nil:
+			server = found
+		case c != nil:
+			server = c.askServer(ctx)
+		}
+	})
 	f := doctor.Look(ctx, look)
 	wg.Wait()
 	f.Gateway, f.Server = g, server

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -78,6 +81,25 @@ func TestDoctorAsksTheRunningGateway(t *testing.T) {
 	}
 	if g := askGateway(t.Context(), ""); g.Running {
 		t.Errorf("without a socket: %+v", g)
+	}
+}
+
+// Not everybody who may ask the gateway knows its password.
+func TestDoctorHasTheGatewayAskTheServer(t *testing.T) {
+	m := &fakeMesh{survey: doctor.Server{Asked: true, Addr: "by the gateway", ResumeMax: time.Minute}}
+	text := fmt.Sprintf(lonely, closedPort(t)) + "control: " + fakeGateway(t, m) + "\n"
+	c := loadWith(text, nil)
+	o := &options{interfaces: []string{"none0"}}
+	if f := o.gather(t.Context(), c, ""); !reflect.DeepEqual(f.Server, m.survey) || !f.Gateway.Running {
+		t.Errorf("%+v, %+v", f.Server, f.Gateway)
+	}
+	m.err = errors.New("stopping")
+	if f := o.gather(t.Context(), c, ""); f.Server.Problem != "unreachable" {
+		t.Errorf("without the gateway's help: %+v", f.Server)
+	}
+	o.socket = filepath.Join(t.TempDir(), "none")
+	if f := o.gather(t.Context(), nil, "no file"); f.Server.Skipped != "no file" {
+		t.Errorf("without a configuration: %+v", f.Server)
 	}
 }
 

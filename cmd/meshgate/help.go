@@ -112,7 +112,7 @@ running gateway, whose mirrors it sees as everybody does.
 
 exit codes: 0 it worked, 1 it failed, 2 the command line is wrong
 `,
-	"doctor": `usage: meshgate doctor [-config FILE] [-interface NAME] [-wait 3s] [-json]
+	"doctor": `usage: meshgate doctor [-config FILE] [-socket PATH] [-interface NAME] [-wait 3s] [-json]
 
 Looks at this machine, its LAN and the XMPP server, and says in words what is
 wrong, each with a line on how to mend it: interfaces and addresses, the route
@@ -120,11 +120,12 @@ for multicast, UDP port 5353, firewalls, multicast that does not arrive (IGMP
 snooping), networks that keep their clients apart, reflector loops, names that
 others hold, the clock, and what the server does not offer.
 
-It changes nothing and works beside a running gateway, whose sessions and names
-it leaves alone. Without a configuration it looks at the LAN only. Where nobody
+It changes nothing and works beside a running gateway, whose session and names
+it leaves alone, and which asks the server for it. Without a configuration it looks at the LAN only. Where nobody
 is heard it asks each address of the network once.
 
   -config FILE     the configuration (default /etc/meshgate/meshgate.yaml)
+  -socket PATH     where the gateway listens, if not as the configuration says
   -interface NAME  look at this interface, not at those of the configuration;
                    may be given several times
   -wait TIME       how long to listen on the LAN (default 3s)

@@ -113,6 +113,7 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.DurationVar(&o.wait, "wait", defaultWait, "")
 		fs.Func("interface", "", o.addInterface)
 	case "doctor":
+		fs.StringVar(&o.socket, "socket", "", "")
 		fs.BoolVar(&o.json, "json", false, "")
 		fs.DurationVar(&o.wait, "wait", defaultWait, "")
 		fs.Func("interface", "", o.addInterface)

@@ -15,12 +15,15 @@ import (
 	"time"
 
 	"meshgate/bridge/status"
+	"meshgate/linklocal/doctor"
 )
 
 // A fakeMesh is who is on the LAN, for a server of status.
 type fakeMesh struct {
-	mu   sync.Mutex
-	list []status.Peer
+	mu     sync.Mutex
+	list   []status.Peer
+	survey doctor.Server
+	err    error // of the survey
 }
 
 func (m *fakeMesh) set(list ...status.Peer) {
@@ -39,6 +42,7 @@ func fakeGateway(t *testing.T, m *fakeMesh) (path string) {
 		done <- status.New(status.Config{
 			Path:   path,
 			Report: func() status.Report { return status.Report{Online: true} },
+			Survey: func(context.Context) (any, error) { return m.survey, m.err },
 			Peers: func(context.Context) ([]status.Peer, error) {
 				m.mu.Lock()
 				defer m.mu.Unlock()

@@ -77,7 +77,7 @@ func TestDoctorNamesTheFaultOfTheLAN(t *testing.T) {
 		}, nil, "multicast-route", "no multicast route"},
 		"interface down":    {1, func(_ *Lab, h1 *Host) { h1.Link(false) }, nil, "interface", "eth0 is switched off"},
 		"interface missing": {1, func(*Lab, *Host) {}, []string{"-interface", "eth7"}, "interface", "there is no interface eth7"},
-		"no address":        {1, func(_ *Lab, h1 *Host) { h1.ip("addr flush dev eth0\n") }, nil, "interface", "eth0 has no IPv4 address"},
+		"no address":        {1, func(_ *Lab, h1 *Host) { h1.ip("addr flush dev eth0\n") }, nil, "interface", "eth0 has no address"},
 		"port taken": {1, func(_ *Lab, h1 *Host) { h1.Start(python, "-c", greedy).Expect("^bound$") }, nil,
 			"port", "taken: python3"},
 		"firewall lets nothing in": {2, func(lab *Lab, h1 *Host) {

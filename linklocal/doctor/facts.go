@@ -27,6 +27,7 @@ type Link struct {
 	Up        bool // switched on
 	Running   bool // and there is a cable, or a Wi-Fi network
 	Multicast bool
+	Tunnel    bool           // leads to one other host only: used if it is named
 	Prefixes  []netip.Prefix // addresses, IPv4 and IPv6
 
 	// Of a Linux bridge, the interface itself or what it belongs to.

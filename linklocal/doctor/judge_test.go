@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 		{"down", func(f *Facts) { f.Links[0].Up = false; f.LANs = nil }, "fault interface", "eth0 is switched off", "ip link set eth0 up"},
 		{"no cable", func(f *Facts) { f.Links[0].Running = false; f.LANs = nil }, "fault interface", "no cable", "plug in"},
 		{"no multicast flag", func(f *Facts) { f.Links[0].Multicast = false; f.LANs = nil }, "fault interface", "multicast", "multicast on"},
-		{"no address", func(f *Facts) { f.Links[0].Prefixes = nil; f.LANs = nil }, "fault interface", "no IPv4 address", "DHCP"},
+		{"no address", func(f *Facts) { f.Links[0].Prefixes = nil; f.LANs = nil }, "fault interface", "no address", "DHCP"},
 		{"missing", func(f *Facts) { f.Wanted = []string{"eth0", "wlan7"} }, "fault interface", "no interface wlan7", "eth0"},
 		{"configured and down", func(f *Facts) { f.Wanted = []string{"eth0", "eth1"}; f.Links = append(f.Links, Link{Name: "eth1"}) }, "fault interface", "eth1 is switched off", "ip link set eth1 up"},
 		{"one subnet twice", func(f *Facts) { f.Links = append(f.Links, f.Links[0]); f.Links[1].Name = "wlan0" }, "warning subnet", "eth0 and wlan0 are both in the network 10.0.0.0/24", "bridge"},
@@ -163,6 +163,35 @@ func TestWorstFindingsComeFirst(t *testing.T) {
 	}
 	if Count(Judge(f), Fault) != 1 || Count(Judge(f), Warning) != 1 {
 		t.Errorf("%+v", Judge(f))
+	}
+}
+
+func TestLinksThatAreUsed(t *testing.T) {
+	v6 := []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}
+	good := Link{Up: true, Running: true, Multicast: true}
+	link := func(name string, p []netip.Prefix, tunnel bool) Link {
+		l := good
+		l.Name, l.Prefixes, l.Tunnel = name, p, tunnel
+		return l
+	}
+	f := Facts{Links: []Link{link("tun0", []netip.Prefix{us}, true), link("eth0", v6, false), link("eth1", []netip.Prefix{us}, false), link("eth2", []netip.Prefix{us}, false)}}
+	for _, tt := range []struct {
+		wanted []string
+		used   string
+	}{
+		{nil, "eth1"},
+		{[]string{"eth0", "tun0", "none"}, "tun0 eth0"},
+	} {
+		f.Wanted = tt.wanted
+		if got := strings.Join(linkNames(f.Used()), " "); got != tt.used {
+			t.Errorf("wanted %q: used %q, want %q", tt.wanted, got, tt.used)
+		}
+	}
+	only6 := Facts{Links: []Link{link("eth0", v6, false)}, Route: Route{Known: true, Err: "no route"}}
+	for _, x := range Judge(only6) {
+		if x.Severity == Fault || x.Severity == Warning {
+			t.Errorf("IPv6 only: %+v", x)
+		}
 	}
 }
 

@@ -19,7 +19,6 @@ func (l Link) IPv4() (netip.Prefix, bool) {
 
 // unusable says why a link cannot carry mDNS, and what mends that; "": it can.
 func (l Link) unusable() (why, mend string) {
-	_, has4 := l.IPv4()
 	switch {
 	case !l.Up:
 		return "is switched off", "ip link set " + l.Name + " up"
@@ -27,33 +26,43 @@ func (l Link) unusable() (why, mend string) {
 		return "has no cable in it, or no Wi-Fi network", "plug in the cable, or join the Wi-Fi network"
 	case !l.Multicast:
 		return "does not do multicast", "ip link set " + l.Name + " multicast on"
-	case !has4:
-		return "has no IPv4 address", "see that DHCP works there, or give it an address: ip addr add 192.0.2.7/24 dev " + l.Name
+	case len(l.Prefixes) == 0:
+		return "has no address", "see that DHCP works there, or give it an address: ip addr add 192.0.2.7/24 dev " + l.Name
 	}
 	return "", ""
 }
 
-// Used returns the links that the gateway would use.
+// Used returns the links that the gateway would use: those named, else the
+// first, one with IPv4 if there is one.
 func (f Facts) Used() []Link {
-	var used []Link
+	var named, first []Link
 	for _, l := range f.Links {
-		why, _ := l.unusable()
-		switch {
-		case why != "":
-		case len(f.Wanted) == 0:
-			return []Link{l}
-		case slices.Contains(f.Wanted, l.Name):
-			used = append(used, l)
+		if why, _ := l.unusable(); why != "" {
+			continue
+		}
+		if slices.Contains(f.Wanted, l.Name) {
+			named = append(named, l)
+		}
+		if better := len(first) == 0 || hasIPv4(l) && !hasIPv4(first[0]); better && !l.Tunnel {
+			first = []Link{l}
 		}
 	}
-	return used
+	if len(f.Wanted) > 0 {
+		return named
+	}
+	return first
 }
+
+func hasIPv4(l Link) bool { _, ok := l.IPv4(); return ok }
 
 func judgeLinks(f Facts) []Finding {
 	const check = "interface"
 	var out []Finding
 	for _, l := range f.Used() {
 		out = append(out, fine(check, fmt.Sprintf("%s is up: %s", l.Name, listed(prefixTexts(l.Prefixes)))))
+		if !hasIPv4(l) {
+			out = append(out, note("mdns", l.Name+" has IPv6 only: what is said there was not listened to"))
+		}
 	}
 	if len(f.Wanted) == 0 {
 		if len(out) > 0 {
@@ -139,7 +148,7 @@ func sharedPrefix(a, b Link) (netip.Prefix, bool) {
 // judgeRoute is about programs that name no interface when they send: ours do.
 func judgeRoute(f Facts) []Finding {
 	const check = "multicast-route"
-	used := f.Used()
+	used := slices.DeleteFunc(f.Used(), func(l Link) bool { return !hasIPv4(l) })
 	if !f.Route.Known || len(used) == 0 {
 		return nil
 	}

@@ -30,7 +30,7 @@ func Look(ctx context.Context, o Options) Facts {
 		o.Wait = defaultWait
 	}
 	f := Facts{Now: time.Now(), Built: installed(), Wanted: o.Interfaces, Links: links(), Route: route(), Port: tryPort()}
-	used := f.Used()
+	used := slices.DeleteFunc(f.Used(), func(l Link) bool { return !hasIPv4(l) })
 	if f.Port.Err != "" || len(used) == 0 {
 		return f
 	}

@@ -30,7 +30,7 @@ func links() []Link {
 		}
 		l := Link{
 			Name: ifi.Name, Up: ifi.Flags&net.FlagUp != 0, Running: ifi.Flags&net.FlagRunning != 0,
-			Multicast: ifi.Flags&net.FlagMulticast != 0, Prefixes: prefixesOf(ifi),
+			Multicast: ifi.Flags&net.FlagMulticast != 0, Tunnel: ifi.Flags&net.FlagPointToPoint != 0, Prefixes: prefixesOf(ifi),
 		}
 		l.Bridge = bridgeOf(ifi.Name)
 		if l.Bridge != "" {
