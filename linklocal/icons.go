@@ -145,8 +145,8 @@ func (l *loop) fetchIcon(ctx context.Context, j *iconJob) {
 	}
 	how, pic := iconMissing, (*Icon)(nil)
 	if data != nil {
-		if info, err := icon.Check(data); err == nil {
-			how, pic = iconCame, &Icon{Data: data, Type: info.Type}
+		if kept, mime, err := icon.Keep(data); err == nil {
+			how, pic = iconCame, &Icon{Data: kept, Type: mime}
 		} else {
 			how = iconUseless
 			l.count.iconsBad.Add(1)
@@ -154,8 +154,9 @@ func (l *loop) fetchIcon(ctx context.Context, j *iconJob) {
 		}
 	}
 	l.call(func(now time.Time) {
-		if l.icons.done(now, j, how) {
-			l.roster.setIcon(j.instance, pic)
+		if l.icons.done(now, j, how) && !l.roster.setIcon(j.instance, pic) {
+			l.count.iconsBad.Add(1)
+			l.log.Debug("peer's icon ignored: there are too many", "peer", j.instance)
 		}
 		l.fetchIcons(now)
 	})

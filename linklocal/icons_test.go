@@ -246,6 +246,31 @@ func TestLL15OtherBytesAreNotTheIcon(t *testing.T) {
 	})
 }
 
+// Pictures of peers are bounded in number and size, and small ones again find
+// room when large ones have gone.
+func TestIconsInMemoryAreBounded(t *testing.T) {
+	r := newRoster(100)
+	large := func() *Icon { return &Icon{Data: make([]byte, maxIconBytes/10)} }
+	fits := 0
+	for n := range 20 {
+		i := Instance(strings.Repeat("x", n+1))
+		r.set(Peer{Instance: i})
+		if r.setIcon(i, large()) {
+			fits++
+		}
+	}
+	if fits != 10 || r.iconBytes() > maxIconBytes {
+		t.Errorf("%d fit, %d bytes", fits, r.iconBytes())
+	}
+	if r.setIcon("x", &Icon{Data: make([]byte, maxIconBytes/10)}) != true {
+		t.Error("one cannot replace its own")
+	}
+	r.remove("xx")
+	if !r.setIcon(Instance(strings.Repeat("x", 20)), large()) {
+		t.Error("no room where one has gone")
+	}
+}
+
 // LL-15, LL-08: the question ends when the peer has gone.
 func TestLL15AFetchEndsWithItsPeer(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, n *node, peers *fakeDNS) {

@@ -95,14 +95,33 @@ func (r *roster) remove(i Instance) {
 	r.changed(key, e)
 }
 
+// maxIconBytes bounds the peers' pictures in memory, all together.
+const maxIconBytes = 8 << 20
+
 // setIcon notes which picture a peer has; nil: none. The Handler is told after
-// it has been told of the peer.
-func (r *roster) setIcon(i Instance, icon *Icon) {
+// it has been told of the peer. It reports false if there is no room for it:
+// then the peer has none.
+func (r *roster) setIcon(i Instance, icon *Icon) (ok bool) {
 	key := i.Key()
-	if e := r.peers[key]; e != nil && e.now != nil && e.icon != icon {
-		e.icon = icon
-		r.changed(key, e)
+	e := r.peers[key]
+	if e == nil || e.now == nil || e.icon == icon {
+		return true
 	}
+	e.icon = nil
+	if ok = icon == nil || r.iconBytes()+len(icon.Data) <= maxIconBytes; ok {
+		e.icon = icon
+	}
+	r.changed(key, e)
+	return ok
+}
+
+func (r *roster) iconBytes() (n int) {
+	for _, e := range r.peers {
+		if e.icon != nil {
+			n += len(e.icon.Data)
+		}
+	}
+	return n
 }
 
 func (r *roster) changed(key string, e *rosterEntry) {

@@ -181,16 +181,16 @@ func (d *avatarDesk) enqueue(c *contactAvatar) {
 	d.queue = append(d.queue, c)
 }
 
-// show tells of a picture, if the bytes are one.
+// show tells of a picture, if the bytes are one. A large one is told smaller.
 func (d *avatarDesk) show(c *contactAvatar, data []byte) bool {
-	info, err := icon.Check(data)
+	data, mime, err := icon.Keep(data)
 	if err != nil {
 		d.log.Debug("contact's avatar ignored", "contact", c.jid, "err", err)
 		return false
 	}
 	c.shown = c.want
 	c.rest()
-	d.out.events = append(d.out.events, ContactAvatar{JID: c.jid, Avatar: &Avatar{Data: data, Type: info.Type}})
+	d.out.events = append(d.out.events, ContactAvatar{JID: c.jid, Avatar: &Avatar{Data: data, Type: mime}})
 	return true
 }
 

@@ -24,6 +24,22 @@ func Fit(data []byte, maxBytes, maxSide int) (fitted []byte, mime string, err er
 	return fit(data, maxBytes, maxSide, "image/png", "image/jpeg")
 }
 
+// keptBytes and keptSide bound what Keep returns, in bytes and pixels.
+const (
+	keptBytes = 32 << 10
+	keptSide  = 256
+)
+
+// Keep checks a picture of which one is kept in memory for each person, and
+// makes it smaller if it is large for that. Most are not, and are not decoded.
+func Keep(data []byte) (kept []byte, mime string, err error) {
+	info, err := Check(data)
+	if err != nil || len(data) <= keptBytes {
+		return data, info.Type, err
+	}
+	return Fit(data, keptBytes, keptSide)
+}
+
 // FitPNG is Fit where nothing but PNG will do.
 func FitPNG(data []byte, maxBytes, maxSide int) ([]byte, error) {
 	fitted, _, err := fit(data, maxBytes, maxSide, "image/png")

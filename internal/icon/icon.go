@@ -23,7 +23,7 @@ import (
 const (
 	MaxBytes  = 1 << 20 // of the file
 	maxSide   = 4096    // pixels
-	maxPixels = 4 << 20 // 16 MiB when decoded
+	maxPixels = 2 << 20 // 8 MiB when decoded, 16 with 16 bits for a color
 	maxScans  = 64      // of a progressive JPEG: each goes over all pixels again
 )
 

@@ -186,6 +186,20 @@ func TestFitMakesSmall(t *testing.T) {
 	}
 }
 
+func TestKeepLeavesMostAlone(t *testing.T) {
+	small, large := asPNG(t, noisy(60, 60, 255)), asPNG(t, noisy(300, 300, 255))
+	if got, mime, err := Keep(small); err != nil || mime != "image/png" || !bytes.Equal(got, small) {
+		t.Errorf("%d of %d bytes, %s, %v", len(got), len(small), mime, err)
+	}
+	got, mime, err := Keep(large)
+	if info, _ := Check(got); err != nil || len(got) > keptBytes || info.Type != mime {
+		t.Errorf("%d of %d bytes, %s, %v", len(got), len(large), mime, err)
+	}
+	if _, _, err := Keep([]byte("no picture")); err == nil {
+		t.Error("kept what is none")
+	}
+}
+
 // A photo does not tell the other side where it was taken.
 func TestFitStripsMetadata(t *testing.T) {
 	p, j := asPNG(t, noisy(20, 20, 255)), asJPEG(t, noisy(20, 20, 255))
