@@ -26,6 +26,7 @@ type client struct {
 	session *xmpp.Session
 	to      jid.JID
 	in      chan arrival
+	ticks   chan arrival // presence with a tick in its status
 }
 
 // dialClient logs in over conn and sends presence. Its messages go to to.
@@ -42,7 +43,7 @@ func dialClient(ctx context.Context, conn net.Conn, account jid.JID, password st
 	if err != nil {
 		return nil, fmt.Errorf("bench: %s: %w", account, err)
 	}
-	c := &client{session: s, to: to, in: make(chan arrival, 1<<16)}
+	c := &client{session: s, to: to, in: make(chan arrival, 1<<16), ticks: make(chan arrival, 1<<10)}
 	go c.session.Serve(xmpp.HandlerFunc(c.handle)) // ends with the connection
 	return c, s.Send(ctx, stanza.Presence{Type: stanza.AvailablePresence}.Wrap(nil))
 }
@@ -65,12 +66,15 @@ func login(ctx context.Context, o *e2e.Office, pool *x509.CertPool, user string,
 
 func (c *client) handle(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
 	at := time.Now()
-	if start.Name.Local != "message" {
-		return nil
-	}
 	el, err := gate.Decode(t, *start, gate.Limits{})
 	if err != nil {
 		return nil
+	}
+	if n, ok := tickIn(el.Child(gate.NSClient, "status").Text()); ok {
+		select {
+		case c.ticks <- arrival{n, at}:
+		default: // nobody counts them
+		}
 	}
 	if n, ok := number(el.Child(gate.NSClient, "body").Text()); ok {
 		c.in <- arrival{n, at}

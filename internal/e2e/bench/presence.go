@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -20,6 +21,9 @@ const (
 	presencePeople  = 20
 	presenceChanges = 200
 	presencePause   = 100 * time.Millisecond // so each changes every two seconds: the LAN hears of one a second
+
+	lanChanges = 30
+	lanPause   = 5200 * time.Millisecond // the network hears of one in five seconds
 )
 
 // measurePresence prints how long a change of status takes to the other side.
@@ -43,13 +47,64 @@ func measurePresence(ctx context.Context, tb e2e.TB, out sheet) {
 		browser.AwaitResolved(o.Mirror(user))
 	}
 	wait(ctx, 5*time.Second) // until the announcements are over
-	times := must(networkToLAN(ctx, o, clients))(tb)
-	out.figure("status_net_to_lan_p50", ms(quantile(times, 0.5)), "ms")
-	out.figure("status_net_to_lan_p99", ms(quantile(times, 0.99)), "ms")
+	printTimes(out, "status_net_to_lan", must(networkToLAN(ctx, o, clients))(tb))
+
+	bob := o.Host("h2").Purple("bob", e2e.PurpleOptions{})
+	bob.AwaitOn(o.Mirror(opt.Users[0]))
+	wait(ctx, 2*lanPause)
+	all, ours := lanToNetwork(ctx, tb, o, bob, clients[0])
+	printTimes(out, "status_libpurple_to_net", all)
+	printTimes(out, "status_lan_to_net", ours)
+}
+
+// lanToNetwork has libpurple change its status, and waits for the gateway's
+// presence that says so. It returns the times from libpurple's command, and
+// those from the packet on the LAN: between them avahi waits as it pleases.
+func lanToNetwork(ctx context.Context, tb e2e.TB, o *e2e.Office, bob *e2e.Purple, c *client) (all, ours []time.Duration) {
+	packets := must(o.Host("h2").ListenMulticast(e2e.MDNSGroup))(tb)
+	defer packets.Close()
+	onWire := make(chan arrival, 1<<10)
+	go readTicks(packets, onWire)
+	pace := time.NewTicker(lanPause)
+	defer pace.Stop()
+	for n := range lanChanges {
+		asked := time.Now()
+		bob.Send("status available %s", tick(n))
+		wire, seen := await(ctx, tb, onWire, n), await(ctx, tb, c.ticks, n)
+		all, ours = append(all, seen.Sub(asked)), append(ours, seen.Sub(wire))
+		<-pace.C
+	}
+	return all, ours
+}
+
+// await waits until change n has arrived.
+func await(ctx context.Context, tb e2e.TB, from <-chan arrival, n int) time.Time {
+	for {
+		select {
+		case a := <-from:
+			if a.n == n {
+				return a.at
+			}
+		case <-ctx.Done():
+			tb.Fatalf("bench: change %d was not seen", n)
+		}
+	}
+}
+
+func printTimes(out sheet, name string, times []time.Duration) {
+	out.figure(name+"_p50", ms(quantile(times, 0.5)), "ms")
+	out.figure(name+"_p99", ms(quantile(times, 0.99)), "ms")
 }
 
 // tick is the status text of change n; nothing of it is in another's.
 func tick(n int) string { return fmt.Sprintf("tick %d.", n) }
+
+// tickIn is the change that a text tells of.
+func tickIn(text string) (n int, ok bool) {
+	_, after, _ := strings.Cut(text, "tick ")
+	_, err := fmt.Sscanf(after, "%d.", &n)
+	return n, err == nil
+}
 
 // networkToLAN has the clients change their status in turn, and waits for the
 // packet on the LAN that says so.
@@ -116,8 +171,7 @@ func readTicks(c net.PacketConn, seen chan<- arrival) {
 
 func tellTick(text []string, at time.Time, seen chan<- arrival) {
 	for _, s := range text {
-		var n int
-		if _, err := fmt.Sscanf(s, "msg=tick %d.", &n); err == nil {
+		if n, ok := tickIn(s); ok {
 			select {
 			case seen <- arrival{n, at}:
 			default: // repeats of those already had
