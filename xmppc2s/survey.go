@@ -113,7 +113,22 @@ func (s *surveyor) run() error {
 			return err
 		}
 	}
-	return s.write([]byte("</stream:stream>"))
+	return s.leave()
+}
+
+// leave ends the stream and waits until the server has done so: a connection
+// that is cut would leave a session behind that waits to be resumed.
+func (s *surveyor) leave() error {
+	if err := s.write([]byte("</stream:stream>")); err != nil {
+		return err
+	}
+	end := time.AfterFunc(s.cfg.StopTimeout, func() { s.link.raw.Close() })
+	defer end.Stop()
+	for {
+		if _, err := s.next(); err != nil {
+			return nil // by its end tag, or not: we are done
+		}
+	}
 }
 
 // ask appends a question. It is written by the caller.

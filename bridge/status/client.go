@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -49,6 +50,9 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 // Survey asks what the XMPP server offers, into what v points to.
 func (c *Client) Survey(ctx context.Context, v any) error { return c.ask(ctx, "/survey", v) }
 
+// ErrEnded is what Follow returns when the gateway ends.
+var ErrEnded = errors.New("status: the gateway has ended")
+
 // Follow calls f with who is there, perhaps nobody, and then with what has
 // changed, until ctx or the gateway ends.
 func (c *Client) Follow(ctx context.Context, f func([]Change)) error {
@@ -66,10 +70,13 @@ func (c *Client) Follow(ctx context.Context, f func([]Change)) error {
 		}
 		f(changes)
 	}
-	if err := lines.Err(); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("status: %w", err)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return ctx.Err()
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	return ErrEnded
 }
 
 func (c *Client) ask(ctx context.Context, path string, v any) error {

@@ -173,7 +173,7 @@ func TestFollowerHearsEveryChange(t *testing.T) {
 		}
 	}
 	stop() // ends the stream too
-	if err := <-over; err != nil {
+	if err := <-over; !errors.Is(err, ErrEnded) {
 		t.Errorf("Follow: %v", err)
 	}
 }

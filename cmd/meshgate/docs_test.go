@@ -107,6 +107,9 @@ func TestUnitStartsTheProgramAsItIs(t *testing.T) {
 	if !strings.HasPrefix(unit["LoadCredential"], "password:") || !strings.Contains(readDoc(t, "README.md"), "password_credential: password ") {
 		t.Errorf("LoadCredential=%s is not what the README's configuration names", unit["LoadCredential"])
 	}
+	if got := "/run/" + unit["RuntimeDirectory"]; got != filepath.Dir(defaults().Control) {
+		t.Errorf("systemd makes %s, the control socket is %s", got, defaults().Control)
+	}
 	if d := mustDuration(unit["TimeoutStopSec"]); d <= defaults().Grace {
 		t.Errorf("TimeoutStopSec=%s does not leave the gateway its grace period", d)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,7 +71,7 @@ func controlWords(path string, err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("this user may not ask the gateway at %s; try it as root", path)
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "status: ")
 }
 
 // untilSignal is a context that ends with the first signal to stop.

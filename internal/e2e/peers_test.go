@@ -41,10 +41,13 @@ func TestWhoIsOnTheLANByTheGatewayAndWithout(t *testing.T) {
 	if code := watcher.Stop(); code != 0 {
 		t.Errorf("browse: exit status %d", code)
 	}
-	follower.Stop()
 
 	// What a killed gateway leaves behind is no hindrance to the next one.
 	o.Gateway.Kill()
+	follower.Expect(`^meshgate peers: the gateway has ended`)
+	if code := follower.Wait(); code != 1 {
+		t.Errorf("peers -f: exit status %d", code)
+	}
 	p := h1.Start(program, "peers")
 	p.Expect(`no gateway runs here`)
 	if code := p.Wait(); code != 1 {

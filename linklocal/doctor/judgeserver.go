@@ -7,6 +7,7 @@ import (
 
 const (
 	maxClockSkew  = 5 * time.Minute
+	buildSlack    = 24 * time.Hour      // the clock that dated our file may have been wrong, too
 	certDays      = 14 * 24 * time.Hour // a certificate that ends sooner is worth a word
 	leastResume   = time.Minute
 	dateLayout    = "2006-01-02 15:04:05 MST"
@@ -110,7 +111,7 @@ func judgeOffers(s Server) []Finding {
 func judgeClock(f Facts) []Finding {
 	const check = "clock"
 	switch s := f.Server; {
-	case f.Now.Before(f.Built):
+	case f.Now.Before(f.Built.Add(-buildSlack)):
 		return []Finding{fault(check, fmt.Sprintf("this machine's clock says %s, which is before this program was installed", f.Now.UTC().Format(dateLayout)), clockMend)}
 	case !s.HasTime:
 		return nil
