@@ -120,7 +120,7 @@ func judgeClock(f Facts) []Finding {
 		if s.Ahead < 0 {
 			way = "ahead of"
 		}
-		return []Finding{fault(check, fmt.Sprintf("this machine's clock is %v %s the XMPP server's", s.Ahead.Abs().Round(time.Second), way), clockMend)}
+		return []Finding{fault(check, fmt.Sprintf("this machine's clock is %v %s the XMPP server's", s.Ahead.Abs().Round(time.Minute), way), clockMend)}
 	}
 	return []Finding{fine(check, "this machine's clock agrees with the XMPP server's")}
 }
