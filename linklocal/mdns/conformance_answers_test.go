@@ -123,6 +123,11 @@ func TestRFC6762_6_3_SeveralQuestionsWait(t *testing.T) {
 	if len(got) != 1 || got[0]-start < 20*ms || got[0]-start > 120*ms || len(r.answers(dns.TypeSRV)) != 2 {
 		t.Errorf("two of three questions answered at %v, want together 20–120 ms after %v", got, start)
 	}
+	r = publishing(t, service("a"), service("b"))
+	r.receive(ask(dns.TypeSRV, testName("a"), testName("b")))
+	if got := r.times(true, dns.TypeSRV); len(got) != 1 || got[0] != start {
+		t.Errorf("questions for our names alone answered at %v, want at once (%v)", got, start)
+	}
 }
 
 func TestRFC6762_6_4_AnswersAreBroughtTogether(t *testing.T) {

@@ -37,6 +37,15 @@ func TestRFC6762_10_1_GoodbyeOfOneAmongMany(t *testing.T) {
 	}
 }
 
+// One of three goodbyes arrives nearly always. LL-11
+func TestRFC6762_10_1_GoodbyeIsSaidThreeTimes(t *testing.T) {
+	r := publishing(t, service("a"))
+	start := r.now.Sub(epoch)
+	r.e.Unregister(r.now, "a")
+	r.advance(2 * time.Second)
+	r.wantTimes("goodbyes", r.times(true, dns.TypePTR), start, start+120*ms, start+360*ms)
+}
+
 // TestRFC6762_10_1_PeerVanishesOneSecondAfterGoodbye: LL-11.
 func TestRFC6762_10_1_PeerVanishesOneSecondAfterGoodbye(t *testing.T) {
 	r := publishing(t)

@@ -1,12 +1,16 @@
 // Package mdns implements Multicast DNS (RFC 6762) and DNS-Based Service
-// Discovery (RFC 6763) on one interface: it publishes many service instances
-// on one socket and reports those of others.
+// Discovery (RFC 6763): it publishes many service instances and reports those
+// of others, on one link or several.
 //
-// An [Engine] is the protocol, pure: packets, calls and the time go in,
-// events, packets and the next deadline come out. A [Conn] is the loop around
-// it with a socket. Files by concern: name, record, message and pack are the
-// wire; claim, prober, announcer and responder are what we publish; cache,
-// monitor and querier are what others publish; limit has every cap.
+// An [Engine] is the protocol on one link, pure: packets, calls and the time go
+// in, events, packets and the next deadline come out. A [Stack] is one set of
+// names on several links, an Engine for each, as pure. A [Conn] is the loop
+// around it with the sockets. Files by concern: name, record, message and pack
+// are the wire; claim, prober, announcer, responder and negative are what we
+// publish, own and echo know it when it comes back; cache, monitor, querier,
+// resolve and hear are what others publish; limit has every cap; stack, names,
+// merge and ask make one of several links; conn, loop, follow, link, network and
+// socket are the loop and the system.
 //
 // # A name of ours
 //
@@ -16,16 +20,23 @@
 //	┌──────┐  (0–250 ms)   ┌─────────┐    without objection        ┌─────────────┐
 //	│ idle │ ────────────▶ │ probing │ ──────────────────────────▶ │ established │
 //	└──────┘               └─────────┘                             └─────────────┘
-//	    ▲                  │  ▲     ▲   somebody else's data (§9):        │
-//	    │ no address left  │  │     │   say ours once more                │
-//	    │ (from any state) │  │     └─────────────────────────────────────┘
+//	    ▲                  │  ▲     ▲   somebody else's data (§9),        │
+//	    │ no address left  │  │     │   and ours for 10 s: insist, at     │
+//	    │ (from any state) │  │     │   most 3 times in a minute          │
+//	    │                  │  │     └─────────────────────────────────────┘
 //	    │                  │  │ name taken: next alternative, at once
 //	    │                  │  │ tie lost (§8.2): same name, after 1 s
 //	    │                  └──┘ 15 conflicts in 10 s: after 5 s
 //
-// A service whose probes are over waits in probing until the host's name, its
-// SRV record's target, is established. Established names are announced at 0, 1
-// and 3 s, and so is every change. A goodbye is sent at 0, 120 and 360 ms.
+// Who insists says what is ours and probes anew; a name that has been ours for
+// less than 10 s is given up at once instead. So of two that have one name,
+// because probes were lost, the newcomer goes. A service whose probes are over
+// waits in probing until the host's name, its SRV record's target, is
+// established. Established names are announced at 0, 1 and 3 s, and so is every
+// change. A goodbye is sent at 0, 120 and 360 ms.
+//
+// What was ours within 10 s may come back by a reflector: it is no conflict,
+// loses no tie, and is nobody else's.
 //
 // # An instance of another
 //
@@ -34,11 +45,22 @@
 //	         the rest,      Changed      expired: Vanished
 //	         5 rounds
 //
-// Records are asked for again at 80, 85, 90 and 95 % of their lifetime.
+// Records are asked for again at 80, 85, 90 and 95 % of their lifetime. What
+// others asked for and was not answered (§10.5), and what did not answer a
+// resolve (§10.4), is asked for and expires after 10 s of silence.
+//
+// # Decisions
+//
+// Probes and first questions ask for multicast answers (QM), not for unicast
+// ones (QU): other stacks on this host share port 5353, and a unicast answer
+// reaches only one socket (§15.1). A NULL record may be larger than the 9000
+// bytes of §17, up to the 65535 of XEP-0174; it is never pushed then. Answers to
+// a probe leave the NULL record out. Whoever has a name and is objected to while
+// probing for it anew would have to go at once (§8.1); we do so the third time.
 //
 // # Not implemented
 //
-// IPv6 as transport (AAAA records travel over IPv4), NSEC records (§6.1),
-// duplicate question and answer suppression (§7.3, §7.4), subtypes, reverse
-// mapping, and passive observation of failures (§10.5).
+// Subtypes (RFC 6763 §7.1) and reverse mapping of addresses (§4 of RFC 6762):
+// nothing in link-local chat asks for them. Sleep proxies. Types other than A,
+// AAAA, PTR, SRV, TXT, NULL and NSEC. Host names outside "local.".
 package mdns

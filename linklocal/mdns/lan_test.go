@@ -31,6 +31,7 @@ type simLAN struct {
 	reflect   time.Duration // a reflector sends everything once more, within so long; zero: there is none
 	sent      []Datagram    // everything, in order
 	tap       func(from *simNode, d Datagram)
+	mangle    func(b []byte) []byte // packets on their way
 }
 
 type simNode struct {
@@ -159,6 +160,9 @@ func (l *simLAN) send(from *simNode, d Datagram) {
 	}
 	if !from.up {
 		return
+	}
+	if l.mangle != nil {
+		d.Data = l.mangle(d.Data)
 	}
 	p := Packet{Data: d.Data, Src: netip.AddrPortFrom(from.addr, mdnsPort), Unicast: d.To.IsValid()}
 	if l.reflect > 0 && !p.Unicast {

@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -28,6 +29,7 @@ type query struct {
 	src       netip.AddrPort
 	unicast   bool // arrived by unicast
 	probe     bool
+	alone     bool // every question is for a unique name of ours
 	questions []question
 	known     map[ident]uint32 // known answers and their TTL
 	at        time.Time        // held until
@@ -117,6 +119,7 @@ func (e *Engine) answer(now time.Time, q *query) {
 	if q.at.IsZero() { // else it has waited already
 		delay = e.sharedDelay(now)
 	}
+	q.alone = !slices.ContainsFunc(q.questions, func(qu question) bool { return e.owner(qu.key) == nil })
 	for i := range q.questions {
 		qu := &q.questions[i]
 		k := setKey{qu.key, qu.typ}
@@ -211,19 +214,20 @@ func (e *Engine) recent(now time.Time, r ref) bool {
 	return !sent.IsZero() && now.Sub(sent) < ttl*time.Second/4
 }
 
-// plan has a record set multicast as an answer: unique ones at once, shared
-// ones after a delay, and so all that several questions in one packet get.
+// plan has a record set multicast as an answer: shared ones after a delay, and
+// unique ones, too, unless nobody else can have anything to answer.
 //
-// "any (non-defensive) answers generated in response to query messages
-// containing more than one question SHOULD be randomly delayed in the range
-// 20-120 ms … (Answers defending a name … are still sent immediately.)",
-// RFC 6762 §6.3.
+// "because it is able to answer every question in the query message, and for
+// all of those answer records it has previously verified that the name, rrtype,
+// and rrclass are unique on the link … it SHOULD NOT impose any random delay",
+// RFC 6762 §6; other packets with several questions wait (§6.3), but for probes:
+// "Answers defending a name … are still sent immediately".
 func (e *Engine) plan(now time.Time, q *query, r ref, delay time.Duration) {
 	spacing := recordInterval
 	if q.probe {
 		spacing = probeSpacing
 	}
-	if r.unique() && (q.probe || len(q.questions) == 1) {
+	if r.unique() && (q.probe || q.alone) {
 		delay = 0
 	}
 	e.respondAt(now, r, delay, spacing)
