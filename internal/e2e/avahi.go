@@ -181,17 +181,17 @@ func (b *Browser) AwaitRemoved(instance string) {
 // instance of [PresenceService] to that address and no other.
 func (h *Host) AwaitAddr(instance string, addr netip.Addr) {
 	h.tb.Helper()
-	h.AwaitResolved(fmt.Sprintf("%s at %v alone", instance, addr), func(all []Service) bool {
+	h.AwaitResolved(Patience, fmt.Sprintf("%s at %v alone", instance, addr), func(all []Service) bool {
 		all = slices.DeleteFunc(all, func(s Service) bool { return s.Name != instance })
 		return len(all) == 1 && all[0].Addrs[0] == addr.String()
 	})
 }
 
 // AwaitResolved asks avahi on the host again and again for all that it can
-// resolve of [PresenceService], until that fits.
-func (h *Host) AwaitResolved(what string, fits func([]Service) bool) {
+// resolve of [PresenceService], until that fits or so much time is over.
+func (h *Host) AwaitResolved(d time.Duration, what string, fits func([]Service) bool) {
 	h.tb.Helper()
-	for limit := time.Now().Add(Patience); ; {
+	for limit := time.Now().Add(d); ; {
 		var seen []Service
 		for _, text := range strings.Split(h.Output("avahi-browse", "-rptk", PresenceService), "\n") {
 			if s, ok := parseBrowse(text); ok && s.Port != 0 {
@@ -202,7 +202,7 @@ func (h *Host) AwaitResolved(what string, fits func([]Service) bool) {
 			return
 		}
 		if time.Now().After(limit) {
-			h.tb.Fatalf("e2e: %s: not %s within %v, but %+v", h.Name, what, Patience, seen)
+			h.tb.Fatalf("e2e: %s: not %s within %v, but %+v", h.Name, what, d, seen)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,9 @@ func buildProgram(pkg string, flags ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)
 	}
+	if err := lookAtSources(filepath.Dir(strings.TrimSpace(string(module)))); err != nil {
+		return "", err
+	}
 	part, err := os.MkdirTemp(dir, "build-")
 	if err != nil {
 		return "", err
@@ -62,6 +66,18 @@ func buildProgram(pkg string, flags ...string) (string, error) {
 	// not grow.
 	path := filepath.Join(dir, filepath.Base(pkg)+strings.Join(flags, "")+"-"+shortHash(module))
 	return path, os.Rename(built, path)
+}
+
+// lookAtSources reads every directory of the module. "go test" shows the result
+// of an earlier run unless a file or directory that the test has looked at has
+// changed, and does not know what the program under test is made of.
+func lookAtSources(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "dist") {
+			return filepath.SkipDir
+		}
+		return err
+	})
 }
 
 // GatewayOptions says how the gateway is run.

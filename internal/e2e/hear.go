@@ -98,6 +98,19 @@ func (e *Ear) read(c net.PacketConn) {
 	}
 }
 
+// Count returns how many messages that fit have been heard.
+func (e *Ear) Count(fits func(Heard) bool) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, m := range e.heard {
+		if fits(m) {
+			n++
+		}
+	}
+	return n
+}
+
 // AwaitCount waits until so many messages that fit have been heard, from the
 // beginning on.
 func (e *Ear) AwaitCount(n int, what string, fits func(Heard) bool) {
@@ -106,13 +119,9 @@ func (e *Ear) AwaitCount(n int, what string, fits func(Heard) bool) {
 	defer limit.Stop()
 	for {
 		e.mu.Lock()
-		changed, have := e.changed, 0
-		for _, m := range e.heard {
-			if fits(m) {
-				have++
-			}
-		}
+		changed := e.changed
 		e.mu.Unlock()
+		have := e.Count(fits)
 		if have >= n {
 			return
 		}

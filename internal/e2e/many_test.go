@@ -10,21 +10,25 @@ import (
 func TestLibpurpleSees300Mirrors(t *testing.T) {
 	t.Parallel()
 	const count = 300
-	opt := OfficeOptions{Config: map[string]any{"contacts": contactsOnShow(count)}}
+	var users []string
+	for i := range count {
+		users = append(users, "user"+itoa(i))
+	}
+	opt := OfficeOptions{Config: map[string]any{"contacts": shown(users...)}}
 	o := NewOffice(t, opt)
 	o.Avahi()
 	browser := o.Host("h2").Browse(PresenceService)
 	begin := time.Now()
 	o.StartGateway(opt)
-	for i := range count {
-		browser.AwaitResolved(o.Mirror("user" + itoa(i)))
+	for _, user := range users {
+		browser.AwaitResolved(o.Mirror(user))
 	}
 	t.Logf("avahi has all %v after the gateway's start", time.Since(begin))
 
 	begin = time.Now()
 	bob := o.Host("h2").StartPurple("bob", PurpleOptions{})
-	for i := range count {
-		bob.AwaitOn(o.Mirror("user" + itoa(i)))
+	for _, user := range users {
+		bob.AwaitOn(o.Mirror(user))
 	}
 	t.Logf("libpurple has all %v after its start", time.Since(begin))
 	bob.Refute(`^ON\tuser\d+-?1@gw`)
@@ -33,12 +37,10 @@ func TestLibpurpleSees300Mirrors(t *testing.T) {
 	}
 }
 
-// contactsOnShow are entries of a configuration: people who are shown though
-// they are offline.
-func contactsOnShow(n int) (contacts []any) {
-	for i := range n {
-		name := "user" + itoa(i)
-		contacts = append(contacts, map[string]any{"jid": name + "@" + Domain, "name": name, "offline": "show"})
+// shown are contacts of a configuration who are shown though they are offline.
+func shown(users ...string) (contacts []any) {
+	for _, user := range users {
+		contacts = append(contacts, map[string]any{"jid": user + "@" + Domain, "name": user, "offline": "show"})
 	}
 	return contacts
 }

@@ -154,9 +154,19 @@ func (h *Host) LinkNIC(nic string, up bool) {
 // random. Zero ends it.
 func (h *Host) Loss(percent int) {
 	h.tb.Helper()
-	match := ""
+	h.lose(percent, "")
+}
+
+// LossOfMDNS is Loss of multicast DNS alone.
+func (h *Host) LossOfMDNS(percent int) {
+	h.tb.Helper()
+	h.lose(percent, "udp dport 5353 ")
+}
+
+func (h *Host) lose(percent int, match string) {
+	h.tb.Helper()
 	if percent < 100 { // nft takes a percentage that is always true for a mistake
-		match = fmt.Sprintf("numgen random mod 100 < %d ", percent)
+		match += fmt.Sprintf("numgen random mod 100 < %d ", percent)
 	}
 	rules := ""
 	if percent > 0 {
