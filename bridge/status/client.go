@@ -80,9 +80,13 @@ func (c *Client) Follow(ctx context.Context, f func([]Change)) error {
 }
 
 func (c *Client) ask(ctx context.Context, path string, v any) error {
+	return c.do(ctx, http.MethodGet, path, v)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	body, err := c.get(ctx, path)
+	body, err := c.open(ctx, method, path)
 	if err != nil {
 		return err
 	}
@@ -94,7 +98,11 @@ func (c *Client) ask(ctx context.Context, path string, v any) error {
 }
 
 func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://meshgate"+path, nil)
+	return c.open(ctx, http.MethodGet, path)
+}
+
+func (c *Client) open(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://meshgate"+path, nil)
 	if err != nil {
 		return nil, err
 	}

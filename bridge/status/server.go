@@ -50,6 +50,8 @@ type Config struct {
 	// Survey asks the XMPP server what it offers, and returns what is JSON. It
 	// is called once at a time.
 	Survey func(context.Context) (any, error)
+	// Forget forgets the TLS key of a peer; nil: nothing can be forgotten.
+	Forget func(name string) (known bool, err error)
 	Log    *slog.Logger // nil: none
 }
 
@@ -149,6 +151,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.cfg.Report()) })
 	mux.HandleFunc("GET /peers", s.peers)
 	mux.HandleFunc("GET /survey", s.survey)
+	mux.HandleFunc("POST /forget", s.forget)
 	return mux
 }
 

@@ -28,6 +28,7 @@ func (c *config) check() {
 		}
 	}
 	c.checkLAN()
+	c.checkLANTLS()
 	c.checkContacts()
 	c.checkPeers()
 	c.checkControl()

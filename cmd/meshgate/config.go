@@ -46,7 +46,11 @@ type lanConfig struct {
 }
 
 type lanTLSConfig struct {
-	Warn bool `yaml:"warn"`
+	Incoming        string `yaml:"incoming" choice:"off offer require"`
+	Outgoing        string `yaml:"outgoing" choice:"off offer require"`
+	CertificateFile string `yaml:"certificate_file"`
+	KeyFile         string `yaml:"key_file"`
+	Warn            bool   `yaml:"warn"`
 }
 
 type conciergeConfig struct {
@@ -90,7 +94,7 @@ type logConfig struct {
 func defaults() fileConfig {
 	return fileConfig{
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable", Avatar: avatarPeers},
-		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults(), TLS: lanTLSConfig{Warn: true}},
+		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults(), TLS: lanTLSConfig{Incoming: "offer", Outgoing: "offer", Warn: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,

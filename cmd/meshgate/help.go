@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "peers", "browse", "doctor", "version", "help"}
+var commands = []string{"run", "check", "peers", "browse", "doctor", "forget", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -44,6 +44,7 @@ usage: meshgate COMMAND [flags]
   peers    list who is on the LAN, as the running gateway sees it
   browse   list who is on the LAN, without a gateway
   doctor   say what is wrong with this LAN and the server, and how to mend it
+  forget   have the gateway trust a peer's next TLS key
   version  print the version
   help     explain a command: meshgate help run
 
@@ -97,6 +98,21 @@ interface, and for how long. The gateway's own mirrors are in it too.
 
 exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 78 the configuration is wrong
+`,
+	"forget": `usage: meshgate forget [-config FILE | -socket PATH] NAME
+
+Has the gateway that runs on this machine forget the TLS key of a peer. The
+gateway remembers the first key that each peer on the LAN shows and refuses
+streams under the peer's name with another one, or without any: the log says
+so. If the person behind that name really has a new computer or a new program,
+forget the old key; the next one is trusted.
+
+  NAME          the presence name, as in bob@h2
+  -config FILE  the gateway's configuration, as for meshgate peers
+  -socket PATH  where the gateway listens
+
+exit codes: 0 it worked, 1 no gateway answers or it knows no such key, 2 the
+command line is wrong, 78 the configuration is wrong
 `,
 	"browse": `usage: meshgate browse [-f] [-interface NAME] [-wait 3s] [-json]
 

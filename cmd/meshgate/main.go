@@ -70,6 +70,8 @@ func realMain(args []string, p process) int {
 		return browseCommand(rest, p)
 	case "doctor":
 		return doctorCommand(rest, p)
+	case "forget":
+		return forgetCommand(rest, p)
 	case "version", "-version", "--version":
 		return versionCommand(rest, p)
 	case "help", "-h", "-help", "--help":
@@ -89,6 +91,7 @@ type options struct {
 	follow      bool
 	json        bool
 	socket      string
+	name        string
 	interfaces  []string
 	wait        time.Duration
 }
@@ -107,6 +110,8 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.StringVar(&o.socket, "socket", "", "")
 		fs.BoolVar(&o.follow, "f", false, "")
 		fs.BoolVar(&o.json, "json", false, "")
+	case "forget":
+		fs.StringVar(&o.socket, "socket", "", "")
 	case "browse":
 		fs.BoolVar(&o.follow, "f", false, "")
 		fs.BoolVar(&o.json, "json", false, "")
@@ -132,6 +137,12 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	rest := fs.Args()
 	if name == "check" && len(rest) > 0 && o.config == "" {
 		o.config, rest = rest[0], rest[1:]
+	}
+	if name == "forget" {
+		if len(rest) == 0 {
+			return o, usage(p, name, "whose key? Write the presence name, as in bob@h2"), true
+		}
+		o.name, rest = rest[0], rest[1:]
 	}
 	if len(rest) > 0 {
 		return o, usage(p, name, fmt.Sprintf("what is %q for?", rest[0])), true

@@ -35,21 +35,24 @@ func (m *fakeMesh) set(list ...status.Peer) {
 // fakeGateway answers at the path until the test ends.
 func fakeGateway(t *testing.T, m *fakeMesh) (path string) {
 	t.Helper()
+	return served(t, status.Config{
+		Survey: func(context.Context) (any, error) { return m.survey, m.err },
+		Peers: func(context.Context) ([]status.Peer, error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.list, nil
+		},
+	})
+}
+
+// served has a control socket of this kind there until the test ends.
+func served(t *testing.T, cfg status.Config) (path string) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "control.sock")
+	cfg.Path, cfg.Report = path, func() status.Report { return status.Report{Online: true} }
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() {
-		done <- status.New(status.Config{
-			Path:   path,
-			Report: func() status.Report { return status.Report{Online: true} },
-			Survey: func(context.Context) (any, error) { return m.survey, m.err },
-			Peers: func(context.Context) ([]status.Peer, error) {
-				m.mu.Lock()
-				defer m.mu.Unlock()
-				return m.list, nil
-			},
-		}).Run(ctx)
-	}()
+	go func() { done <- status.New(cfg).Run(ctx) }()
 	t.Cleanup(func() { stop(); <-done })
 	for c := status.Dial(path); ; {
 		if _, err := c.Report(ctx); err == nil {

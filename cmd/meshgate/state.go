@@ -42,6 +42,7 @@ type state struct {
 	*store.Store
 	lasting bool // on a disk, not only in memory
 	notes   *notes
+	pins    *pins
 	log     *slog.Logger
 }
 
@@ -80,6 +81,9 @@ func newState(st *store.Store, lasting bool, log *slog.Logger) (*state, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	s.notes = &notes{s, b}
+	if s.pins, err = newPins(s); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
 	return s, nil
 }
 

@@ -61,6 +61,11 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 		lan.IconCache, server.AvatarCache = "", ""
 	}
 
+	if lan.TLS.Certificate, err = c.lanCertificate(st.lasting, log); err != nil {
+		return nil, err
+	}
+	lan.TLS.Pins = st.pins
+
 	g := &gateway{state: st}
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
@@ -209,6 +214,8 @@ func (c *config) lanConfig(log *slog.Logger) linklocal.Config {
 		Node:     capsNode,
 		Features: rewrite.LANFeatures(),
 		Publish:  &publish,
+
+		TLS: c.lanTLS(),
 
 		IconCache: filepath.Join(c.stateDir(), "icons"),
 

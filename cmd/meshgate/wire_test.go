@@ -23,6 +23,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge"
+	"meshgate/internal/selfsigned"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
 	"meshgate/xmppc2s"
@@ -34,6 +35,7 @@ type wiring struct {
 	Hub    bridge.Config
 	DNS    mdns.ConnConfig
 	LAN    linklocal.Config
+	Cert   [][]byte // for the LAN
 	Secret string
 	Log    logConfig
 	Status string // the path of the control socket
@@ -60,6 +62,11 @@ func wireWith(t *testing.T, text string, env map[string]string) wiring {
 	if w.Server, err = c.serverConfig(w.Secret); err != nil {
 		t.Fatal(err)
 	}
+	cert, err := c.ownCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Cert = cert.Certificate
 	if w.Hub, err = c.hubConfig(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +102,10 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 	env := map[string]string{"PW": "secret", "PW2": "other", credentialsDir: filepath.Dir(pw)}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, testCA(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pair := filepath.Join(t.TempDir(), "pair.pem")
+	if _, err := selfsigned.Keep(pair, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	changes := map[string][2]string{ // key: what is replaced, and by what
@@ -171,6 +182,10 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"log.format":                         {"log:", "log: {format: json}"},
 		"account.avatar":                     {"server:", "avatar: off\n  server:"},
 		"lan.tls":                            {"lan:", "lan:\n  tls: {warn: false}"},
+		"lan.tls.incoming":                   {"lan:", "lan:\n  tls: {incoming: require}"},
+		"lan.tls.outgoing":                   {"lan:", "lan:\n  tls: {outgoing: off}"},
+		"lan.tls.certificate_file":           {"lan:", "lan:\n  tls: {certificate_file: " + pair + ", key_file: " + pair + "}"},
+		"lan.tls.key_file":                   {"lan:", "lan:\n  tls: {certificate_file: " + pair + ", key_file: " + pair + "}"},
 		"lan.tls.warn":                       {"lan:", "lan:\n  tls: {warn: false}"},
 		"state_dir":                          {"limits:", "state_dir: /tmp/x\nlimits:"},
 		"control":                            {"limits:", "control: off\nlimits:"},

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"meshgate/bridge/store"
+	"meshgate/internal/selfsigned"
+	"meshgate/linklocal"
+)
+
+const (
+	certificateFile = "lan-tls.pem" // in state_dir
+	maxPins         = 10_000
+)
+
+// lanPolicies are the words of lan.tls.incoming and outgoing.
+var lanPolicies = map[string]linklocal.TLSPolicy{
+	"off": linklocal.Off, "offer": linklocal.Offer, "require": linklocal.Require,
+}
+
+func (c *config) lanTLS() linklocal.TLS {
+	t := c.LAN.TLS
+	return linklocal.TLS{Incoming: lanPolicies[t.Incoming], Outgoing: lanPolicies[t.Outgoing], Forget: forgetWords}
+}
+
+func (c *config) checkLANTLS() {
+	t := c.LAN.TLS
+	switch {
+	case t.CertificateFile != "" && t.KeyFile == "":
+		c.wrong("lan.tls.certificate_file", "has no key; write key_file, too (the same file, if both are in it)")
+	case t.KeyFile != "" && t.CertificateFile == "":
+		c.wrong("lan.tls.key_file", "has no certificate; write certificate_file, too")
+	default:
+		if _, err := c.ownCertificate(); err != nil {
+			c.wrong("lan.tls.certificate_file", "%v", err)
+		}
+	}
+}
+
+// ownCertificate is the one of the configuration; with nothing in it if the
+// configuration has none.
+func (c *config) ownCertificate() (tls.Certificate, error) {
+	t := c.LAN.TLS
+	if t.CertificateFile == "" || t.KeyFile == "" {
+		return tls.Certificate{}, nil
+	}
+	cert, err := readCapped(c.resolve(t.CertificateFile), maxCABytes)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readCapped(c.resolve(t.KeyFile), maxCABytes)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// lanCertificate is the certificate for the LAN: the configuration's, else one
+// of our own making that is kept in the state directory, or else in memory.
+func (c *config) lanCertificate(lasting bool, log *slog.Logger) (tls.Certificate, error) {
+	cert, err := c.ownCertificate()
+	switch {
+	case err != nil:
+		return cert, fmt.Errorf("lan.tls.certificate_file: %w", err)
+	case len(cert.Certificate) > 0:
+		return cert, nil
+	case lasting:
+		cert, err = selfsigned.Keep(filepath.Join(c.stateDir(), certificateFile), time.Now())
+		if err != nil {
+			log.Warn("the key for the LAN cannot be kept: after the next start peers may refuse the gateway", "err", err,
+				"mend", "let the gateway's user read and write "+certificateFile+" in state_dir")
+		}
+	}
+	if len(cert.Certificate) > 0 {
+		return cert, nil
+	}
+	return selfsigned.New(time.Now())
+}
+
+// pins are the keys of peers, kept in the state. The key of a row is the
+// peer's (Instance.Key), its value the SHA-256 of its TLS key.
+//
+// A full bucket takes no new ones: if it forgot the oldest, somebody with ten
+// thousand names could have it forget all the others.
+type pins struct {
+	state  *state
+	bucket *store.Bucket
+}
+
+func newPins(s *state) (*pins, error) {
+	b, err := s.Bucket("tls keys", store.Limit{Rows: maxPins, RowBytes: maxLabel + sha256.Size})
+	return &pins{s, b}, err
+}
+
+// Pin is one of the methods of linklocal.Pins.
+func (p *pins) Pin(i linklocal.Instance) (key []byte, ok bool) {
+	key = p.bucket.Get([]byte(i.Key()))
+	return key, key != nil
+}
+
+// SetPin is one of the methods of linklocal.Pins.
+func (p *pins) SetPin(i linklocal.Instance, key []byte) error {
+	err := p.state.Update(p.bucket.Put([]byte(i.Key()), key))
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%d keys are kept already: %w", maxPins, err)
+	}
+	return err
+}
+
+// forget reports whether there was a key.
+func (p *pins) forget(name string) (known bool, err error) {
+	i := linklocal.Instance(name)
+	if _, known = p.Pin(i); !known {
+		return false, nil
+	}
+	return true, p.state.Update(p.bucket.Delete([]byte(i.Key())))
+}
