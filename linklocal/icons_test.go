@@ -31,11 +31,11 @@ func portrait(t testing.TB, shade uint8) []byte {
 	return b.Bytes()
 }
 
-// photo is a large picture, which does not compress, with a place in it.
+// photo is a picture that does not compress, in which it says where it was taken.
 func photo(t testing.TB) []byte {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(1, 2))
-	img := image.NewRGBA(image.Rect(0, 0, 500, 400))
+	img := image.NewRGBA(image.Rect(0, 0, servedSide, servedSide))
 	for i := range img.Pix {
 		img.Pix[i] = uint8(rnd.Uint32())
 		if i%4 == 3 {
@@ -43,7 +43,7 @@ func photo(t testing.TB) []byte {
 		}
 	}
 	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, nil); err != nil {
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 100}); err != nil {
 		t.Fatal(err)
 	}
 	const comment = "\xff\xfe\x00\x09GPS: 48"
@@ -65,6 +65,7 @@ func (l *fakeLAN) asked() int {
 // LL-15: a contact's icon is served as a NULL record that fits into one packet,
 // with phsh its SHA-1; the record is there before its hash is.
 func TestLL15IconsAreServedAndFit(t *testing.T) {
+	t.Parallel() // it waits for caches to forget
 	a, b := twoNodes(t, Config{})
 	before := ""
 	for i, tt := range []struct {
