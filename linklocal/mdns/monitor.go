@@ -335,7 +335,7 @@ func (m *monitor) zoned(addrs []netip.Addr) []netip.Addr {
 }
 
 func (e *Entry) equal(o *Entry) bool {
-	return e.Host == o.Host && e.Port == o.Port && slices.Equal(e.Addrs, o.Addrs) && slices.Equal(e.Text, o.Text)
+	return e.Host == o.Host && e.Port == o.Port && slices.Equal(e.Addrs, o.Addrs) && slices.Equal(e.Text, o.Text) && slices.Equal(e.Links, o.Links)
 }
 
 // Entries returns the complete instances of others, sorted by type and name.

@@ -266,8 +266,8 @@ func (s *Stack) HandleTimeout(now time.Time) {
 			continue
 		}
 		l.e.HandleTimeout(now)
+		s.settle(now) // one by one: each knows then what the others have said
 	}
-	s.settle(now)
 	s.expireQueries(now)
 }
 
