@@ -39,6 +39,7 @@ func (p *painter) run(ctx context.Context) {
 
 // paint makes the account's picture of those of some peers.
 func (p *painter) paint(faces []*linklocal.Icon) {
+	p.hub.cfg.Log.Debug("the account's picture is made", "of", len(faces))
 	switch len(faces) {
 	case 0:
 		p.hub.server.SetAvatar(nil)
