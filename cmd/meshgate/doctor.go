@@ -68,10 +68,10 @@ func (o *options) doctorConfig(p process) (c *config, why string) {
 // gather collects all facts: those of the LAN and of the server at once.
 func (o *options) gather(ctx context.Context, c *config, why string) doctor.Facts {
 	socket := defaults().Control
-	look := doctor.Options{Wait: o.wait}
+	look := doctor.Options{Wait: o.wait, IPv6: true}
 	if c != nil {
 		socket = c.controlPath()
-		look.Interfaces, look.Names = c.LAN.Interfaces, c.namesOnLAN()
+		look.Interfaces, look.IPv6, look.Names = c.LAN.Interfaces, c.LAN.IPv6, c.namesOnLAN()
 	}
 	if o.socket != "" {
 		socket = o.socket

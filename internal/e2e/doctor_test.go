@@ -88,6 +88,15 @@ func TestDoctorNamesTheFaultOfTheLAN(t *testing.T) {
 			lab.Host("h2").Avahi()
 			h1.Output("nft", "add table inet wall; add chain inet wall out { type filter hook output priority 0; }; add rule inet wall out udp dport 5353 drop")
 		}, nil, "firewall", "does not let us send"},
+		"both families": {2, func(lab *Lab, _ *Host) { lab.Host("h2").Avahi() }, nil, "", ""},
+		"IPv6 alone": {2, func(lab *Lab, _ *Host) {
+			lab.Host("h2").Avahi()
+			lab.Host("h2").Publish("bob@h2", PresenceService, 5298, "txtvers=1")
+		}, nil, "", ""},
+		"IPv6 alone, and walled in": {2, func(lab *Lab, h1 *Host) {
+			lab.Host("h2").Avahi()
+			h1.filter("wall", "  udp dport 5353 drop\n")
+		}, nil, "firewall", "drops mDNS by IPv6"},
 		"switch that delivers no multicast": {3, func(lab *Lab, _ *Host) {
 			startAvahi(lab.Host("h2"), lab.Host("h3"))
 			lab.onBridge("link set h1-eth0 type bridge_slave mcast_flood off\n")
@@ -105,7 +114,7 @@ func TestDoctorNamesTheFaultOfTheLAN(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lab := New(t, tt.hosts)
+			lab := NewLab(t, Options{Hosts: tt.hosts, IPv6: name == "both families", IPv6Only: strings.HasPrefix(name, "IPv6 alone")})
 			h1 := lab.Host("h1")
 			tt.spoil(lab, h1)
 			wantDiagnosis(t, h1.Doctor(tt.args...), tt.faults, tt.words)

@@ -5,7 +5,7 @@
 // limit and judges nothing. [Judge] is pure: the same facts always give the
 // same findings, in words, each with a line on how to mend it.
 //
-// What Look does on the LAN, as RFC 6762 allows any querier:
+// What Look does on each interface, by IPv4 and but for the last by IPv6 too, as RFC 6762 allows any querier:
 //
 //   - it asks who is there, by multicast, from port 5353 (the answers come by
 //     multicast) and from another port (they come by unicast, §6.7);

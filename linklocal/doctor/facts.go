@@ -49,9 +49,11 @@ type Port struct {
 	Holder string // "mdnsd (process 123)", as far as that can be known
 }
 
-// A LAN is what was heard on one interface.
+// A LAN is what was heard on one interface by one family of addresses. By
+// IPv6 nobody is asked directly.
 type LAN struct {
 	Link string
+	IPv6 bool
 	Wait time.Duration // for how long we listened
 
 	SendErr  string // why nothing could be sent; "": it was

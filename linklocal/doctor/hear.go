@@ -42,7 +42,7 @@ func newEar(own []netip.Addr, mark string, n Names) *ear {
 		multicast: map[netip.Addr]bool{}, unicast: map[netip.Addr]bool{}, echoes: map[netip.Addr]int{}, held: map[string]Held{},
 	}
 	for _, a := range own {
-		e.own[a] = true
+		e.own[a.WithZone("")] = true
 	}
 	if n.Host != "" {
 		e.wanted[e.host] = n.Host + ".local"
@@ -61,7 +61,7 @@ func (e *ear) hear(b []byte, src netip.Addr, multicast bool) {
 	}
 	marked := slices.ContainsFunc(m.Question, func(q dns.Question) bool { return strings.EqualFold(q.Name, e.mark) })
 	switch {
-	case e.own[src]:
+	case e.own[src.WithZone("")]:
 		e.looped = e.looped || marked && multicast
 	case marked && !m.Response:
 		if _, known := e.echoes[src]; known || len(e.echoes) < maxHosts {
@@ -94,7 +94,7 @@ func (e *ear) record(rr dns.RR, src netip.Addr) {
 		}
 	case *dns.SRV:
 		// Our own gateway's record, perhaps by way of a reflector.
-		if mine := strings.EqualFold(rr.Target, e.host); mine && (e.running || e.own[src]) {
+		if mine := strings.EqualFold(rr.Target, e.host); mine && (e.running || e.own[src.WithZone("")]) {
 			return
 		}
 		e.held[full] = Held{Name: name, By: src, Host: strings.TrimSuffix(rr.Target, ".")}

@@ -82,6 +82,14 @@ func TestJudge(t *testing.T) {
 			f.LANs[0].Multicast, f.LANs[0].Swept, f.LANs[0].Neighbours = nil, true, []netip.Addr{bob}
 		}, "warning alone", "none of them speaks mDNS", "chat client"},
 		{"cut short", func(f *Facts) { f.LANs[0].Multicast = nil }, "warning alone", "nobody was heard", "-wait"},
+		{"IPv6 works", func(f *Facts) {
+			f.LANs = append(f.LANs, LAN{Link: "eth0", IPv6: true, Looped: true, Multicast: []netip.Addr{bob}})
+		}, "", "", ""},
+		{"nobody has IPv6", func(f *Facts) { f.LANs = append(f.LANs, LAN{Link: "eth0", IPv6: true, Looped: true}) }, "", "", ""},
+		{"IPv6 filtered", func(f *Facts) { f.LANs = append(f.LANs, LAN{Link: "eth0", IPv6: true}) }, "warning firewall", "drops mDNS by IPv6 on eth0", "ff02::fb"},
+		{"IPv6 cannot send", func(f *Facts) { f.LANs = append(f.LANs, LAN{Link: "eth0", IPv6: true, SendErr: "no route"}) }, "warning send", "by IPv6: no route", "lan.ipv6"},
+		{"IPv6 alone filtered", func(f *Facts) { f.LANs = []LAN{{Link: "eth0", IPv6: true}} }, "fault firewall", "drops mDNS by IPv6", "ff02::fb"},
+		{"IPv6 alone and nobody", func(f *Facts) { f.LANs = []LAN{{Link: "eth0", IPv6: true, Looped: true}} }, "warning alone", "it has no IPv4", "IPv4 address"},
 		{"reflector", func(f *Facts) { f.LANs[0].Echoes = []Echo{{bob, 2}} }, "", "", ""},
 		{"reflector loop", func(f *Facts) { f.LANs[0].Echoes = []Echo{{bob, 30}, {carol, 29}} }, "fault reflector", "came back 59 times within 1s, from 10.0.0.2 and 10.0.0.3", "no more than one host"},
 
@@ -187,7 +195,10 @@ func TestLinksThatAreUsed(t *testing.T) {
 			t.Errorf("wanted %q: used %q, want %q", tt.wanted, got, tt.used)
 		}
 	}
-	only6 := Facts{Links: []Link{link("eth0", v6, false)}, Route: Route{Known: true, Err: "no route"}}
+	only6 := Facts{
+		Links: []Link{link("eth0", v6, false)}, Route: Route{Known: true, Err: "no route"},
+		LANs: []LAN{{Link: "eth0", IPv6: true, Looped: true, Multicast: []netip.Addr{bob}}},
+	}
 	for _, x := range Judge(only6) {
 		if x.Severity == Fault || x.Severity == Warning {
 			t.Errorf("IPv6 only: %+v", x)

@@ -14,7 +14,11 @@ const maxReflections = 4
 func judgeLANs(f Facts) []Finding {
 	var out []Finding
 	for _, l := range f.LANs {
-		out = append(out, judgeHearing(f, l))
+		if l.IPv6 {
+			out = append(out, judgeHearing6(f, l)...)
+		} else {
+			out = append(out, judgeHearing(f, l))
+		}
 		out = append(out, judgeEchoes(l)...)
 	}
 	return out
@@ -49,6 +53,27 @@ func judgeHearing(f Facts, l LAN) Finding {
 		return warning("alone", fmt.Sprintf("nobody else is on %s", l.Link), "if there are others, see whether the cable or the Wi-Fi leads to the same network")
 	}
 	return warning("alone", fmt.Sprintf("nobody was heard on %s within %v", l.Link, l.Wait), "run it again with a longer -wait")
+}
+
+// judgeHearing6 does so for IPv6. Where there is IPv4 too it is a matter of
+// comfort, and others need not have it.
+func judgeHearing6(f Facts, l LAN) []Finding {
+	both := slices.ContainsFunc(f.LANs, func(o LAN) bool { return o.Link == l.Link && !o.IPv6 })
+	severity := Fault
+	if both {
+		severity = Warning
+	}
+	switch {
+	case l.SendErr != "" && !l.Filtered:
+		return []Finding{{severity, "send", fmt.Sprintf("nothing can be sent to the LAN on %s by IPv6: %s", l.Link, l.SendErr), "look at the interface and its routes: ip -6 addr; ip -6 route; or set lan.ipv6: false"}}
+	case l.Filtered, !l.Looped:
+		return []Finding{{severity, "firewall", fmt.Sprintf("a firewall on this machine drops mDNS by IPv6 on %s", l.Link), "allow UDP port 5353 in and out for IPv6 too (ff02::fb)"}}
+	case len(l.Multicast) > 0:
+		return []Finding{fine("mdns", fmt.Sprintf("mDNS works on %s by IPv6: heard %s", l.Link, hosts(l.Multicast)))}
+	case both:
+		return nil
+	}
+	return []Finding{warning("alone", fmt.Sprintf("nobody was heard on %s by IPv6, and it has no IPv4", l.Link), "see whether the others have IPv4 only, and give this machine an IPv4 address")}
 }
 
 // notDelivered is about hosts that answer, but whose multicast does not arrive.

@@ -55,14 +55,15 @@ func (f Facts) Used() []Link {
 
 func hasIPv4(l Link) bool { _, ok := l.IPv4(); return ok }
 
+func hasIPv6(l Link) bool {
+	return slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Addr().Is6() })
+}
+
 func judgeLinks(f Facts) []Finding {
 	const check = "interface"
 	var out []Finding
 	for _, l := range f.Used() {
 		out = append(out, fine(check, fmt.Sprintf("%s is up: %s", l.Name, listed(prefixTexts(l.Prefixes)))))
-		if !hasIPv4(l) {
-			out = append(out, note("mdns", l.Name+" has IPv6 only: what is said there was not listened to"))
-		}
 	}
 	if len(f.Wanted) == 0 {
 		if len(out) > 0 {

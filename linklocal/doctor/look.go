@@ -16,6 +16,7 @@ import (
 // Options say what to look at.
 type Options struct {
 	Interfaces []string // none: the first usable
+	IPv6       bool     // beside IPv4
 	Names      Names
 	Wait       time.Duration // how long to listen; default 3 s
 }
@@ -30,8 +31,7 @@ func Look(ctx context.Context, o Options) Facts {
 		o.Wait = defaultWait
 	}
 	f := Facts{Now: time.Now(), Built: installed(), Wanted: o.Interfaces, Links: links(), Route: route(), Port: tryPort()}
-	used := slices.DeleteFunc(f.Used(), func(l Link) bool { return !hasIPv4(l) })
-	if f.Port.Err != "" || len(used) == 0 {
+	if f.Port.Err != "" {
 		return f
 	}
 	var own []netip.Addr
@@ -40,12 +40,19 @@ func Look(ctx context.Context, o Options) Facts {
 			own = append(own, p.Addr())
 		}
 	}
-	f.LANs = make([]LAN, len(used))
 	var wg sync.WaitGroup
+	used := f.Used()
+	four, six := make([]LAN, len(used)), make([]LAN, len(used))
 	for i, l := range used {
-		wg.Go(func() { f.LANs[i] = listenOn(ctx, l, own, o) })
+		if hasIPv4(l) {
+			wg.Go(func() { four[i] = listenOn(ctx, l, false, own, o) })
+		}
+		if o.IPv6 && hasIPv6(l) {
+			wg.Go(func() { six[i] = listenOn(ctx, l, true, own, o) })
+		}
 	}
 	wg.Wait()
+	f.LANs = slices.DeleteFunc(append(four, six...), func(l LAN) bool { return l.Link == "" })
 	return f
 }
 
@@ -64,7 +71,7 @@ func installed() time.Time {
 
 // tryPort opens the port as the gateway does, and lets it go.
 func tryPort() Port {
-	c, err := net.ListenUDP("udp4", sharedPort)
+	c, err := bind(false)
 	switch {
 	case err == nil:
 		c.Close()
@@ -75,13 +82,13 @@ func tryPort() Port {
 	return Port{Err: reason(err)}
 }
 
-// listenOn finds out what there is to hear on a link.
-func listenOn(ctx context.Context, link Link, own []netip.Addr, o Options) LAN {
-	l := LAN{Link: link.Name, Wait: o.Wait}
+// listenOn finds out what there is to hear on a link, by one family.
+func listenOn(ctx context.Context, link Link, six bool, own []netip.Addr, o Options) LAN {
+	l := LAN{Link: link.Name, IPv6: six, Wait: o.Wait}
 	var random [8]byte
 	rand.Read(random[:])
 	mark := markOf(random)
-	p, err := openProbe(link)
+	p, err := openProbe(link, six)
 	if err != nil {
 		l.SendErr = reason(err)
 		return l
@@ -97,7 +104,7 @@ func listenOn(ctx context.Context, link Link, own []netip.Addr, o Options) LAN {
 	}
 	p.listen(ctx, &l, heard, o.Wait/2)
 	heard.tell(&l)
-	if len(l.Multicast) == 0 && l.Looped && l.SendErr == "" {
+	if !six && len(l.Multicast) == 0 && l.Looped && l.SendErr == "" {
 		p.sweep(ctx, &l, link, heard, o.Wait/2)
 		heard.tell(&l)
 	}
@@ -111,7 +118,8 @@ func (p *probe) greet(l *LAN, mark string, n Names) {
 	for _, q := range nameQuestions(n) {
 		err = errors.Join(err, p.say(q))
 	}
-	if _, e := p.legacy.WriteToUDPAddrPort(greeting(""), group); e != nil {
+	if p.legacy != nil {
+		_, e := p.legacy.WriteToUDPAddrPort(greeting(""), group)
 		err = errors.Join(err, e)
 	}
 	if err != nil {
@@ -143,7 +151,7 @@ func (p *probe) listen(ctx context.Context, l *LAN, e *ear, d time.Duration) {
 // maxSweep is how many addresses are asked one by one: a network of 24 bits.
 const maxSweep = 254
 
-// sweep asks the neighbours directly, and those who answer once more by
+// sweep, by IPv4 only, asks the neighbours directly, and those who answer once more by
 // multicast: they may just have had nothing to say to all. Who is there and
 // says nothing shows by its hardware address: the kernel has to find that out
 // before it sends.

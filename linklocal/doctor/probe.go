@@ -9,18 +9,12 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-// sharedPort makes net.ListenUDP bind the wildcard address beside others: it
-// sets the reuse of addresses for a multicast address.
-var sharedPort = &net.UDPAddr{IP: net.IPv4(224, 0, 0, 0), Port: int(group.Port())}
-
-const multicastTTL = 255 // RFC 6762 §11
-
 // A probe is the sockets on one link, and a goroutine that reads each.
 type probe struct {
 	ifi    *net.Interface
-	shared *ipv4.PacketConn // port 5353, as every responder has it
-	legacy *net.UDPConn     // another port: answers come by unicast to us alone
-	igmp   net.PacketConn   // nil where we may not
+	shared shared
+	legacy *net.UDPConn   // another port: answers come by unicast to us alone; nil: IPv6
+	igmp   net.PacketConn // nil where we may not, or IPv6
 	sounds chan sound
 	stop   chan struct{}
 	wg     sync.WaitGroup
@@ -34,23 +28,18 @@ type sound struct {
 	igmp      bool // a query of a multicast router or switch
 }
 
-func openProbe(l Link) (*probe, error) {
+func openProbe(l Link, six bool) (*probe, error) {
 	ifi, err := net.InterfaceByName(l.Name)
 	if err != nil {
 		return nil, err
 	}
 	p := &probe{ifi: ifi, sounds: make(chan sound, 64), stop: make(chan struct{})}
-	c, err := net.ListenUDP("udp4", sharedPort)
-	if err != nil {
-		return nil, err
+	if p.shared, err = openShared(ifi, six); err != nil || six {
+		return p, err
 	}
-	p.shared = ipv4.NewPacketConn(c)
 	own, _ := l.IPv4()
-	if p.legacy, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own.Addr(), 0))); err == nil {
-		err = p.tune()
-	}
-	if err != nil {
-		p.closeSockets()
+	if p.legacy, err = openLegacy(ifi, own.Addr()); err != nil {
+		p.shared.Close()
 		return nil, err
 	}
 	// Raw sockets are for root. Without one we just know less.
@@ -60,29 +49,30 @@ func openProbe(l Link) (*probe, error) {
 	return p, nil
 }
 
-func (p *probe) tune() error {
-	legacy := ipv4.NewPacketConn(p.legacy)
-	for _, f := range []func() error{
-		func() error { return p.shared.JoinGroup(p.ifi, net.UDPAddrFromAddrPort(group)) },
-		func() error { return p.shared.SetControlMessage(ipv4.FlagInterface|ipv4.FlagDst, true) },
-		func() error { return p.shared.SetMulticastInterface(p.ifi) },
-		func() error { return p.shared.SetMulticastTTL(multicastTTL) },
-		func() error { return p.shared.SetMulticastLoopback(true) },
-		func() error { return legacy.SetMulticastInterface(p.ifi) },
-		func() error { return legacy.SetMulticastTTL(multicastTTL) },
-		func() error { return legacy.SetTTL(multicastTTL) },
-	} {
-		if err := f(); err != nil {
-			return err
-		}
+func openLegacy(ifi *net.Interface, own netip.Addr) (*net.UDPConn, error) {
+	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own, 0)))
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	p := ipv4.NewPacketConn(c)
+	err = allOf(
+		func() error { return p.SetMulticastInterface(ifi) },
+		func() error { return p.SetMulticastTTL(multicastTTL) },
+		func() error { return p.SetTTL(multicastTTL) },
+	)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // start starts the readers. They end with close.
 func (p *probe) start() {
 	p.wg.Go(p.readShared)
-	p.wg.Go(p.readLegacy)
+	if p.legacy != nil {
+		p.wg.Go(p.readLegacy)
+	}
 	if p.igmp != nil {
 		p.wg.Go(p.readIGMP)
 	}
@@ -90,11 +80,6 @@ func (p *probe) start() {
 
 func (p *probe) close() {
 	close(p.stop)
-	p.closeSockets()
-	p.wg.Wait()
-}
-
-func (p *probe) closeSockets() {
 	p.shared.Close()
 	if p.legacy != nil {
 		p.legacy.Close()
@@ -102,13 +87,11 @@ func (p *probe) closeSockets() {
 	if p.igmp != nil {
 		p.igmp.Close()
 	}
+	p.wg.Wait()
 }
 
 // say sends to the group.
-func (p *probe) say(b []byte) error {
-	_, err := p.shared.WriteTo(b, &ipv4.ControlMessage{IfIndex: p.ifi.Index}, net.UDPAddrFromAddrPort(group))
-	return err
-}
+func (p *probe) say(b []byte) error { return p.shared.say(b, p.ifi) }
 
 // pass reports false when the probe is closed.
 func (p *probe) pass(s sound) bool {
@@ -123,15 +106,11 @@ func (p *probe) pass(s sound) bool {
 func (p *probe) readShared() {
 	buf := make([]byte, maxPacket+1)
 	for {
-		n, cm, from, err := p.shared.ReadFrom(buf)
+		n, src, ifIndex, multicast, err := p.shared.hear(buf)
 		if err != nil {
 			return
 		}
-		u, ok := from.(*net.UDPAddr)
-		if cm == nil || cm.IfIndex != p.ifi.Index || !ok {
-			continue
-		}
-		if !p.pass(sound{data: slices.Clone(buf[:n]), src: u.AddrPort().Addr().Unmap(), multicast: cm.Dst.IsMulticast()}) {
+		if ifIndex == p.ifi.Index && !p.pass(sound{data: slices.Clone(buf[:n]), src: src, multicast: multicast}) {
 			return
 		}
 	}
