@@ -68,11 +68,15 @@ func (e *Engine) echo(now time.Time, r *record) bool {
 
 // taken reports whether somebody else is known to have a name of ours. Our
 // probes, or what was said to them, may be lost; what the monitor heard in
-// other answers counts as well.
+// other answers counts as well. A text does not: it may be our own, older one,
+// heard from a reflector.
 func (e *Engine) taken(now time.Time, c *claim) bool {
 	for _, k := range c.kinds() {
 		r := e.monitor.cache.newest(c.key, k.dnsType())
-		if r != nil && !r.dying && r.expires.After(now) && e.compareOwn(c, k, &r.record) == otherData {
+		if k == kindTXT || r == nil || r.dying || !r.expires.After(now) {
+			continue
+		}
+		if e.compareOwn(c, k, &r.record) == otherData && !e.past.has(now, &r.record) {
 			return true
 		}
 	}

@@ -148,6 +148,21 @@ func TestNameKnownToBeTakenIsNotClaimed(t *testing.T) {
 	}
 }
 
+// What we said on another link, or before, comes back while we probe and is
+// kept; then our text changes. LL-05
+func TestEchoKeptWhileProbingIsNobodysClaim(t *testing.T) {
+	r := newRig(t, Config{Browse: []string{testType}})
+	r.e.Register(r.now, service("a", "k=old"))
+	r.advance(600 * ms)
+	typ, n := mustType(testType), testName("a")
+	r.receive(answerWith(ptrRecord(typ, n), srvRecord(n, 5298, "gw.local."), txtRecord(n, textBlob([]string{"k=old"}))))
+	r.e.SetText(r.now, "a", []string{"k=new"})
+	r.advance(5 * time.Second)
+	if ev := wantEvent[Established](r, "nobody else has it"); ev.Instance != "a" {
+		t.Errorf("established as %q", ev.Instance)
+	}
+}
+
 // Whoever came later gives in: it cannot have been heard when it probed. LL-05
 func TestNewcomerGivesInAtOnce(t *testing.T) {
 	r := newRig(t, Config{})
