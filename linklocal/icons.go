@@ -84,18 +84,29 @@ func (l *loop) fitIcon(ct *contact) {
 	}
 	ct.icon.fitting = true
 	l.spawn(func(ctx context.Context) {
-		select {
-		case l.fits <- struct{}{}:
-		case <-ctx.Done():
+		var data []byte
+		var err error
+		if !l.alone(ctx, func() { data, _, err = icon.Fit(source, maxServedIcon, servedSide) }) {
 			return
 		}
-		data, _, err := icon.Fit(source, maxServedIcon, servedSide)
-		<-l.fits
 		if err != nil {
 			l.log.Warn("contact's icon is not published", "contact", ct.ID, "err", err)
 		}
 		l.call(func(now time.Time) { l.iconFitted(now, ct, hash, data) })
 	})
+}
+
+// alone runs f, which decodes a picture: one at a time, for that may take 16
+// MiB. It may be called from any goroutine, and reports false if ctx has ended.
+func (l *loop) alone(ctx context.Context, f func()) bool {
+	select {
+	case l.fits <- struct{}{}:
+		f()
+		<-l.fits
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // iconFitted publishes a contact's picture; no data: it cannot be.
@@ -145,13 +156,7 @@ func (l *loop) fetchIcon(ctx context.Context, j *iconJob) {
 	}
 	how, pic := iconMissing, (*Icon)(nil)
 	if data != nil {
-		if kept, mime, err := icon.Keep(data); err == nil {
-			how, pic = iconCame, &Icon{Data: kept, Type: mime}
-		} else {
-			how = iconUseless
-			l.count.iconsBad.Add(1)
-			l.log.Debug("peer's icon ignored", "peer", j.instance, "err", err)
-		}
+		l.alone(ctx, func() { how, pic = l.keepIcon(j, data) })
 	}
 	l.call(func(now time.Time) {
 		if l.icons.done(now, j, how) && !l.roster.setIcon(j.instance, pic) {
@@ -160,6 +165,17 @@ func (l *loop) fetchIcon(ctx context.Context, j *iconJob) {
 		}
 		l.fetchIcons(now)
 	})
+}
+
+// keepIcon makes of the peer's bytes what is kept of them.
+func (l *loop) keepIcon(j *iconJob, data []byte) (iconOutcome, *Icon) {
+	kept, mime, err := icon.Keep(data)
+	if err != nil {
+		l.count.iconsBad.Add(1)
+		l.log.Debug("peer's icon ignored", "peer", j.instance, "err", err)
+		return iconUseless, nil
+	}
+	return iconCame, &Icon{Data: kept, Type: mime}
 }
 
 // askIcon asks the peer: by multicast DNS, first for an answer to us alone.

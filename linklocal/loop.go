@@ -28,7 +28,7 @@ type loop struct {
 	pairs    map[pairKey]*pair
 	icons    *iconBook        // of the peers
 	cache    *iconcache.Cache // of icons; from any goroutine
-	fits     chan struct{}    // one token: one icon is made to fit at a time
+	fits     chan struct{}    // one token: one icon is decoded at a time
 	dials    chan struct{}    // one token for each connecting that may go on at once
 	lookups  lookups
 	news     []ContactPublished // not told yet, one per contact

@@ -30,12 +30,15 @@ func portrait(t *testing.T, n int) string {
 }
 
 // photo is a picture that does not fit into a packet: JPEG.
-func photo(t *testing.T) string {
+func photo(t *testing.T) string { t.Helper(); return noise(t, 340) }
+
+// noise is a square picture that does not compress.
+func noise(t *testing.T, side int) string {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(1, 2))
-	img := image.NewRGBA(image.Rect(0, 0, 400, 300))
-	for y := range 300 {
-		for x := range 400 {
+	img := image.NewRGBA(image.Rect(0, 0, side, side))
+	for y := range side {
+		for x := range side {
 			img.Set(x, y, color.Gray{uint8(rnd.Uint32())})
 		}
 	}
@@ -107,10 +110,20 @@ func TestLL15LibpurpleAndWeSeeEachOthersIcons(t *testing.T) {
 
 	bob.SetIcon(h2.WriteFile("second.png", second))
 	weSee(us, hashOf(second), len(second))
-	if asked, known := iconCounts(t, us); asked < 2 || known != 0 {
+	// The largest that libpurple sends: many fragments. It is kept smaller.
+	large := ""
+	for side := 300; len(large) == 0 || len(large) > 60000; side -= 10 {
+		large = noise(t, side)
+	}
+	bob.SetIcon(h2.WriteFile("large.jpg", large))
+	if kept, _ := strconv.Atoi(us.Expect(`^ICON\tbob@h2\t[0-9a-f]{40}\t(\d+)$`)[1]); kept < 10000 || kept > 32768 {
+		t.Errorf("of %d bytes %d are kept", len(large), kept)
+	}
+	bob.SetIcon(h2.WriteFile("second.png", second))
+	if asked, known := iconCounts(t, us); asked < 3 || known != 0 {
 		t.Errorf("asked for %d pictures, knew %d", asked, known)
 	}
-	if files, err := os.ReadDir(cache); err != nil || len(files) != 2 {
+	if files, err := os.ReadDir(cache); err != nil || len(files) != 3 {
 		t.Errorf("in the cache: %v, %v", files, err)
 	}
 
