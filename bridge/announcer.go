@@ -11,18 +11,23 @@ type announcer struct {
 	next    time.Time // when to call update again; zero: never
 }
 
+// announcerLook is how often the status is made while it stays as it is: a
+// flood of peers who are not in it must not cost much, and a change of one who
+// is must not wait long.
+const announcerLook = 50 * time.Millisecond
+
 // update notes that the status may have changed, and returns the command that
-// tells it, if one is due. The status is made no more often than it could be told.
+// tells it, if one is due.
 func (a *announcer) update(now time.Time, status func() string) action {
 	if now.Before(a.notTill) {
 		a.next = a.notTill
 		return nil
 	}
-	a.next, a.notTill = time.Time{}, now.Add(a.damp)
+	a.next, a.notTill = time.Time{}, now.Add(announcerLook)
 	s := status()
 	if s == a.told {
 		return nil
 	}
-	a.told = s
+	a.told, a.notTill = s, now.Add(a.damp)
 	return setPresence{"", s}
 }

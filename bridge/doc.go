@@ -24,7 +24,14 @@
 // The gateway is its own account and nothing else. All peers share it: a
 // message has the peer's name in front, and a reply finds its peer by "@name"
 // in front of it, by answering or quoting one of the peer's messages, by the
-// thread, or else goes to whom the contact last talked to.
+// thread, or else goes to whom the contact last talked to. The account's status
+// and picture are those of the people on the mesh, as far as all contacts may
+// know of them.
+//
+// # Over restarts
+//
+// The hub remembers whom it has told what, and that it has set the account's
+// picture (Notes). Everything else begins anew.
 //
 // # Shape
 //

@@ -210,9 +210,12 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 func (e *engine) handleTimeout(now time.Time) {
 	e.expireHeld(now)
 	e.tellOutage(now)
-	e.changed, e.peersChanged = true, true
+	e.changed, e.peersChanged = true, due(now, e.announcer.next) || due(now, e.portrait.due)
 	e.settle(now)
 }
+
+// due reports whether a deadline is over, zero being never.
+func due(now, at time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // publishFailed notes that a contact could not be published.
 func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirrors.failed(now, id) }

@@ -214,3 +214,36 @@ func TestRightAfterTheStart(t *testing.T) {
 		}
 	}
 }
+
+// LL-10: a change is told at once after a quiet time, the next one after the
+// damping, and what changes nothing delays neither, nor is it looked at for
+// each of a flood of events.
+func TestAnnouncerTellsSoonAndNotOften(t *testing.T) {
+	a, made := announcer{damp: 5 * time.Second}, 0
+	at := func(after time.Duration, status string) string {
+		act := a.update(start.Add(after), func() string { made++; return status })
+		if p, ok := act.(setPresence); ok {
+			return p.status
+		}
+		return ""
+	}
+	for _, s := range []struct {
+		after        time.Duration
+		status, want string
+	}{
+		{0, "a", "a"}, {4 * time.Second, "b", ""}, {5 * time.Second, "b", "b"},
+		{20 * time.Second, "b", ""}, // nothing new
+		{20*time.Second + announcerLook, "c", "c"},
+	} {
+		if got := at(s.after, s.status); got != s.want {
+			t.Errorf("after %v: told %q, want %q", s.after, got, s.want)
+		}
+	}
+	made = 0
+	for i := range 1000 {
+		at(time.Minute+time.Duration(i)*time.Millisecond, "c")
+	}
+	if most := int(time.Second / announcerLook); made > most+1 || made < most/2 {
+		t.Errorf("made %d times in a second, want about %d", made, most)
+	}
+}
