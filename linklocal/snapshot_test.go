@@ -89,3 +89,20 @@ func TestNoSnapshotOfWhatDoesNotRun(t *testing.T) {
 		t.Errorf("before the start: %v", err)
 	}
 }
+
+func TestSnapshotSaysWhichStreamsAreEncrypted(t *testing.T) {
+	for policy, want := range map[TLSPolicy]bool{Off: false, Require: true} {
+		a, b := twoNodes(t, withTLS(policy, policy, nil))
+		if err := verdict(t, a.send(b.name, "hello")); err != nil {
+			t.Fatal(err)
+		}
+		b.waitBody(t, "hello")
+		for _, n := range []*node{a, b} {
+			for name, p := range snapshot(t, n) {
+				if p.TLS != want || p.Streams != 1 {
+					t.Errorf("policy %v: %s: %+v", policy, name, p)
+				}
+			}
+		}
+	}
+}

@@ -24,6 +24,10 @@ func TestWatchKnowsWhoIsThere(t *testing.T) {
 	if r := list[1]; r.Presence.Status != Away || r.Client != "libpurple" || len(r.Links) != 1 || r.Since.IsZero() || r.Changed.Before(r.Since) {
 		t.Errorf("romeo: %+v", r)
 	}
+	w.HandleMDNS(mdns.Changed{Entry: entry("romeo@h", "away")}) // nothing new
+	if again, _ := w.Peers(t.Context()); !again[1].Changed.Equal(list[1].Changed) {
+		t.Errorf("changed at %v, then %v", list[1].Changed, again[1].Changed)
+	}
 	w.HandleMDNS(mdns.Vanished{Instance: "romeo@h", Type: serviceType})
 	w.HandleMDNS(mdns.Appeared{Entry: entry("nurse@h", "dnd")}) // there is room again
 	if list, err = w.Peers(t.Context()); err != nil || len(list) != 2 || list[1].Instance != "nurse@h" {

@@ -166,7 +166,6 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) survey(w http.ResponseWriter, r *http.Request) {
-	http.NewResponseController(w).SetReadDeadline(time.Time{}) // the request is read
 	ctx, cancel := context.WithTimeout(r.Context(), surveyPatience)
 	defer cancel()
 	select {
@@ -216,7 +215,6 @@ func (s *Server) answer(w http.ResponseWriter, v any) {
 func (s *Server) follow(w http.ResponseWriter, r *http.Request, list []Peer) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	rc := http.NewResponseController(w)
-	rc.SetReadDeadline(time.Time{}) // the request is read; this one stays
 	known, lines := Roster{}, json.NewEncoder(w)
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
