@@ -17,6 +17,11 @@ import (
 // it has to fit into Config.MaxStanza.
 const maxAvatar = 128 << 10
 
+// contactInterval is the least time between two questions for pictures of one
+// contact, but for the two ways to ask for the same: whoever changes it all the
+// time does not keep us busy.
+const contactInterval = 5 * time.Second
+
 // avatarRetries are the pauses behind questions that brought nothing. After
 // the last one the picture is given up until there is another one, or another
 // session.
@@ -37,6 +42,7 @@ type contactAvatar struct {
 	shown     string // what the Handler knows
 	state     avatarState
 	at        time.Time // when to go on; not zero: waiting
+	last      time.Time // when it was last asked for
 	tries     int       // for want, that brought nothing
 	noPEP     bool      // want is not in the data node
 }
@@ -54,8 +60,15 @@ func (s avatarState) String() string {
 	return [...]string{"resting", "waiting", "queued", "asked"}[s]
 }
 
-func (c *contactAvatar) rest()             { c.state, c.at = avatarResting, time.Time{} }
-func (c *contactAvatar) wait(at time.Time) { c.state, c.at = avatarWaiting, at }
+func (c *contactAvatar) rest() { c.state, c.at = avatarResting, time.Time{} }
+
+// wait goes on then, or as soon after as may be.
+func (c *contactAvatar) wait(at time.Time) {
+	if soonest := c.last.Add(contactInterval); at.Before(soonest) {
+		at = soonest
+	}
+	c.state, c.at = avatarWaiting, at
+}
 
 // presence takes what a contact's presence says of the picture in its vCard. A
 // client that says nothing, or is not ready yet, says nothing of it.
@@ -222,7 +235,7 @@ func (d *avatarDesk) askNext(now time.Time) bool {
 }
 
 func (d *avatarDesk) askFor(now time.Time, c *contactAvatar, payload *stanza.Element, read func(*stanza.Element) []byte) {
-	c.state = avatarAsked
+	c.state, c.last = avatarAsked, now
 	d.out.questions++
 	hash := c.want
 	d.ask(now, "get", c.jid, payload, func(now time.Time, iq *stanza.Element) {

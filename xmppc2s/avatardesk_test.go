@@ -393,3 +393,21 @@ func TestOwnPictureIsWrittenOncePerInterval(t *testing.T) {
 		t.Errorf("%d writes in 10 minutes", writes)
 	}
 }
+
+// A contact that changes its picture all the time is asked now and then.
+func TestAFlippingContactIsAskedOncePerInterval(t *testing.T) {
+	r := newDeskRig(t)
+	asked, begin := 0, r.now
+	for n := range 120 {
+		r.presence("bob@example.org/a", photo(iconcache.Hash([]byte{byte(n)})))
+		for r.pass(begin.Add(time.Duration(n+1) * time.Second).Sub(r.now)); r.open != nil; r.take() {
+			q := r.open
+			r.open = nil
+			asked++
+			r.answer(q, "error", refusal)
+		}
+	}
+	if most := int(2*time.Minute/contactInterval) + 1; asked == 0 || asked > most {
+		t.Errorf("%d questions in two minutes, want at most %d", asked, most)
+	}
+}
