@@ -309,7 +309,7 @@ func (l *loop) peerGone(now time.Time, i Instance) {
 func (l *loop) recheck(now time.Time, i Instance) {
 	p := l.roster.get(i)
 	for c := range l.conns {
-		if c.pair != nil && c.pair.key.peer == i.Key() && (p == nil || !hasAddr(p.Addrs, c.remote)) {
+		if c.stream.cfg.peer.Key() == i.Key() && (p == nil || !hasAddr(p.Addrs, c.remote)) {
 			c.stream.end(now)
 			l.carry(now, c)
 		}

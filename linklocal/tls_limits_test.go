@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"meshgate/linklocal/mdns"
 )
 
 // What hostile peers do with TLS, and its rough edges.
@@ -178,6 +180,16 @@ func TestStreamUnderTLSEndsWithCloseNotify(t *testing.T) {
 	if len(kinds) == 0 || kinds[len(kinds)-1] != alert {
 		t.Errorf("records: %v", kinds)
 	}
+}
+
+// The peer goes, or moves, while it is being found out whether it wants TLS.
+func TestStreamOfAVanishedPeerIsNotNegotiatedFurther(t *testing.T) {
+	n := knowing(t, withTLS(Offer, Offer, nil))
+	p := call(t, "127.0.0.3", n.addr)
+	p.say("%s", secondHeader("romeo@h3"))
+	p.until("</stream:features>")
+	n.HandleMDNS(mdns.Vanished{Instance: "romeo@h3", Type: serviceType})
+	p.until(endTag)
 }
 
 type recordingConn struct {
