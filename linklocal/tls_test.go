@@ -351,9 +351,10 @@ func TestLL16PlainTextIsNotInjectedIntoTLS(t *testing.T) {
 		p.until("<proceed " + tlsNS + "/>")
 		p.say("%s", lie)
 		p.rest()
+		n.awaitFailedHandshake(t)
 		n.stop()
-		if n.bodies() != nil || n.Stats().HandshakesFailed != 1 {
-			t.Errorf("delivered %v, %d handshakes failed", n.bodies(), n.Stats().HandshakesFailed)
+		if n.bodies() != nil {
+			t.Errorf("delivered %v", n.bodies())
 		}
 	})
 	t.Run("with the answer", func(t *testing.T) {
