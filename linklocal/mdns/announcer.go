@@ -1,6 +1,11 @@
 package mdns
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+)
 
 const (
 	// "MUST send at least two … one second apart … may send up to eight …
@@ -15,6 +20,8 @@ const (
 	textInterval = 1100 * time.Millisecond
 	pushNullMax  = 1200 // bytes; larger NULL records are sent only on request
 	goodbyeCount = 3
+	maxRepeats   = 5                      // of a goodbye that did not hold
+	maxGoodbyes  = 2048                   // beyond it those that have been said are forgotten
 	goodbyeGap   = 120 * time.Millisecond // then twice that; caches keep a record one second after the last
 )
 
@@ -130,13 +137,16 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// A goodbye is the records of one gone name, to be sent with a TTL of zero.
+// A goodbye is the records of one gone name, to be sent with a TTL of zero. It
+// is kept for a while when it has been said.
 type goodbye struct {
-	key  name
-	rr   []record
-	at   time.Time
-	gap  time.Duration
-	left int
+	key     name
+	rr      []record
+	at      time.Time
+	gap     time.Duration
+	left    int
+	until   time.Time // kept
+	repeats int       // because somebody said the records again
 }
 
 // sayGoodbye takes back what was announced about a service: PTR, SRV, TXT and
@@ -158,8 +168,32 @@ func (e *Engine) addGoodbye(now time.Time, key name, rr []record) {
 	for i := range rr {
 		rr[i] = rr[i].withTTL(0)
 	}
-	e.goodbyes = append(e.goodbyes, goodbye{key: key, rr: rr, at: now, gap: goodbyeGap, left: goodbyeCount})
+	e.goodbyes = append(e.goodbyes, goodbye{key: key, rr: rr, at: now, gap: goodbyeGap, left: goodbyeCount, until: now.Add(pastWindow)})
+	if len(e.goodbyes) > maxGoodbyes {
+		e.goodbyes = slices.DeleteFunc(e.goodbyes, func(g goodbye) bool { return g.left == 0 })
+	}
 	e.local.at(now)
+}
+
+// repeatGoodbye is for a record that we have taken back and a reflector brings
+// again: caches that have dropped it have it anew, for all its lifetime. It is
+// none of ours any more if somebody else has the name now.
+func (e *Engine) repeatGoodbye(now time.Time, r *record) {
+	if r.typ != dns.TypeSRV || r.ttl == 0 || !e.past.has(now, r) || e.monitor.cache.newest(r.key, dns.TypeSRV) != nil {
+		return
+	}
+	for i := range e.goodbyes {
+		if g := &e.goodbyes[i]; g.key == r.key && g.left == 0 && g.repeats < maxRepeats {
+			g.repeats++
+			g.left, g.at = 1, now.Add(goodbyeGap)
+			e.local.at(g.at)
+		}
+	}
+}
+
+// leaving reports whether there are goodbyes still to be said.
+func (e *Engine) leaving() bool {
+	return slices.ContainsFunc(e.goodbyes, func(g goodbye) bool { return g.left > 0 })
 }
 
 // cancelGoodbye forgets the repeats of a goodbye to a name that is back.
@@ -177,14 +211,16 @@ func (e *Engine) runGoodbyes(now time.Time) {
 	out := newSplitter(message{response: true})
 	kept := e.goodbyes[:0]
 	for _, g := range e.goodbyes {
-		if due(g.at, now) {
+		if g.left > 0 && due(g.at, now) {
 			out.add(group{answers: e.stillGone(g.rr)})
 			g.left--
 			g.at = now.Add(g.gap)
 			g.gap *= 2
 		}
-		if g.left > 0 {
+		if g.left > 0 || g.until.After(now) {
 			kept = append(kept, g)
+		}
+		if g.left > 0 {
 			e.local.at(g.at)
 		}
 	}

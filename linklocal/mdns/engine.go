@@ -209,7 +209,7 @@ func (e *Engine) Shutdown(now time.Time) {
 }
 
 // Done reports whether a shutdown is over: all goodbyes are said.
-func (e *Engine) Done() bool { return e.closing && len(e.goodbyes) == 0 }
+func (e *Engine) Done() bool { return e.closing && !e.leaving() }
 
 // HandlePacket takes one received datagram. Malformed ones are counted.
 func (e *Engine) HandlePacket(now time.Time, p Packet) {

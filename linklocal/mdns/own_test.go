@@ -109,6 +109,38 @@ func TestEchoOfWhatWeTookBackIsNoPeer(t *testing.T) {
 	r.wantNoEvents("an echo of the name we had")
 }
 
+// TestEchoOfWhatWeTookBackIsTakenBackAgain: LL-11. Two reflectors make a loop, in
+// which an announcement outlives our goodbyes.
+func TestEchoOfWhatWeTookBackIsTakenBackAgain(t *testing.T) {
+	again := func(r *rig, rr ...record) (goodbyes int) {
+		for range 20 {
+			r.clear()
+			r.receive(answerWith(rr...))
+			r.advance(time.Second)
+			goodbyes += len(r.times(true, dns.TypePTR))
+		}
+		return goodbyes
+	}
+	ours := []record{ptrTo("a"), srvRecord(testName("a"), 5298, "gw.local.")}
+	gone := func() *rig {
+		r := publishing(t, service("a"))
+		r.e.Unregister(r.now, "a")
+		r.advance(2 * time.Second)
+		return r
+	}
+	if n := again(gone(), ours...); n < 3 || n > maxRepeats {
+		t.Errorf("%d goodbyes, want some and no more than %d", n, maxRepeats)
+	}
+	if n := again(gone(), foreign("a", "other", 9)...); n > 0 {
+		t.Errorf("said goodbye %d times to a name that is another's now", n)
+	}
+	r := gone()
+	r.receive(answerWith(foreign("a", "other", 9)...))
+	if n := again(r, ours...); n > 0 {
+		t.Errorf("said goodbye %d times to what another had taken over", n)
+	}
+}
+
 // TestReflectorOnTheLink: everything that is said is said once more, late, by a
 // reflector. Nobody minds, and nobody is there twice. LL-05, LL-07
 func TestReflectorOnTheLink(t *testing.T) {

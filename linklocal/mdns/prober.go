@@ -168,7 +168,11 @@ func (e *Engine) checkConflicts(now time.Time, unicast bool, rr []record) {
 			continue
 		}
 		c := e.claims[r.key]
-		if c == nil || c.state == idle {
+		if c == nil {
+			e.repeatGoodbye(now, r)
+			continue
+		}
+		if c.state == idle {
 			continue
 		}
 		k, ok := kindOf(r.typ)
