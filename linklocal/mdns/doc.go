@@ -49,6 +49,22 @@
 // others asked for and was not answered (§10.5), and what did not answer a
 // resolve (§10.4), is asked for and expires after 10 s of silence.
 //
+// # Several links
+//
+// A link is an interface with carrier and an address; it has IPv4, IPv6 or
+// both, and what is multicast on it leaves by all it has. A packet that comes by
+// both is taken once. Which interfaces there are is looked at every 2 s, and
+// 100 ms after the kernel says that something is new; when the machine has
+// slept, all links start over, as does one that is back.
+//
+// The names are the same on all links: one that is taken on any is given up on
+// all, and one is said to be Established when it is on every link that is up.
+// Each link is told only our addresses on it. Our own packets come back on
+// other links of ours, from other interfaces on the same LAN or by reflectors;
+// nothing that any link says, or said within 10 s, is a conflict on another.
+// What others publish is one entry by its name, whoever has that name on each
+// link; of a link that is gone it is forgotten after 2 s.
+//
 // # Decisions
 //
 // Probes and first questions ask for multicast answers (QM), not for unicast
