@@ -18,7 +18,7 @@ import (
 // interface as zone: tentative ones, which are not ours yet; those that turned
 // out to be somebody else's; deprecated and temporary ones, which will not last.
 func unfitAddrs() map[netip.Addr]bool {
-	f, err := os.Open("/proc/net/if_inet6")
+	f, err := os.Open("/proc/thread-self/net/if_inet6")
 	if err != nil {
 		return nil
 	}
