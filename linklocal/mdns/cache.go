@@ -27,6 +27,7 @@ type cached struct {
 	dying       bool          // goodbye said, or flushed
 	heard       time.Time     // last question of another for it
 	expected    int           // such questions since it was heard of itself
+	knownIn     uint64        // the last question whose asker knew it
 	doubted     bool          // and it expires unless it is heard of soon
 }
 

@@ -70,8 +70,14 @@ func (m *monitor) knowAll(now time.Time, known []record) bool {
 // may indicate that it is not yet due to expire, that record SHOULD be flushed
 // from the cache", RFC 6762 §10.5. Answers get lost: meanwhile we ask, too.
 func (m *monitor) hearRecords(now time.Time, set []*cached, known []record) {
+	m.question++
+	for i := range known {
+		if r := m.cache.recs[known[i].ident]; r != nil {
+			r.knownIn = m.question
+		}
+	}
 	for _, r := range set {
-		if r.dying || now.Sub(r.at) < recordInterval || r.knownBy(known) {
+		if r.dying || now.Sub(r.at) < recordInterval || r.knownIn == m.question {
 			continue
 		}
 		r.heard = now
@@ -79,15 +85,6 @@ func (m *monitor) hearRecords(now time.Time, set []*cached, known []record) {
 			m.doubt(now, r)
 		}
 	}
-}
-
-func (r *cached) knownBy(known []record) bool {
-	for i := range known {
-		if known[i].ident == r.ident {
-			return true
-		}
-	}
-	return false
 }
 
 // doubt lets a record expire soon unless it is heard again, and asks for it.

@@ -317,6 +317,40 @@ func BenchmarkForeignPacket(b *testing.B) {
 	}
 }
 
+// BenchmarkForeignBrowse is the cost of the question who is there, of one who
+// knows our 300 and 300 others, in several packets.
+func BenchmarkForeignBrowse(b *testing.B) {
+	r := benchRig(b)
+	for i := range 300 {
+		r.receive(answerWith(foreign(fmt.Sprint("peer", i), "h", 1)...))
+	}
+	out := newSplitter(message{})
+	out.add(group{questions: ask(dns.TypePTR, mustType(testType)).questions})
+	for _, c := range r.e.order[1:] {
+		out.add(group{answers: r.e.records(ref{c: c, k: kindPTR})})
+	}
+	for i := range 300 {
+		out.add(group{answers: []record{ptrTo(fmt.Sprint("peer", i))}})
+	}
+	var packets [][]byte
+	for i := range out.out {
+		out.out[i].truncated = i < len(out.out)-1
+		data, _ := out.out[i].pack(false)
+		packets = append(packets, data)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.now = r.now.Add(2 * time.Second)
+		for _, data := range packets {
+			r.e.HandlePacket(r.now, Packet{Data: data, Src: peerAddr})
+		}
+		r.now = r.now.Add(600 * ms)
+		r.e.HandleTimeout(r.now)
+		r.e.TakeOutput()
+	}
+	b.ReportMetric(float64(len(packets)), "packets/op")
+}
+
 // BenchmarkAnswerOne is the cost of one question that we answer among 300.
 func BenchmarkAnswerOne(b *testing.B) {
 	r := benchRig(b)

@@ -25,6 +25,7 @@ type monitor struct {
 	touched   map[name]bool // instances to look at again
 	resolves  []*resolve
 	lastQuery uint64
+	question  uint64              // counts those of others for records that we have
 	asks      map[setKey]question // to be asked now
 	askRate   bucket
 	wake      deadline
