@@ -34,7 +34,7 @@ type loop struct {
 	news     []ContactPublished // not told yet, one per contact
 	openings []opening          // not told yet, each once
 	pinning  map[string][]byte  // keys that are being kept, by Instance.Key
-	warned   time.Time          // of a wrong key
+	warned   time.Time          // about keys
 
 	calls chan func(now time.Time) // other goroutines come in here
 	tell  chan telling             // to the courier

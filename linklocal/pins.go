@@ -21,8 +21,8 @@ type Pins interface {
 
 const (
 	maxMemoryPins = 4096
-	// pinWarning is how often at most the log warns of a wrong key: whoever
-	// shows it can do so as often as they like.
+	// pinWarning is how often at most the log warns about keys: whoever shows
+	// a wrong one can do so as often as they like.
 	pinWarning = time.Minute
 )
 
@@ -70,15 +70,30 @@ func (l *loop) pin(i Instance, key []byte) bool {
 		return bytes.Equal(old, key)
 	}
 	l.pinning[i.Key()] = key
-	l.log.Info("first encrypted stream with a peer: its key is remembered", "peer", i)
 	l.spawn(func(context.Context) {
 		err := l.cfg.TLS.Pins.SetPin(i, key)
-		if err != nil {
-			l.log.Warn("the key of a peer cannot be kept, another would be taken for it", "peer", i, "err", err)
-		}
-		l.call(func(time.Time) { delete(l.pinning, i.Key()) })
+		l.call(func(now time.Time) { l.pinned(now, i, err) })
 	})
 	return true
+}
+
+// pinned notes that the key of a peer has been kept, or why not.
+func (l *loop) pinned(now time.Time, i Instance, err error) {
+	delete(l.pinning, i.Key())
+	if err == nil {
+		l.log.Info("first encrypted stream with a peer: its key is remembered", "peer", i)
+		return
+	}
+	l.count.pinsLost.Add(1)
+	l.warn(now, "the key of a peer cannot be kept, so another would be taken for it", "peer", i, "err", err)
+}
+
+// warn logs what a peer can bring about as often as it likes.
+func (l *loop) warn(now time.Time, text string, args ...any) {
+	if now.Sub(l.warned) >= pinWarning {
+		l.warned = now
+		l.log.Warn(text, args...)
+	}
 }
 
 // notePins counts a channel that was not good enough, and warns where that may
@@ -98,9 +113,6 @@ func (l *loop) notePins(now time.Time, c *conn) {
 	default:
 		return
 	}
-	if now.Sub(l.warned) >= pinWarning {
-		l.warned = now
-		l.log.Warn(text, "peer", c.stream.cfg.peer, "remote", c.remote, "effect", "its streams are refused",
-			"mend", "ask the person; if it is them, "+l.cfg.TLS.Forget)
-	}
+	l.warn(now, text, "peer", c.stream.cfg.peer, "remote", c.remote, "effect", "its streams are refused",
+		"mend", "ask the person; if it is them, "+l.cfg.TLS.Forget)
 }

@@ -22,6 +22,7 @@ type Stats struct {
 	Secured                 int64 // streams opened under TLS
 	HandshakesFailed        int64
 	PlainRefused            int64 // streams without TLS where it was required, or had been there before
+	PinsLost                int64 // keys of peers that could not be kept
 	WrongKeys               int64 // streams with another key than the peer had before
 	Resent                  int64 // stanzas sent again, because the peer closed without having read them
 
@@ -40,7 +41,7 @@ type counters struct {
 	resent                                          atomic.Int64
 	iconsAsked, iconsCached, iconsFailed, iconsBad  atomic.Int64
 	secured, handshakesFailed                       atomic.Int64
-	plainRefused, wrongKeys                         atomic.Int64
+	plainRefused, wrongKeys, pinsLost               atomic.Int64
 	streamErrors                                    map[condition]*atomic.Int64 // the map itself never changes
 }
 
@@ -70,7 +71,7 @@ func (s *Service) Stats() Stats {
 		IconsAsked: c.iconsAsked.Load(), IconsCached: c.iconsCached.Load(),
 		IconsFailed: c.iconsFailed.Load(), IconsBad: c.iconsBad.Load(),
 		Secured: c.secured.Load(), HandshakesFailed: c.handshakesFailed.Load(),
-		PlainRefused: c.plainRefused.Load(), WrongKeys: c.wrongKeys.Load(),
+		PlainRefused: c.plainRefused.Load(), WrongKeys: c.wrongKeys.Load(), PinsLost: c.pinsLost.Load(),
 		StreamErrors: make(map[string]int64),
 	}
 	for cond, n := range c.streamErrors {

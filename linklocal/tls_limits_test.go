@@ -146,6 +146,11 @@ func TestKeyHoldsWhileItIsBeingKept(t *testing.T) {
 	close(pins.release)
 	p.say("<message><body>still here</body></message>")
 	n.waitBody(t, "still here")
+	for begin := time.Now(); n.Stats().PinsLost != 1; runtime.Gosched() {
+		if time.Since(begin) > patience {
+			t.Fatal("not counted")
+		}
+	}
 }
 
 func TestKeysInMemoryAreBounded(t *testing.T) {
