@@ -29,12 +29,18 @@ const (
 func (l *loop) discover(ctx context.Context) {
 	poll := time.NewTicker(discoverPoll)
 	defer poll.Stop()
+	var failed terrain
 	for ctx.Err() == nil {
 		wait := discoverPoll
-		if where := whereToBrowse(l.dns.Links()); len(where.ifaces) > 0 {
-			if err := l.browse(ctx, where, poll.C); err != nil {
+		where := whereToBrowse(l.dns.Links())
+		try := where
+		if where.same(failed) && where.by&zeroconf.IPv4 != 0 {
+			try.by = zeroconf.IPv4 // the client loses a socket each time that IPv6 alone fails
+		}
+		if len(where.ifaces) > 0 {
+			if err := l.browse(ctx, try, where, poll.C); err != nil {
 				l.log.Debug("discovery client failed, trying again", "interfaces", where.names(), "err", err)
-				wait = discoverRetry
+				wait, failed = discoverRetry, where
 			}
 		}
 		select {
@@ -78,8 +84,8 @@ func (w terrain) same(o terrain) bool {
 }
 
 // browse runs one round of discovery, until the links are others.
-func (l *loop) browse(ctx context.Context, where terrain, poll <-chan time.Time) error {
-	r, err := zeroconf.NewResolver(zeroconf.SelectIfaces(where.ifaces), zeroconf.SelectIPTraffic(where.by))
+func (l *loop) browse(ctx context.Context, try, where terrain, poll <-chan time.Time) error {
+	r, err := zeroconf.NewResolver(zeroconf.SelectIfaces(try.ifaces), zeroconf.SelectIPTraffic(try.by))
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,15 @@ package linklocal
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/grandcat/zeroconf"
 	"github.com/miekg/dns"
 	"golang.org/x/net/ipv4"
+
+	"meshgate/linklocal/mdns"
 )
 
 // The discovery client hears of a peer on the loopback interface and tells
@@ -66,4 +70,29 @@ func announcement(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// LL-18: the client works on all links, and anew when they are others.
+func TestDiscoveryClientGoesWhereTheLinksAre(t *testing.T) {
+	both := []mdns.Link{
+		{Name: "eth0", Index: 2, Prefixes: prefixes("10.0.0.1/24", "fe80::1/64")},
+		{Name: "eth1", Index: 3, Prefixes: prefixes("10.0.1.1/24")},
+	}
+	where := whereToBrowse(both)
+	if got := where.names(); !slices.Equal(got, []string{"eth0", "eth1"}) || where.by != zeroconf.IPv4AndIPv6 {
+		t.Errorf("on %q by %v", got, where.by)
+	}
+	if by := whereToBrowse(both[1:]).by; by != zeroconf.IPv4 {
+		t.Errorf("IPv4 alone: by %v", by)
+	}
+	again := both[0]
+	again.Index = 7
+	for _, other := range [][]mdns.Link{nil, both[:1], {both[1], both[0]}, {again, both[1]}} {
+		if whereToBrowse(other).same(where) {
+			t.Errorf("%v counts as %v", other, both)
+		}
+	}
+	if !whereToBrowse(both).same(where) {
+		t.Error("not the same as itself")
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"meshgate/linklocal/mdns"
 )
 
 // maxLabel is the most bytes that a presence name may have.
@@ -69,6 +71,9 @@ func (c *config) checkCAFile() {
 }
 
 func (c *config) checkLAN() {
+	if n := len(c.LAN.Interfaces); n > mdns.MaxLinks {
+		c.wrong("lan.interfaces", "has %d entries; %d is the most", n, mdns.MaxLinks)
+	}
 	if m := c.LAN.Machine; m != "" && m != asMachine(m) {
 		c.wrong("lan.machine", "is %q; it can have the letters a to z, digits and hyphens, as in %q", m, asMachine(m))
 	}

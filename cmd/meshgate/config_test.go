@@ -141,6 +141,7 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 		{"peer without machine", strings.Replace(good, "*@h2", "bob", 1), `:5: peers[0]: warning: "bob" has no "@"; presence names look like bob@laptop, and bob@* is bob on any machine`},
 		{"peer twice", strings.Replace(good, `"*@h2"`, "a@b, a@b", 1), `:5: peers[1]: warning: "a@b" is in the list twice`},
 		{"peer too long", strings.Replace(good, `*@h2`, long, 1), `:5: peers[0]: has 64 bytes; a presence name has at most 63`},
+		{"interfaces", good + "lan: {interfaces: [" + strings.Repeat("eth0, ", 17) + "]}", `:7: lan.interfaces: has 17 entries; 16 is the most`},
 		{"machine", good + "lan: {machine: my.host}", `:7: lan.machine: is "my.host"; it can have the letters a to z, digits and hyphens, as in "my-host"`},
 		{"rule without peer", good + "peer_contacts: [{contacts: [bob@example.org]}]", `:7: peer_contacts[0].peer: is missing; write whom this is about, as in bob@laptop`},
 		{"rule without contacts", good + "peer_contacts: [{peer: a@h2}]", `:7: peer_contacts[0].contacts: warning: is empty: nobody may be written to by a@h2`},

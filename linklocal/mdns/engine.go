@@ -82,9 +82,6 @@ func newEngine(now time.Time, cfg Config, own *self) *Engine {
 	return e
 }
 
-// SetZone changes the zone given to link-local IPv6 addresses of others.
-func (e *Engine) SetZone(zone string) { e.monitor.zone = zone }
-
 // SetAddrs tells the addresses of our interface. With the first ones all names
 // are probed for; with none left nothing is sent any more; other changes are
 // announced.

@@ -180,7 +180,7 @@ func TestChoose(t *testing.T) {
 	tun.tunnel = true
 	var many []candidate
 	var names []string
-	for i := range 2 * maxLinks {
+	for i := range 2 * MaxLinks {
 		many = append(many, nic(fmt.Sprint("e", i), true, "10.0.0.1"))
 		names = append(names, fmt.Sprint("e", i))
 	}
@@ -199,7 +199,7 @@ func TestChoose(t *testing.T) {
 		{"a tunnel only by name", []candidate{tun, six}, nil, "", []string{"six"}},
 		{"by name", []candidate{eth0, tun, six, out, bare}, []string{"six", "tun0", "out", "bare"}, "", []string{"tun0", "six"}},
 		{"nothing", []candidate{bare, out}, nil, "", nil},
-		{"at most so many", many, names, "", names[:maxLinks]},
+		{"at most so many", many, names, "", names[:MaxLinks]},
 	} {
 		var got []string
 		for _, l := range choose(tt.found, tt.names, tt.current) {
@@ -209,4 +209,50 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.reason, got, tt.want)
 		}
 	}
+}
+
+// Without IPv6 nothing of it is used or published.
+func TestConnWithoutIPv6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var world fakeWorld
+		a, b := world.conn("a", "10.0.0.1", "fe80::1"), world.conn("b", "10.0.0.2", "fe80::2")
+		a.cfg.IPv6 = false
+		a.Register(service("x"))
+		a.start()
+		b.start()
+		time.Sleep(5 * time.Second)
+		if e, _ := b.entry("x"); len(e.Addrs) != 1 || !e.Addrs[0].Is4() {
+			t.Errorf("b sees %v", e.Addrs)
+		}
+		if links := a.Links(); len(links) != 1 || len(links[0].Prefixes) != 1 {
+			t.Errorf("links %v", links)
+		}
+		if len(world.sockets) != 3 {
+			t.Errorf("%d sockets, want one and two", len(world.sockets))
+		}
+		a.stop(t)
+		b.stop(t)
+	})
+}
+
+// RFC 6762 §11: what is sent to our address from beyond the link is not read.
+func TestPacketsFromBeyondTheLinkAreNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var world fakeWorld
+		a := world.conn("a", "10.0.0.1", "fe80::1", "2001:db8::1")
+		a.start()
+		time.Sleep(5 * time.Second)
+		for i, src := range []string{"10.0.1.1", "2001:db8:1::1", "10.0.0.9", "fe80::9", "2001:db8::9"} {
+			from := netip.AddrPortFrom(netip.MustParseAddr(src), mdnsPort)
+			s := world.sockets[familyOf(from.Addr())]
+			before := a.Stats()
+			s.in <- received{arrival{2, from, true}, []byte("no packet")}
+			time.Sleep(ms)
+			after := a.Stats()
+			if off := after.OffLink > before.OffLink; off != (i < 2) || after.Malformed > before.Malformed == off {
+				t.Errorf("from %s: off the link: %v", src, off)
+			}
+		}
+		a.stop(t)
+	})
 }

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-const (
-	maxLinks = 16              // interfaces in use at once
-	sleepMin = 5 * time.Second // what is shorter is a busy machine, or its clock being set
-)
+// MaxLinks caps the interfaces in use at once.
+const MaxLinks = 16
+
+// sleepMin is the shortest sleep that counts: what is shorter is a busy
+// machine, or its clock being set.
+const sleepMin = 5 * time.Second
 
 // A Link is an interface in use.
 type Link struct {
@@ -82,7 +84,7 @@ func choose(found []candidate, names []string, current string) (out []Link) {
 	for _, c := range found {
 		switch {
 		case !c.running || len(c.Prefixes) == 0:
-		case slices.Contains(names, c.Name) && len(out) < maxLinks:
+		case slices.Contains(names, c.Name) && len(out) < MaxLinks:
 			out = append(out, c.Link)
 		case len(names) > 0 || c.tunnel:
 		default:
