@@ -13,8 +13,8 @@ const (
 	answerTime  = 10 * time.Second // "no response … within ten seconds", §10.5
 	expectedIn  = 2                // questions of others, "two or more", §10.5
 	doubtWait   = time.Second      // before we ask ourselves
-	doubtGap    = 3 * time.Second  // between our questions
-	doubtAsks   = 3
+	doubtGap    = 1500 * time.Millisecond
+	doubtAsks   = 6 // so that one who is there is heard of, even with 30 % loss each way
 )
 
 // hear takes what another asked everybody.
