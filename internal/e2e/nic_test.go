@@ -50,26 +50,35 @@ func (h *Host) relogin(p *Purple) *Purple {
 	return h.Purple(p.User, PurpleOptions{})
 }
 
-// LL-07, LL-18: both interfaces of the gateway's machine are on the same LAN, so that
-// each hears the other. That is no conflict, and everybody is there once.
+// LL-01, LL-07, LL-18: both interfaces of the gateway's machine are on the same
+// LAN, as cable and Wi-Fi are, so that each hears the other. That is no
+// conflict, everybody is there once, and the gateway has one address, which it
+// also calls from: libpurple refuses calls from another.
 func TestTwoInterfacesOnOneLAN(t *testing.T) {
 	t.Parallel()
 	opt := OfficeOptions{Config: both}
 	o := NewOffice(t, opt)
-	h1 := o.Host("h1")
-	h1.AddNIC(1)
+	h1, h2 := o.Host("h1"), o.Host("h2")
+	second := h1.AddNIC(1)
 	o.Avahi()
 	o.StartGateway(opt)
 	p := o.pair()
 	p.alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2")
+	h2.AwaitAddr(o.Mirror("alice"), h1.Addr())
 	p.changeStatus()
-	h1.LinkNIC("eth1", false)
-	o.Gateway.AwaitLog("link down")
+	p.talk()
+
+	p.bob.Forget()
+	h1.Link(false)
+	h2.AwaitAddr(o.Mirror("alice"), second)
+	p.bob.Expect(`^STATUS\talice@gw\t`) // libpurple looks again once the old address has run out
+	p.talk()
+
+	h1.Link(true)
+	o.Gateway.AwaitLog("link up", "interface", "eth0") // the first time
+	o.Gateway.AwaitLog("link up", "interface", "eth0")
 	p.changeStatus()
-	h1.LinkNIC("eth1", true)
-	p.changeStatus()
-	p.bob.Msg(o.Mirror("alice"), "by either way")
-	p.alice.AwaitMessage(o.GatewayJID(), "by either way")
+	p.talk()
 	p.wantSteady()
 	o.Gateway.Refute(`name taken`)
 }

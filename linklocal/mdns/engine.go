@@ -85,15 +85,18 @@ func newEngine(now time.Time, cfg Config, own *self) *Engine {
 // SetAddrs tells the addresses of our interface. With the first ones all names
 // are probed for; with none left nothing is sent any more; other changes are
 // announced.
-func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) {
-	addrs = cleanAddrs(addrs)
+func (e *Engine) SetAddrs(now time.Time, addrs []netip.Addr) { e.setAddrs(now, addrs, addrs) }
+
+// setAddrs is SetAddrs where others of our addresses are to be published.
+func (e *Engine) setAddrs(now time.Time, addrs, published []netip.Addr) {
+	addrs, published = cleanAddrs(addrs), cleanAddrs(published)
 	old := e.addrs
-	if slices.Equal(addrs, old) {
+	if slices.Equal(addrs, old) && slices.Equal(published, e.host.addrs) {
 		return
 	}
-	gone := e.goneAddrs(old, addrs)
+	gone := e.goneAddrs(e.host.addrs, published)
 	e.pass(now, e.host)
-	e.addrs, e.host.addrs = addrs, addrs
+	e.addrs, e.host.addrs = addrs, published
 	e.self.replaceAddrs(old, addrs)
 	switch {
 	case len(addrs) == 0:

@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -64,6 +65,30 @@ func (x *links) find(is func(*usedLink) bool) *usedLink {
 	return nil
 }
 
+// published are the addresses to publish on a link: its own; but of links on one
+// network, as cable and Wi-Fi often are, the first one's on all of them. Two would
+// flush each other from the caches of those who hear both, and who calls from
+// the first must be known by it.
+//
+// COMPAT libpurple 2.14 knows one address of a peer, and refuses calls from
+// another.
+func (x *links) published(u *usedLink) []netip.Addr {
+	addrs := u.Addrs()
+	for i, p := range u.Prefixes {
+		if p.Addr().IsLinkLocalUnicast() {
+			continue // every link has that network
+		}
+		for _, other := range x.inUse {
+			same := func(q netip.Prefix) bool { return q.Masked() == p.Masked() }
+			if j := slices.IndexFunc(other.Prefixes, same); j >= 0 {
+				addrs[i] = other.Prefixes[j].Addr()
+				break
+			}
+		}
+	}
+	return addrs
+}
+
 // current is the link in use where there is but one; "": none.
 func (x *links) current() string {
 	if len(x.inUse) == 0 {
@@ -95,6 +120,9 @@ func (l *loop) checkLinks(now time.Time) {
 	for _, f := range found {
 		l.plug(now, f)
 	}
+	for _, u := range l.links.inUse {
+		l.stack.SetLink(now, u.Name, u.Addrs(), l.links.published(u), u.families())
+	}
 	if slept {
 		l.c.log.Info("awake again, starting over")
 		l.stack.StartOver(now)
@@ -124,7 +152,6 @@ func (l *loop) plug(now time.Time, found Link) {
 		l.c.log.Info("link changed", "interface", found.Name, "addrs", found.Prefixes, "ipv4", u.joined[ipv4Family], "ipv6", u.joined[ipv6Family])
 	}
 	u.Prefixes = found.Prefixes
-	l.stack.SetLink(now, u.Name, u.Addrs(), u.families())
 }
 
 // join has the link in the group of one family if it has addresses of that.

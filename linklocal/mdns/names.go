@@ -48,9 +48,9 @@ func (e *Engine) releaseName(now time.Time, c *claim) {
 // on it: all names are probed for and announced, and what others publish has
 // to be heard again.
 func (e *Engine) startOver(now time.Time) {
-	addrs := e.addrs
+	addrs, published := e.addrs, e.host.addrs
 	e.SetAddrs(now, nil)
-	e.SetAddrs(now, addrs)
+	e.setAddrs(now, addrs, published)
 	e.monitor.doubtAll(now)
 }
 

@@ -66,7 +66,7 @@ func (m *monitor) resolve(now time.Time, instance, typ string, null bool) uint64
 }
 
 func (e *Engine) ownEntry(c *claim) Entry {
-	host, addrs := e.host.name, e.addrs
+	host, addrs := e.host.name, e.host.addrs
 	if len(c.addrs) > 0 {
 		host, addrs = c.name, c.addrs
 	}

@@ -73,10 +73,10 @@ func NewStack(now time.Time, cfg Config) *Stack {
 	}
 }
 
-// SetLink says that a link is there, with these addresses of ours, and by how
-// many families multicasts leave on it. A new link, and one that comes back,
-// starts with probing; see [Engine.SetAddrs].
-func (s *Stack) SetLink(now time.Time, link string, addrs []netip.Addr, families int) {
+// SetLink says that a link is there, with these addresses of ours, which of
+// ours to publish on it, and by how many families multicasts leave on it. A new
+// link, and one that comes back, starts with probing; see [Engine.SetAddrs].
+func (s *Stack) SetLink(now time.Time, link string, addrs, published []netip.Addr, families int) {
 	if len(addrs) == 0 {
 		s.RemoveLink(now, link)
 		return
@@ -86,7 +86,7 @@ func (s *Stack) SetLink(now time.Time, link string, addrs []netip.Addr, families
 		l = s.addLink(now, link)
 	}
 	l.e.copies = max(families, 1)
-	l.e.SetAddrs(now, addrs)
+	l.e.setAddrs(now, addrs, published)
 	if !l.goneAt.IsZero() {
 		l.goneAt = time.Time{}
 		l.e.monitor.doubtAll(now)

@@ -92,7 +92,7 @@ func (h *simHost) plug(nic, lan string) {
 		h.s.RemoveLink(h.net.now, nic)
 	}
 	if n.lan = lan; lan != "" {
-		h.s.SetLink(h.net.now, nic, []netip.Addr{n.addr}, 1)
+		h.s.SetLink(h.net.now, nic, []netip.Addr{n.addr}, []netip.Addr{n.addr}, 1)
 	}
 	h.flush()
 }
