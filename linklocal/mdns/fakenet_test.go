@@ -133,6 +133,13 @@ func (h *fakeHost) open(f family) (packetConn, error) {
 	return s, nil
 }
 
+// opened are the sockets, in the order in which they were opened.
+func (w *fakeWorld) opened() []*fakeSocket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.sockets)
+}
+
 type fakeSocket struct {
 	host   *fakeHost
 	f      family

@@ -227,8 +227,8 @@ func TestConnWithoutIPv6(t *testing.T) {
 		if links := a.Links(); len(links) != 1 || len(links[0].Prefixes) != 1 {
 			t.Errorf("links %v", links)
 		}
-		if len(world.sockets) != 3 {
-			t.Errorf("%d sockets, want one and two", len(world.sockets))
+		if n := len(world.opened()); n != 3 {
+			t.Errorf("%d sockets, want one and two", n)
 		}
 		a.stop(t)
 		b.stop(t)
@@ -244,7 +244,7 @@ func TestPacketsFromBeyondTheLinkAreNotRead(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		for i, src := range []string{"10.0.1.1", "2001:db8:1::1", "10.0.0.9", "fe80::9", "2001:db8::9"} {
 			from := netip.AddrPortFrom(netip.MustParseAddr(src), mdnsPort)
-			s := world.sockets[familyOf(from.Addr())]
+			s := world.opened()[familyOf(from.Addr())]
 			before := a.Stats()
 			s.in <- received{arrival{2, from, true}, []byte("no packet")}
 			time.Sleep(ms)
