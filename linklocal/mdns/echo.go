@@ -1,7 +1,7 @@
 package mdns
 
 import (
-	"hash/fnv"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,11 +27,11 @@ type echo struct {
 	at  time.Time
 }
 
-func checksum(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
-}
+// sums has a key that nobody else knows: who could make a packet with the sum
+// of one of ours could have it ignored.
+var sums = maphash.MakeSeed()
+
+func checksum(b []byte) uint64 { return maphash.Bytes(sums, b) }
 
 func (x *echoes) add(now time.Time, sum uint64) {
 	for len(x.ring) > 0 && (len(x.ring) >= maxEchoes || now.Sub(x.ring[0].at) > echoWindow) {
