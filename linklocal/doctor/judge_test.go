@@ -55,6 +55,14 @@ func TestJudge(t *testing.T) {
 		{"missing", func(f *Facts) { f.Wanted = []string{"eth0", "wlan7"} }, "fault interface", "no interface wlan7", "eth0"},
 		{"configured and down", func(f *Facts) { f.Wanted = []string{"eth0", "eth1"}; f.Links = append(f.Links, Link{Name: "eth1"}) }, "fault interface", "eth1 is switched off", "ip link set eth1 up"},
 		{"one subnet twice", func(f *Facts) { f.Links = append(f.Links, f.Links[0]); f.Links[1].Name = "wlan0" }, "warning subnet", "eth0 and wlan0 are both in the network 10.0.0.0/24", "bridge"},
+		{"a tunnel's prefix covers the LAN", func(f *Facts) {
+			f.Links = append(f.Links, Link{Name: "wg0", Up: true, Running: true, Multicast: true, Tunnel: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.9.9.9/8")}})
+		}, "", "", ""},
+		{"one subnet twice, elsewhere", func(f *Facts) {
+			for _, name := range []string{"veth1", "veth2"} {
+				f.Links = append(f.Links, Link{Name: name, Up: true, Running: true, Multicast: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("172.17.0.1/16")}})
+			}
+		}, "", "", ""},
 
 		{"no route", func(f *Facts) { f.Route = Route{Known: true, Err: "network is unreachable"} }, "fault multicast-route", "network is unreachable", "ip route add 224.0.0.0/4 dev eth0"},
 		{"route elsewhere", func(f *Facts) { f.Route.From = bob }, "warning multicast-route", "from 10.0.0.2", "ip route add"},
@@ -75,7 +83,7 @@ func TestJudge(t *testing.T) {
 		}, "fault snooping", "IGMP snooping", "ip link set br7 type bridge mcast_querier 1"},
 		{"isolation", func(f *Facts) {
 			f.LANs[0].Multicast, f.LANs[0].Swept, f.LANs[0].Router, f.LANs[0].RouterUp = nil, true, gate, true
-		}, "fault isolation", "only the router 10.0.0.254", "client isolation"},
+		}, "warning isolation", "only the router 10.0.0.254", "client isolation"},
 		{"not even the router", func(f *Facts) { f.LANs[0].Multicast, f.LANs[0].Swept, f.LANs[0].Router = nil, true, gate }, "fault unreachable", "not even the router", "cable"},
 		{"alone", func(f *Facts) { f.LANs[0].Multicast, f.LANs[0].Swept = nil, true }, "warning alone", "nobody else", "cable"},
 		{"silent neighbours", func(f *Facts) {

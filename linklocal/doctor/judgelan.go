@@ -44,8 +44,9 @@ func judgeHearing(f Facts, l LAN) Finding {
 		return warning("alone", fmt.Sprintf("%s on %s are there, but none of them speaks mDNS", hosts(l.Neighbours), l.Link),
 			"start a chat client there; if there is one, see that its firewall lets UDP port 5353 in")
 	case l.RouterUp:
-		return fault("isolation", fmt.Sprintf("on %s only the router %s can be reached, and no other host: the network keeps its clients apart, or there is nobody else", l.Link, l.Router),
-			"switch off client isolation (AP isolation, guest network, private VLAN) at the access point or switch")
+		// To be alone behind a router is no fault, and looks the same.
+		return warning("isolation", fmt.Sprintf("on %s only the router %s can be reached, and no other host: the network keeps its clients apart, or there is nobody else", l.Link, l.Router),
+			"if there are others, switch off client isolation (AP isolation, guest network, private VLAN) at the access point or switch; a container needs the network of its host")
 	case l.Router.IsValid():
 		return fault("unreachable", fmt.Sprintf("on %s nobody answers, not even the router %s", l.Link, l.Router),
 			"see whether the cable or the Wi-Fi leads to the right network, and the address fits it")

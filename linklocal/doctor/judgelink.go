@@ -74,7 +74,7 @@ func judgeLinks(f Facts) []Finding {
 	for _, name := range f.Wanted {
 		i := slices.IndexFunc(f.Links, func(l Link) bool { return l.Name == name })
 		if i < 0 {
-			out = append(out, fault(check, fmt.Sprintf("there is no interface %s, which the configuration names", name), "name one of those that are there: "+orNone(listed(linkNames(f.Links)))))
+			out = append(out, fault(check, fmt.Sprintf("there is no interface %s, which is to be used", name), "name one of those that are there: "+orNone(listed(linkNames(f.Links)))))
 			continue
 		}
 		if why, mend := f.Links[i].unusable(); why != "" {
@@ -117,13 +117,16 @@ func prefixTexts(list []netip.Prefix) (texts []string) {
 	return texts
 }
 
-// judgeSubnets looks for two interfaces in one network: answers then leave by
-// the one while the question came by the other.
+// judgeSubnets looks for an interface in the network of one that is used:
+// answers then leave by the one while the question came by the other. The
+// prefix of a tunnel says nothing of a network.
 func judgeSubnets(f Facts) []Finding {
 	var out []Finding
+	used := linkNames(f.Used())
 	for i, a := range f.Links {
 		for _, b := range f.Links[i+1:] {
-			if !a.Up || !b.Up {
+			matters := slices.Contains(used, a.Name) || slices.Contains(used, b.Name)
+			if !matters || !a.Up || !b.Up || a.Tunnel || b.Tunnel {
 				continue
 			}
 			if p, ok := sharedPrefix(a, b); ok {

@@ -182,12 +182,11 @@ func (p *probe) sweep(ctx context.Context, l *LAN, link Link, e *ear, d time.Dur
 	}
 	wg.Wait()
 	for a := range resolved(link.Name) {
-		if !before[a] || e.unicast[a] || answering[a] {
-			if a == l.Router {
-				l.RouterUp = true
-			} else {
-				l.Neighbours = append(l.Neighbours, a)
-			}
+		switch {
+		case a == l.Router: // many do not answer us at all; the kernel asks after it as long as it is in use
+			l.RouterUp = true
+		case !before[a] || e.unicast[a] || answering[a]:
+			l.Neighbours = append(l.Neighbours, a)
 		}
 	}
 	slices.SortFunc(l.Neighbours, netip.Addr.Compare)
