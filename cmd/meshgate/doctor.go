@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	doctorLimit   = 15 * time.Second // for everything
+	doctorLimit   = 15 * time.Second // for everything but listening
 	gatewayLimit  = 2 * time.Second  // for the running gateway to answer
 	surveyConnect = 4 * time.Second  // to each address of the server
 	surveyLogin   = 8 * time.Second  // from there to the session
@@ -34,11 +34,16 @@ func doctorCommand(args []string, p process) int {
 		c.write(p.stderr)
 		return exitConfig
 	}
-	ctx, stop := p.untilSignal()
+	untold, stop := p.untilSignal()
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, doctorLimit+o.wait)
+	ctx, cancel := context.WithTimeout(untold, doctorLimit+2*o.wait) // twice: see doctor.Look
 	defer cancel()
-	findings := doctor.Judge(o.gather(ctx, c, why))
+	facts := o.gather(ctx, c, why)
+	if untold.Err() != nil { // what was not waited for would look like faults
+		fmt.Fprintln(p.stderr, "meshgate doctor: stopped before it knew enough")
+		return exitFailed
+	}
+	findings := doctor.Judge(facts)
 	if o.json {
 		if err := writeJSON(p, findings); err != nil {
 			return exitFailed

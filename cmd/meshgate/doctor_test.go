@@ -103,6 +103,18 @@ func TestDoctorHasTheGatewayAskTheServer(t *testing.T) {
 	}
 }
 
+// What was not waited for would look like faults.
+func TestDoctorThatIsStoppedSaysNothing(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	var out, errs bytes.Buffer
+	p := process{stdout: &out, stderr: &errs, getenv: noEnv, signals: signals}
+	code := realMain([]string{"doctor", "-wait", "1m", "-socket", filepath.Join(t.TempDir(), "none")}, p)
+	if code != exitFailed || out.Len() > 0 || !strings.Contains(errs.String(), "stopped") {
+		t.Errorf("exit code %d: %s%s", code, &out, &errs)
+	}
+}
+
 // On an interface that is not there, and with a server that is not there.
 func TestDoctorCommand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "meshgate.yaml")

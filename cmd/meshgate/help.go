@@ -137,8 +137,9 @@ snooping), networks that keep their clients apart, reflector loops, names that
 others hold, the clock, and what the server does not offer.
 
 It changes nothing and works beside a running gateway, whose session and names
-it leaves alone, and which asks the server for it. Without a configuration it looks at the LAN only. Where nobody
-is heard it asks each address of the network once.
+it leaves alone, and which asks the server for it. Without a configuration it
+looks at the LAN only. Where nobody is heard it asks each address of the
+network, 254 of them at most.
 
   -config FILE     the configuration (default /etc/meshgate/meshgate.yaml)
   -socket PATH     where the gateway listens, if not as the configuration says
