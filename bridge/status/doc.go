@@ -8,7 +8,9 @@
 //	                    there, and one whenever something has changed
 //	GET /survey         what the XMPP server offers, asked now; the caller of
 //	                    New knows its shape
+//	POST /forget?name=  has the TLS key of that peer forgotten: true, or false
+//	                    if there was none
 //
-// Whoever may open the socket may read all that; nothing can be changed. The
-// package knows no other part of the gateway: it is handed functions.
+// Whoever may open the socket may do all that. The package knows no other part
+// of the gateway: it is handed functions.
 package status

@@ -7,8 +7,6 @@ import (
 	"net/url"
 )
 
-// forget has the TLS key of a peer forgotten: POST /forget?name=NAME. Like all
-// that the socket takes it is for those who may open the socket.
 func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	if name == "" || s.cfg.Forget == nil {
