@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,7 +109,7 @@ func (o *options) show(ctx context.Context, src peerSource, p process) error {
 }
 
 func writeJSON(p process, v any) error {
-	e := json.NewEncoder(p.stdout)
+	e := p.encoder()
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
@@ -120,7 +119,7 @@ func writeJSON(p process, v any) error {
 func (o *options) followPeers(ctx context.Context, src peerSource, p process) error {
 	switch {
 	case o.json:
-		e := json.NewEncoder(p.stdout)
+		e := p.encoder()
 		return src.Follow(ctx, func(changes []status.Change) {
 			for _, c := range changes {
 				_ = e.Encode(c) // a closed pipe ends us by SIGPIPE
@@ -161,6 +160,6 @@ func redraw(ctx context.Context, src peerSource, p process) error {
 		case err := <-over:
 			return err
 		}
-		fmt.Fprint(p.stdout, clearScreen+peerTable(known.List(), time.Now(), columns(p.stdout)))
+		fmt.Fprint(p.stdout, clearScreen+screenful(peerTable(known.List(), time.Now(), columns(p.stdout)), int(windowOf(p.stdout).Row)))
 	}
 }

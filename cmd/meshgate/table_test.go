@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -83,6 +86,42 @@ func TestFitTakesExactlyItsColumns(t *testing.T) {
 		s, n := plain(rapid.String().Draw(t, "text")), rapid.IntRange(1, 30).Draw(t, "columns")
 		if got := fit(s, n); cells(got) != n || !utf8.ValidString(got) {
 			t.Errorf("fit(%q, %d) = %q, %d columns", s, n, got, cells(got))
+		}
+	})
+}
+
+func TestScreenful(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		rows int
+		want string
+	}{
+		{"1\n2\n3\n4\n5\n", 0, "1\n2\n3\n4\n5\n"}, // not known
+		{"1\n2\n3\n4\n5\n", 6, "1\n2\n3\n4\n5\n"},
+		{"1\n2\n3\n4\n5\n", 5, "1\n2\n3\n… and 2 more\n"},
+		{"1\n2\n3\n4\n5\n", 1, "1\n2\n… and 3 more\n"},
+		{"1\n", 1, "1\n"},
+	} {
+		if got := screenful(tt.text, tt.rows); got != tt.want {
+			t.Errorf("%q on %d rows: %q, want %q", tt.text, tt.rows, got, tt.want)
+		}
+	}
+}
+
+// What is JSON stays the same JSON, and can be shown.
+func TestJSONHasNothingForATerminal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := strings.ToValidUTF8(rapid.String().Draw(t, "words"), "") + "\u009b2J\u202e\x7f\x1b\U000e0001é"
+		var out bytes.Buffer
+		if err := writeJSON(process{stdout: &out}, words); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.TrimSuffix(out.String(), "\n"); strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q", text)
+		}
+		var got string
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != words {
+			t.Errorf("%q, %v; want %q", got, err, words)
 		}
 	})
 }
