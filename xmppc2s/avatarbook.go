@@ -1,7 +1,8 @@
 package xmppc2s
 
 import (
-	"maps"
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -175,23 +176,33 @@ func (d *avatarDesk) none(c *contactAvatar) {
 	}
 }
 
-// lookUp shows those whose time has come and that are in the store, and queues
-// the others.
+// lookUp shows a contact whose time has come and whose picture is in the store,
+// or queues it. It takes one at a time: to make a picture smaller takes some
+// milliseconds, and messages wait meanwhile.
 func (d *avatarDesk) lookUp(now time.Time) {
-	due := maps.Clone(d.contacts)
-	maps.DeleteFunc(due, func(_ string, c *contactAvatar) bool { return c.state != avatarWaiting || now.Before(c.at) })
-	for _, bare := range sortedKeys(due) {
-		c := due[bare]
-		if data := d.store.Get(c.want, now); data == nil || !d.show(c, data) {
-			c.at = time.Time{}
-			d.enqueue(c)
+	var first *contactAvatar
+	for _, c := range d.contacts {
+		due := c.state == avatarWaiting && !now.Before(c.at)
+		if due && (first == nil || cmp.Or(c.at.Compare(first.at), cmp.Compare(c.jid.String(), first.jid.String())) < 0) {
+			first = c
 		}
+	}
+	if first == nil {
+		return
+	}
+	if data := d.store.Get(first.want, now); data == nil || !d.show(first, data) {
+		first.at = time.Time{}
+		d.enqueue(first)
 	}
 }
 
+// enqueue puts a contact into the queue, where it may still be for a picture
+// that it had before.
 func (d *avatarDesk) enqueue(c *contactAvatar) {
 	c.state = avatarQueued
-	d.queue = append(d.queue, c)
+	if !slices.Contains(d.queue, c) {
+		d.queue = append(d.queue, c)
+	}
 }
 
 // show tells of a picture, if the bytes are one. A large one is told smaller.
