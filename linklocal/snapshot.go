@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"meshgate/linklocal/mdns"
 )
 
 // A PeerInfo is one presence name on the mesh as of now, for people to read:
@@ -55,9 +57,10 @@ func (s *Service) Peers(ctx context.Context) ([]PeerInfo, error) {
 // snapshot collects what Peers returns.
 func (l *loop) snapshot() []PeerInfo {
 	list := l.roster.infos()
+	links := l.dns.Links()
 	for _, ct := range l.contacts {
 		if ct.name != "" {
-			list = append(list, l.infoOf(ct))
+			list = append(list, l.infoOf(ct, links))
 		}
 	}
 	at := make(map[string]int, len(list))
@@ -79,14 +82,14 @@ func (l *loop) snapshot() []PeerInfo {
 	return list
 }
 
-func (l *loop) infoOf(ct *contact) PeerInfo {
+func (l *loop) infoOf(ct *contact, links []mdns.Link) PeerInfo {
 	p := ParseTXT(ct.text)
 	p.Status = cmp.Or(p.Status, Available)
 	info := PeerInfo{
 		Instance: ct.name, Contact: ct.ID, Wanted: presenceName(ct.User, l.cfg.Machine), Client: "meshgate",
 		Presence: p, Port: ct.port, Since: ct.since, Changed: ct.changed,
 	}
-	for _, on := range l.dns.Links() {
+	for _, on := range links {
 		info.Links = append(info.Links, on.Name)
 		info.Addrs = append(info.Addrs, on.Addrs()...)
 	}
