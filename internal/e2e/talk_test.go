@@ -166,6 +166,7 @@ func TestTheyTalkOnADualStackLAN(t *testing.T) {
 	alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
 	bob := o.Host("h2").Purple("bob", PurpleOptions{})
 	bob.AwaitOn(o.Mirror("alice"))
+	alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2") // before, his calls are a stranger's
 	bob.Msg(o.Mirror("alice"), "by which way?") // libpurple takes IPv6 first
 	alice.AwaitMessage(o.GatewayJID(), "by which way?")
 	bob.CloseChat(o.Mirror("alice"))
