@@ -167,7 +167,7 @@ func TestTheyTalkOnADualStackLAN(t *testing.T) {
 	bob := o.Host("h2").Purple("bob", PurpleOptions{})
 	bob.AwaitOn(o.Mirror("alice"))
 	alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2") // before, his calls are a stranger's
-	bob.Msg(o.Mirror("alice"), "by which way?") // libpurple takes IPv6 first
+	bob.Msg(o.Mirror("alice"), "by which way?")          // libpurple takes IPv6 first
 	alice.AwaitMessage(o.GatewayJID(), "by which way?")
 	bob.CloseChat(o.Mirror("alice"))
 	alice.Msg(o.GatewayJID(), "by any")
