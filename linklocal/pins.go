@@ -106,13 +106,13 @@ func (l *loop) notePins(now time.Time, c *conn) {
 		return
 	case errWrongKey:
 		l.count.wrongKeys.Add(1)
-		text = "a peer has another TLS key than before: somebody else under its name, or a new program or device of the same person"
+		text = "a peer has another TLS key than the one that is remembered: one of the two is somebody else under its name, or the same person has a new program or device"
 	case errDowngrade:
 		l.count.plainRefused.Add(1)
-		text = "a peer that has encrypted its streams before does so no more: somebody else under its name, or another program of the same person"
+		text = "a peer does not encrypt its streams, and has done so before: one of the two is somebody else under its name, or the same person has another program"
 	default:
 		return
 	}
 	l.warn(now, text, "peer", c.stream.cfg.peer, "remote", c.remote, "effect", "its streams are refused",
-		"mend", "ask the person; if it is them, "+l.cfg.TLS.Forget)
+		"mend", "ask the person; once nobody else has the name, "+l.cfg.TLS.Forget)
 }
