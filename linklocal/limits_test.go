@@ -29,7 +29,7 @@ func TestHalfClosedPeerStillGetsOurEndTag(t *testing.T) {
 
 func TestHeaderThatDoesNotCompleteIsNotWaitedFor(t *testing.T) {
 	cfg := Config{HeaderTimeout: 50 * time.Millisecond, CallerTimeout: 50 * time.Millisecond}
-	n, _ := rawTalk(t, cfg)
+	n := knowing(t, cfg)
 	for _, said := range []string{"", "<stream:str", oldHeader} { // the last one never says its name
 		p := call(t, "127.0.0.3", n.addr)
 		p.say("%s", said)
