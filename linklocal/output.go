@@ -35,6 +35,9 @@ func (l *loop) write(c *conn) {
 	for b := range c.writes {
 		c.tcp.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
 		n, err := b.write(c.tcp)
+		// What TLS writes by itself, in its handshake and in answer to a new
+		// key of the peer's, must not meet a deadline that is long over.
+		c.tcp.SetWriteDeadline(time.Time{})
 		if !l.call(func(now time.Time) { l.written(now, c, n, err) }) {
 			return
 		}

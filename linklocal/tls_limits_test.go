@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"runtime"
@@ -204,6 +205,32 @@ func TestStreamOfAVanishedPeerIsNotNegotiatedFurther(t *testing.T) {
 	p.until("</stream:features>")
 	n.HandleMDNS(mdns.Vanished{Instance: "romeo@h3", Type: serviceType})
 	p.until(endTag)
+}
+
+// A write has a deadline; what TLS writes in the reader, later on, has not.
+func TestDeadlineOfAWriteEndsWithIt(t *testing.T) {
+	l := newLoop(New(Config{}, new(fakeLAN).host("127.0.0.2")), nil)
+	close(l.quit) // the writer ends with its first batch
+	far, near := net.Pipe()
+	defer far.Close()
+	go io.Copy(io.Discard, far)
+	tcp := &deadlineConn{Conn: near}
+	c := &conn{tcp: tcp, writes: make(chan batch, 1)}
+	c.writes <- batch{bytes: []byte("hello")}
+	l.write(c)
+	if len(tcp.set) != 2 || tcp.set[0].IsZero() || !tcp.set[1].IsZero() {
+		t.Errorf("deadlines: %v", tcp.set)
+	}
+}
+
+type deadlineConn struct {
+	net.Conn
+	set []time.Time
+}
+
+func (c *deadlineConn) SetWriteDeadline(at time.Time) error {
+	c.set = append(c.set, at)
+	return c.Conn.SetWriteDeadline(at)
 }
 
 type recordingConn struct {
