@@ -35,7 +35,8 @@ type conn struct {
 	doubtTill time.Time // not zero: the peer has closed, and may not have read those
 	reset     bool      // it has not
 
-	waiting bool // the reader waits for a delivery
+	reading bool // the reader has not ended
+	waiting bool // it waits for a delivery
 	said    []*stanza.Element
 	counted int             // stanzas in, since the last delivery
 	dead    bool            // the connection is closed, nothing is written any more
@@ -71,7 +72,7 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	r, peer, pin := recipient, Instance(""), []byte(nil)
 	c := &conn{
 		tcp: tcp, local: addrOf(tcp.LocalAddr()), remote: addrOf(tcp.RemoteAddr()), contact: ct,
-		deliveries: make(chan delivery, 1), writes: make(chan batch, 1),
+		deliveries: make(chan delivery, 1), writes: make(chan batch, 1), reading: true,
 	}
 	if p != nil {
 		r, peer, pin = initiator, p.peer, l.pinOf(p.peer)
@@ -88,7 +89,10 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	c.gone = gone
 	l.conns[c] = struct{}{}
 	l.count.streams.Store(int64(len(l.conns)))
-	l.linger(func(ctx context.Context) { l.read(ctx, turn, c) })
+	l.linger(func(ctx context.Context) {
+		l.read(ctx, turn, c)
+		l.call(func(time.Time) { l.readerEnded(c) })
+	})
 	l.spawn(func(context.Context) { l.write(c) })
 	l.carry(now, c)
 }

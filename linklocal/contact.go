@@ -230,8 +230,12 @@ func (l *loop) accepted(now time.Time, ct *contact, tcp net.Conn) {
 // opens all that they can must not keep us from calling others.
 func (l *loop) roomFor(remote netip.Addr) bool {
 	limit := l.cfg.MaxStreams
-	return len(l.conns) < limit && l.callers < limit-limit/4 && l.perAddr[remote] < l.cfg.MaxStreamsPerAddr
+	return l.busy() < limit && l.callers+l.late < limit-limit/4 && l.perAddr[remote] < l.cfg.MaxStreamsPerAddr
 }
+
+// busy is how many streams have their goroutines: those that are over, too,
+// while the handler has not taken what they said.
+func (l *loop) busy() int { return len(l.conns) + l.late }
 
 // addrOf is the IP address of a TCP end, IPv4 as IPv4.
 func addrOf(a net.Addr) netip.Addr {

@@ -47,6 +47,44 @@ func TestStreamsInAllAreBounded(t *testing.T) {
 	}
 }
 
+// A stream that is over has its place until the handler has taken what was
+// said on it: or else whoever talks and hangs up could have any number.
+func TestStreamsThatAreOverCountUntilTheirWordsAreTaken(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "", Config{MaxStreams: 4})
+	taken := make(chan struct{})
+	n.block = func(ctx context.Context, ev Event) {
+		if _, ok := ev.(Received); ok {
+			select {
+			case <-taken:
+			case <-ctx.Done():
+			}
+		}
+	}
+	n.name, n.addr = n.publish(t, "c", "juliet")
+	lan.host("127.0.0.3").peer(t, "romeo@h3", 1)
+	n.waitPeer(t, "romeo@h3")
+	talk := func() (answer string) {
+		p := call(t, "127.0.0.3", n.addr)
+		fmt.Fprintf(p, "%s<message><body>hi</body></message>%s", headerFrom("romeo@h3", ""), endTag)
+		return p.rest()
+	}
+	for range 3 {
+		if !strings.HasSuffix(talk(), endTag) {
+			t.Error("there is no room")
+		}
+	}
+	if got := talk(); got != "" || n.Stats().OverLimit != 1 {
+		t.Errorf("answer %q, %d over the limit", got, n.Stats().OverLimit)
+	}
+	close(taken)
+	for begin := time.Now(); !strings.HasSuffix(talk(), endTag); {
+		if time.Since(begin) > patience {
+			t.Fatal("there is no room any more")
+		}
+	}
+}
+
 // Whoever fills all places with connections must not keep us from calling others.
 func TestCallersLeaveRoomForOurOwnCalls(t *testing.T) {
 	n, ln := rawCallee(t, Config{MaxStreams: 4})

@@ -24,6 +24,7 @@ type loop struct {
 	roster   *roster
 	conns    map[*conn]struct{}
 	callers  int                // conns that peers have opened
+	late     int                // readers that still deliver what was said on conns that are gone
 	perAddr  map[netip.Addr]int // of them, by address
 	pairs    map[pairKey]*pair
 	icons    *iconBook        // of the peers

@@ -260,6 +260,18 @@ func (l *loop) drop(c *conn) {
 		}
 	}
 	close(c.writes)
+	if c.reading {
+		l.late++
+	}
+}
+
+// readerEnded notes that what a connection said has been delivered, and that
+// nothing more will be.
+func (l *loop) readerEnded(c *conn) {
+	c.reading = false
+	if _, ok := l.conns[c]; !ok {
+		l.late--
+	}
 }
 
 // closeWrite tells the peer that nothing follows, and leaves it the time to

@@ -181,7 +181,7 @@ func (l *loop) dialled(now time.Time, p *pair, tcp net.Conn, err error) {
 	p.dialing, p.cancel = false, nil
 	wanted := p.best() == nil && l.contacts[p.contact.ID] == p.contact && p.contact.name != "" && l.stopAt.IsZero()
 	switch {
-	case err == nil && wanted && len(l.conns) < l.cfg.MaxStreams:
+	case err == nil && wanted && l.busy() < l.cfg.MaxStreams:
 		l.count.streamsOut.Add(1)
 		l.addConn(now, tcp, p.contact, p)
 	case err == nil:
