@@ -3,8 +3,11 @@ package xmppc2s
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +16,13 @@ import (
 	"meshgate/internal/xmlframe"
 )
 
-// maxComponents bounds of how many components of a server we ask what they are.
-const maxComponents = 32
+const (
+	// maxComponents bounds of how many components of a server we ask what they are.
+	maxComponents = 32
+	// componentPatience is how long they have to answer: those that are on
+	// another server, or hang, say nothing of this one.
+	componentPatience = 3 * time.Second
+)
 
 // A Survey is what a server offers to an account.
 type Survey struct {
@@ -100,8 +108,18 @@ func (s *surveyor) run() error {
 	if err := s.write(b); err != nil {
 		return err
 	}
-	for len(s.asked) > 0 {
-		el, err := s.next()
+	for s.awaits(domain, account) {
+		el, err := s.next(s.cfg.NegotiateTimeout)
+		if err != nil {
+			return err
+		}
+		s.answered(el)
+	}
+	for end := time.Now().Add(componentPatience); len(s.asked) > 0; {
+		el, err := s.next(time.Until(end))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
 		if err != nil {
 			return err
 		}
@@ -116,6 +134,16 @@ func (s *surveyor) run() error {
 	return s.leave()
 }
 
+// awaits reports whether one of these has not answered everything yet.
+func (s *surveyor) awaits(addrs ...string) bool {
+	for _, q := range s.asked {
+		if slices.Contains(addrs, q.to) {
+			return true
+		}
+	}
+	return false
+}
+
 // leave ends the stream and waits until the server has done so: a connection
 // that is cut would leave a session behind that waits to be resumed.
 func (s *surveyor) leave() error {
@@ -125,7 +153,7 @@ func (s *surveyor) leave() error {
 	end := time.AfterFunc(s.cfg.StopTimeout, func() { s.link.raw.Close() })
 	defer end.Stop()
 	for {
-		if _, err := s.next(); err != nil {
+		if _, err := s.next(s.cfg.StopTimeout); err != nil {
 			return nil // by its end tag, or not: we are done
 		}
 	}
@@ -146,8 +174,9 @@ func (s *surveyor) write(b []byte) error {
 	return err
 }
 
-// next returns the next element of the stream.
-func (s *surveyor) next() (*stanza.Element, error) {
+// next returns the next element of the stream. It waits so long for more of
+// it, and may be called again after that.
+func (s *surveyor) next(patience time.Duration) (*stanza.Element, error) {
 	buf := make([]byte, 16<<10)
 	for {
 		for len(s.frames) > 0 {
@@ -162,7 +191,7 @@ func (s *surveyor) next() (*stanza.Element, error) {
 				return nil, &Error{Problem: StreamEnded, Text: "the server has ended the stream"}
 			}
 		}
-		_ = s.link.conn.SetReadDeadline(time.Now().Add(s.cfg.NegotiateTimeout)) // likewise
+		_ = s.link.conn.SetReadDeadline(time.Now().Add(patience)) // likewise
 		n, err := s.link.conn.Read(buf)
 		var ferr error
 		if s.frames, ferr = s.framer.Feed(buf[:n]); ferr != nil {
@@ -268,7 +297,7 @@ func (s *surveyor) enable() error {
 		return err
 	}
 	for {
-		el, err := s.next()
+		el, err := s.next(s.cfg.NegotiateTimeout)
 		if err != nil {
 			return err
 		}
