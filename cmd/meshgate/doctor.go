@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -127,7 +128,7 @@ func askGateway(ctx context.Context, socket string) doctor.Gateway {
 	client := status.Dial(socket)
 	r, err := client.Report(ctx)
 	if err != nil {
-		return doctor.Gateway{}
+		return doctor.Gateway{Closed: errors.Is(err, fs.ErrPermission)}
 	}
 	g := doctor.Gateway{Running: true, Online: r.Online, Server: strings.TrimPrefix(r.Server, "server: ")}
 	peers, err := client.Peers(ctx)

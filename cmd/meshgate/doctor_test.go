@@ -138,6 +138,7 @@ func TestDoctorCommand(t *testing.T) {
 		want int
 	}{
 		{[]string{"-wait", "1h"}, exitUsage},
+		{[]string{"-wait", "0s"}, exitUsage},
 		{[]string{"-interface", ""}, exitUsage},
 		{[]string{"-config", "/none/meshgate.yaml"}, exitConfig},
 	} {

@@ -101,6 +101,7 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.config, "config", "", "")
+	o.wait = defaultWait
 	switch name {
 	case "run":
 		fs.BoolVar(&o.verbose, "v", false, "")
@@ -131,8 +132,8 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	case err != nil:
 		return o, usage(p, name, err.Error()), true
 	}
-	if o.wait < 0 || o.wait > maxWait {
-		return o, usage(p, name, fmt.Sprintf("-wait %v: it can be up to %v", o.wait, maxWait)), true
+	if o.wait <= 0 || o.wait > maxWait {
+		return o, usage(p, name, fmt.Sprintf("-wait %v: it can be up to %v, and has to be more than nothing", o.wait, maxWait)), true
 	}
 	rest := fs.Args()
 	if name == "check" && len(rest) > 0 && o.config == "" {

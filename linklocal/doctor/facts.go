@@ -16,6 +16,7 @@ type Facts struct {
 	Route  Route
 	Port   Port
 	LANs   []LAN // what was heard, for each interface in use
+	Named  bool  // we know the gateway's names, and asked for them
 
 	Gateway Gateway
 	Server  Server
@@ -91,6 +92,7 @@ type Held struct {
 
 // A Gateway is the one that runs on this machine.
 type Gateway struct {
+	Closed  bool // this user may not ask whether it runs
 	Running bool
 	Online  bool
 	Server  string // how it stands with the server, in words

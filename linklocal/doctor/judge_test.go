@@ -18,7 +18,7 @@ var (
 // good is a LAN, a server and a gateway on which nothing is wrong.
 func good() Facts {
 	return Facts{
-		Now: noon, Built: noon.Add(-time.Hour),
+		Now: noon, Built: noon.Add(-time.Hour), Named: true,
 		Links:   []Link{{Name: "eth0", Up: true, Running: true, Multicast: true, Prefixes: []netip.Prefix{us}}},
 		Route:   Route{Known: true, From: us.Addr()},
 		LANs:    []LAN{{Link: "eth0", Wait: time.Second, Sent: 2, Looped: true, Multicast: []netip.Addr{bob}, CanHear: true}},
@@ -36,6 +36,20 @@ func TestGoodFactsAreAllWell(t *testing.T) {
 		if f.Severity != OK || f.Text == "" || f.Mend != "" {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// Without a configuration nobody was asked for the gateway's names, and without
+// permission the gateway was not asked.
+func TestNothingIsSaidOfWhatWasNotAsked(t *testing.T) {
+	f := good()
+	f.Named, f.Gateway = false, Gateway{Closed: true}
+	found := map[string]Severity{}
+	for _, x := range Judge(f) {
+		found[x.Check] = x.Severity
+	}
+	if s, said := found["name-conflict"]; said || found["gateway"] != Note {
+		t.Errorf("of names %q, of the gateway %q", s, found["gateway"])
 	}
 }
 

@@ -161,7 +161,7 @@ func judgeNames(f Facts) []Finding {
 				"see who has it: meshgate browse; change the name there or here, and restart the gateway"))
 		}
 	}
-	if len(out) == 0 && slices.ContainsFunc(f.LANs, func(l LAN) bool { return l.Looped }) {
+	if len(out) == 0 && f.Named && slices.ContainsFunc(f.LANs, func(l LAN) bool { return l.Looped }) {
 		out = append(out, fine(check, "no name of the gateway's is held by another host"))
 	}
 	return out

@@ -6,17 +6,16 @@ import (
 )
 
 const (
-	maxClockSkew  = 5 * time.Minute
-	buildSlack    = 24 * time.Hour      // the clock that dated our file may have been wrong, too
-	certDays      = 14 * 24 * time.Hour // a certificate that ends sooner is worth a word
-	leastResume   = time.Minute
-	dateLayout    = "2006-01-02 15:04:05 MST"
-	serverCheck   = "server"
-	streamCheck   = "stream-management"
-	defaultMend   = "see the server's log"
-	dayLayout     = "2 January 2006"
-	clockMend     = "set the clock: timedatectl set-ntp true; or set the server's, if that one is wrong"
-	gatewayIsFine = "the gateway runs"
+	maxClockSkew = 5 * time.Minute
+	buildSlack   = 24 * time.Hour      // the clock that dated our file may have been wrong, too
+	certDays     = 14 * 24 * time.Hour // a certificate that ends sooner is worth a word
+	leastResume  = time.Minute
+	dateLayout   = "2006-01-02 15:04:05 MST"
+	serverCheck  = "server"
+	streamCheck  = "stream-management"
+	defaultMend  = "see the server's log"
+	dayLayout    = "2 January 2006"
+	clockMend    = "set the clock: timedatectl set-ntp true; or set the server's, if that one is wrong"
 )
 
 // serverMends say what to do about a problem, by its word.
@@ -34,10 +33,13 @@ var serverMends = map[string]string{
 func judgeServer(f Facts) []Finding {
 	s := f.Server
 	var out []Finding
-	if g := f.Gateway; g.Running && !g.Online && s.Err == "" {
+	switch g := f.Gateway; {
+	case g.Running && !g.Online && s.Err == "":
 		out = append(out, fault(serverCheck, "the gateway runs, but is not connected: "+g.Server, "wait for its next attempt, or see its log: journalctl -u meshgate"))
-	} else if g.Running {
-		out = append(out, fine("gateway", gatewayIsFine+"; "+g.Server))
+	case g.Running:
+		out = append(out, fine("gateway", "the gateway runs; "+g.Server))
+	case g.Closed:
+		out = append(out, note("gateway", "this user may not ask whether the gateway runs, and how it is; root may"))
 	}
 	switch {
 	case s.Err != "":

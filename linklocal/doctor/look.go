@@ -30,7 +30,7 @@ func Look(ctx context.Context, o Options) Facts {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	f := Facts{Now: time.Now(), Built: installed(), Wanted: o.Interfaces, Links: links(), Route: route(), Port: tryPort()}
+	f := Facts{Now: time.Now(), Built: installed(), Wanted: o.Interfaces, Links: links(), Route: route(), Port: tryPort(), Named: o.Names.Host != ""}
 	if f.Port.Err != "" {
 		return f
 	}
