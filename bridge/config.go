@@ -45,7 +45,7 @@ type Contact struct {
 
 	// For the mirror's TXT record, as the JID is; linklocal publishes what it may.
 	Nick, First, Last, Email string
-	Publish                  *linklocal.PublishKeys // what it may, if that is different from what others may
+	Publish                  *linklocal.PublishKeys // what the mesh may know, by the record or from the gateway; default linklocal.DefaultKeys
 }
 
 // An OfflinePolicy says what becomes of the mirror of a contact who is offline.
@@ -183,9 +183,17 @@ func (c Contact) user() string {
 	return c.JID.Localpart()
 }
 
+// may is what the mesh may know of the contact.
+func (c Contact) may() linklocal.PublishKeys {
+	if c.Publish == nil {
+		return linklocal.DefaultKeys()
+	}
+	return *c.Publish
+}
+
 // name is what the gateway calls the contact towards peers.
 func (c Contact) name() string {
-	if c.Nick != "" {
+	if c.Nick != "" && c.may().Nick {
 		return c.Nick
 	}
 	return c.user()

@@ -431,42 +431,6 @@ func TestIJ09TheGatewaysWordsCannotBeImitated(t *testing.T) {
 	}
 }
 
-// LL-10: show and status become the TXT record of the mirror, and a peer's TXT
-// record shows in the gateway's own presence.
-func TestLL10PresenceBothWays(t *testing.T) {
-	for _, tc := range []struct {
-		show string
-		want linklocal.Status
-	}{{"", "avail"}, {"chat", "avail"}, {"away", "away"}, {"xa", "away"}, {"dnd", "dnd"}} {
-		r := newRig(t, office())
-		r.online(false)
-		r.presence("boss@example.org/a", tc.show, "in a\nmeeting", 0, true)
-		var got *linklocal.Contact
-		for _, a := range r.actions {
-			if p, ok := a.(publish); ok && p.contact.User == "chief" {
-				got = &p.contact
-			}
-		}
-		if got == nil || got.Presence.Status != tc.want || got.Presence.Msg != "in a meeting" || got.Presence.First != "Bea" || got.Presence.JID != "boss@example.org" {
-			t.Errorf("show %q: published %+v", tc.show, got)
-		}
-	}
-	for status, want := range map[linklocal.Status]string{"": "bob@h2", "avail": "bob@h2", "away": "bob@h2 (away)", "dnd": "bob@h2 (dnd)", "] evil": "bob@h2"} {
-		r := newRig(t, office())
-		r.peer("bob@h2", linklocal.Presence{Status: status})
-		r.wait(time.Minute)
-		last := ""
-		for _, a := range r.actions {
-			if p, ok := a.(setPresence); ok {
-				last = p.status
-			}
-		}
-		if last != "LAN: "+want {
-			t.Errorf("status %q: own presence %q, want %q", status, last, "LAN: "+want)
-		}
-	}
-}
-
 // The error of a server about a peer's message reaches the peer, once, and
 // only if it comes from where the message went.
 func TestErrorsReachTheirPeer(t *testing.T) {

@@ -113,7 +113,8 @@ func (c *contact) record(s linklocal.Status, msg string) *linklocal.Presence {
 	return &linklocal.Presence{Status: s, Msg: msg, Nick: c.Nick, First: c.First, Last: c.Last, Email: c.Email, JID: c.bare, VC: notCalling}
 }
 
-// describe is the contact in the answer to "who".
+// describe is the contact in the answer to "who", which tells no more than its
+// mirror does (LL-17).
 func (c *contact) describe(online bool) string {
 	switch {
 	case !online:
@@ -121,7 +122,13 @@ func (c *contact) describe(online bool) string {
 	case !c.available():
 		return c.name() + " (offline)"
 	}
-	r := c.best()
+	r, may := c.best(), c.may()
+	if !may.Status {
+		r.show = ""
+	}
+	if !may.Msg {
+		r.status = ""
+	}
 	return c.name() + describeStatus(rewrite.Status(r.show), r.status)
 }
 

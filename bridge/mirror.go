@@ -18,8 +18,9 @@ type mirror struct {
 	notTill time.Time           // no change before
 }
 
-// show makes the mirror what is wanted, nil being off the mesh, with a picture. It returns the
-// command for that, if one is due now, and when it should be called again.
+// show makes the mirror what is wanted, nil being off the mesh, with a picture.
+// It returns the command for that, if one is due now, and when it should be
+// called again.
 func (m *mirror) show(now time.Time, want *linklocal.Presence, icon *linklocal.Icon, damp time.Duration) (action, time.Time) {
 	if !m.unsure && samePresence(m.shown, want) && (want == nil || sameIcon(m.icon, icon)) {
 		return nil, time.Time{}

@@ -90,6 +90,64 @@ func TestLL17AContactsPrivacyGoesWithIt(t *testing.T) {
 	}
 }
 
+// LL-10: show and status become the TXT record of the mirror, and a peer's TXT
+// record shows in the gateway's own presence.
+func TestLL10PresenceBothWays(t *testing.T) {
+	for _, tc := range []struct {
+		show string
+		want linklocal.Status
+	}{{"", "avail"}, {"chat", "avail"}, {"away", "away"}, {"xa", "away"}, {"dnd", "dnd"}} {
+		r := newRig(t, office())
+		r.online(false)
+		r.presence("boss@example.org/a", tc.show, "in a\nmeeting", 0, true)
+		var got *linklocal.Contact
+		for _, a := range r.actions {
+			if p, ok := a.(publish); ok && p.contact.User == "chief" {
+				got = &p.contact
+			}
+		}
+		if got == nil || got.Presence.Status != tc.want || got.Presence.Msg != "in a meeting" || got.Presence.First != "Bea" || got.Presence.JID != "boss@example.org" {
+			t.Errorf("show %q: published %+v", tc.show, got)
+		}
+	}
+	for status, want := range map[linklocal.Status]string{"": "bob@h2", "avail": "bob@h2", "away": "bob@h2 (away)", "dnd": "bob@h2 (dnd)", "] evil": "bob@h2"} {
+		r := newRig(t, office())
+		r.peer("bob@h2", linklocal.Presence{Status: status})
+		r.wait(time.Minute)
+		last := ""
+		for _, a := range r.actions {
+			if p, ok := a.(setPresence); ok {
+				last = p.status
+			}
+		}
+		if last != "LAN: "+want {
+			t.Errorf("status %q: own presence %q, want %q", status, last, "LAN: "+want)
+		}
+	}
+}
+
+// LL-17: what a contact keeps from the mesh the concierge does not tell either.
+func TestLL17TheConciergeTellsNoMoreThanTheMirror(t *testing.T) {
+	for want, keys := range map[string]linklocal.PublishKeys{
+		"contacts: Alice (away: “brb”), ": openKeys,
+		"contacts: Alice (“brb”), ":       {Nick: true, Msg: true},
+		"contacts: Alice (away), ":        {Nick: true, Status: true},
+		"contacts: alice, ":               {},
+	} {
+		cfg := office()
+		cfg.Contacts[0].Publish = &keys
+		r := newRig(t, cfg)
+		r.online(false)
+		r.command("here bob@h2")
+		r.presence("alice@example.org/x", "away", "brb", 0, true)
+		r.taken()
+		r.command("lan bob@h2 gate who")
+		if got := strings.Join(r.taken(), "\n"); !strings.Contains(got, want) {
+			t.Errorf("%+v: %s, want %q", keys, got, want)
+		}
+	}
+}
+
 // LL-10: the peers' status and words are the gateway's status, the words only
 // as long as all of it fits.
 func TestLL10PeersAreInTheGatewaysStatus(t *testing.T) {

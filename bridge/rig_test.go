@@ -15,11 +15,14 @@ import (
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// openKeys are what the mesh may know of alice.
+var openKeys = linklocal.PublishKeys{Nick: true, Status: true, Msg: true, Icon: true}
+
 // office is the configuration of most tests.
 func office() Config {
 	return Config{
 		Contacts: []Contact{
-			{JID: jid.MustParse("alice@example.org"), Nick: "Alice"},
+			{JID: jid.MustParse("alice@example.org"), Nick: "Alice", Publish: &openKeys},
 			{JID: jid.MustParse("carl@example.org"), Offline: ShowOffline},
 			{JID: jid.MustParse("boss@example.org"), User: "chief", First: "Bea", Last: "Boss"},
 		},

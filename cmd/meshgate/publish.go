@@ -47,12 +47,8 @@ type contactPublish struct {
 	TXTVers string `yaml:"txtvers" choice:"true false"`
 }
 
-// over is what may be published of the contact, given what may be of all; nil
-// if that is the same.
+// over is what may be published of the contact, given what may be of all.
 func (c contactPublish) over(p publishConfig) *linklocal.PublishKeys {
-	if c == (contactPublish{}) {
-		return nil
-	}
 	for _, o := range []struct {
 		own string
 		all *bool

@@ -257,8 +257,8 @@ peer_contacts: [{peer: carol@h1, contacts: [eve@example.net]}]
 		!s.DirectTLS || s.InsecureNoTLS || !s.CloseOnStop || len(s.Contacts) != 2 || s.Contacts[0].String() != "bob@example.org" {
 		t.Errorf("server: %+v", s)
 	}
-	bob := bridge.Contact{JID: jid.MustParse("bob@example.org"), User: "bob", Nick: "Bobby", Offline: bridge.ShowOffline}
-	eve := bridge.Contact{JID: jid.MustParse("eve@example.net"), User: "eve"}
+	bob := bridge.Contact{JID: jid.MustParse("bob@example.org"), User: "bob", Nick: "Bobby", Offline: bridge.ShowOffline, Publish: w.LAN.Publish}
+	eve := bridge.Contact{JID: jid.MustParse("eve@example.net"), User: "eve", Publish: w.LAN.Publish}
 	same := cmp.Comparer(func(a, b jid.JID) bool { return a.Equal(b) })
 	if diff := cmp.Diff([]bridge.Contact{bob, eve}, w.Hub.Contacts, same); diff != "" {
 		t.Errorf("contacts (-want +got):\n%s", diff)
@@ -287,7 +287,7 @@ lan: {publish: {last: true, msg: false}}
 	if got := w.Hub.Contacts[0].Publish; got == nil || *got != want || !got.Last || got.Msg {
 		t.Errorf("bob: %+v, want %+v", got, want)
 	}
-	if got := w.Hub.Contacts[1].Publish; got != nil {
+	if got := w.Hub.Contacts[1].Publish; got == nil || *got != *w.LAN.Publish {
 		t.Errorf("eve: %+v, want what holds for all", got)
 	}
 }
