@@ -45,7 +45,9 @@ func (e *engine) streamOpened(now time.Time, ev linklocal.StreamOpened) {
 		e.warning.plain.forget(key)
 		return
 	}
-	e.warning.plain.put(now, key, struct{}{})
+	if _, known := e.warning.plain.get(now, key); !known { // or one who calls again and again would push the others out
+		e.warning.plain.put(now, key, struct{}{})
+	}
 	e.warn(now, e.talks.with(now, ct, ev.Peer)) // if the contact spoke first
 }
 
