@@ -66,10 +66,17 @@ func Open(path string) (*Store, error) {
 	return newStore(db, aside), nil
 }
 
+// memoryDir is a directory in memory on Linux: there is room where the disks
+// are full, or can only be read.
+const memoryDir = "/dev/shm"
+
 // OpenVolatile opens a store in a file without a name, which is gone when the
 // program ends: for when there is no place for one that lasts.
 func OpenVolatile() (*Store, error) {
-	f, err := os.CreateTemp("", "meshgate-")
+	f, err := os.CreateTemp(memoryDir, "meshgate-")
+	if err != nil {
+		f, err = os.CreateTemp("", "meshgate-")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

@@ -57,11 +57,15 @@ func openState(path string, log *slog.Logger) (*state, error) {
 	case err != nil:
 		return volatileState(err, log)
 	}
+	s, err := newState(st, true, log)
+	if err != nil { // a full disk, say
+		return volatileState(err, log)
+	}
 	if st.PutAside() != "" {
 		log.Warn("the state was damaged and is begun anew", "file", path, "put aside", st.PutAside(),
 			"lost", "who was told what, which keys of peers were trusted")
 	}
-	return newState(st, true, log)
+	return s, nil
 }
 
 func volatileState(why error, log *slog.Logger) (*state, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.etcd.io/bbolt"
 
 	"meshgate/bridge/store"
 )
@@ -124,5 +127,33 @@ func TestCheckLooksAtTheState(t *testing.T) {
 	st.Close()
 	if c := loadText(good + fmt.Sprintf("state_dir: %s\n", filepath.Dir(path))); len(c.list) != 0 {
 		t.Errorf("a good one: %v", c.list)
+	}
+}
+
+// What Open can read may yet not be written, as on a full disk.
+func TestWithoutItsBucketsTheGatewayWorks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), stateFile)
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucket([]byte("meta"))
+		if err != nil {
+			return err
+		}
+		notes, err := tx.CreateBucket([]byte("b:notes"))
+		if err != nil {
+			return err
+		}
+		return errors.Join(meta.Put([]byte("version"), []byte("1")), notes.Put([]byte("rows"), nil)) // no bucket
+	}); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	st, logged := openedState(t, path)
+	defer end(t, st)
+	if st.lasting || !strings.Contains(logged.String(), "mend=") {
+		t.Errorf("lasting %v, log %s", st.lasting, logged)
 	}
 }
