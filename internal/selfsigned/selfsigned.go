@@ -69,7 +69,8 @@ func sign(key crypto.Signer, now time.Time) (tls.Certificate, error) {
 }
 
 // Keep returns the certificate in a file. If there is no such file it is made;
-// a certificate that ends soon is renewed; a file that holds something else is
+// a certificate that ends soon, or begins only later because the clock was
+// wrong, is renewed; a file that holds something else is
 // put aside as NAME.broken. The file is for its owner's eyes only (0600).
 //
 // With an error there may be a certificate all the same: the one that could
@@ -77,7 +78,7 @@ func sign(key crypto.Signer, now time.Time) (tls.Certificate, error) {
 func Keep(file string, now time.Time) (tls.Certificate, error) {
 	cert, err := read(file)
 	switch {
-	case err == nil && cert.Leaf.NotAfter.Sub(now) > renewBefore:
+	case err == nil && cert.Leaf.NotAfter.Sub(now) > renewBefore && now.After(cert.Leaf.NotBefore):
 		return cert, os.Chmod(file, 0o600)
 	case err == nil:
 		fresh, err := sign(cert.PrivateKey.(crypto.Signer), now)

@@ -62,6 +62,15 @@ func TestOldCertificateIsRenewedWithTheSameKey(t *testing.T) {
 	}
 }
 
+// The clock of a machine without a battery may have been years ahead.
+func TestCertificateOfTheFutureIsRenewedWithTheSameKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key.pem")
+	first := keep(t, file, now.AddDate(5, 0, 0))
+	if fresh := keep(t, file, now); keyOf(fresh) != keyOf(first) || fresh.Leaf.NotBefore.After(now) {
+		t.Errorf("same key: %v, from %v", keyOf(fresh) == keyOf(first), fresh.Leaf.NotBefore)
+	}
+}
+
 func TestBrokenFileIsPutAside(t *testing.T) {
 	for name, content := range map[string]string{"empty": "", "text": "hello", "large": strings.Repeat("x", 1<<20)} {
 		file := filepath.Join(t.TempDir(), "key.pem")
