@@ -49,6 +49,7 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		// Keys.
 		{"misspelt key", good + "lan: {idel: 5m}", `:7: lan.idel: there is no such key; did you mean idle?`},
+		{"key of a former version", good + "lan: {interface: eth0}", `:7: lan.interface: there is no such key any more; write interfaces: [eth0]`},
 		{"hyphen for underscore", good + "lan: {inter-face: x}", `:7: lan.inter-face: there is no such key; did you mean interfaces?`},
 		{"key of another section", good + "jid: x", `:7: jid: there is no such key; did you mean account.jid? That belongs to another section: mind the indentation`},
 		{"unknown key", good + "concierge: {colour: red}", `:7: concierge.colour: there is no such key; the keys here are name`},

@@ -189,7 +189,7 @@ func TestSecondSignalKills(t *testing.T) {
 
 func TestMissingPasswordAtRunTimeIsTheConfigurationsFault(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "meshgate.yaml")
-	if err := os.WriteFile(file, []byte(strings.Replace(good, "PW", "NONE", 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(good, "PW", "NONE", 1)+"state_dir: state\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var errs bytes.Buffer

@@ -37,9 +37,15 @@ func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 	return reflect.StructField{}, false
 }
 
+// renamed are the keys of former versions, and what to write in their place.
+var renamed = map[string]string{"lan.interface": "interfaces: [eth0]"}
+
 // suggest says what an unknown key in the section at path may have been meant
 // for: one of the section's own keys misspelt, or a key of another section.
 func suggest(path, key string, t reflect.Type) string {
+	if now, ok := renamed[join(path, key)]; ok {
+		return " any more; write " + now
+	}
 	norm := strings.ReplaceAll(strings.ToLower(key), "-", "_")
 	best, dist := "", 3
 	for _, k := range keysOf(t) {
