@@ -124,7 +124,7 @@ func (l *loop) collect(now time.Time) {
 	for _, o := range l.c.inbox.Take() {
 		l.kept++
 		l.keptBytes += len(o.data)
-		if err := l.engine.Enqueue(o.at, o.data); err != nil {
+		if _, err := l.engine.Enqueue(o.at, o.data); err != nil {
 			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
 		}
 	}

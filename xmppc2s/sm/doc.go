@@ -22,6 +22,10 @@
 // Counters are unsigned 32-bit numbers and wrap around (XEP-0198 §4): "h" is
 // compared with what is outstanding, never with the counter itself.
 //
+// A session may outlive the process too. Every change of what the next one
+// needs is a Record; a disk that carries them out, all of one AppendRecords
+// together, holds a Snapshot at any time, with which Restore goes on.
+//
 // Numbers are not stored with stanzas: the first stanza of the queue has the
 // number acked+1, the next one acked+2, and so on.
 package sm

@@ -35,6 +35,7 @@ type Engine struct {
 	in    inbound
 	conn  connection
 	bad   poison
+	log   journal
 	stats Stats
 }
 
@@ -71,7 +72,9 @@ type Stats struct {
 }
 
 // New makes an engine without session.
-func New(p Policy) *Engine { return &Engine{pol: p.withDefaults()} }
+func New(p Policy) *Engine {
+	return &Engine{pol: p.withDefaults(), out: outbound{seq: firstSeq}}
+}
 
 // State is where the session stands.
 func (e *Engine) State() State { return e.state }

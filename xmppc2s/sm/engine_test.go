@@ -35,7 +35,7 @@ func feed(t *testing.T, e *Engine, now time.Time, elements ...string) {
 func enqueue(t *testing.T, e *Engine, now time.Time, elements ...string) {
 	t.Helper()
 	for _, s := range elements {
-		if err := e.Enqueue(now, []byte(s)); err != nil {
+		if _, err := e.Enqueue(now, []byte(s)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestAnHAboveWhatWasSentEndsTheSession(t *testing.T) {
 	for _, base := range []uint32{0, math.MaxUint32 - 1} {
 		for _, off := range []uint32{6, 1 << 31, math.MaxUint32} {
 			e := active(t, Policy{}, 0)
-			e.out.acked = base
+			e.out.acked = uint64(base)
 			enqueue(t, e, t0, m(1), m(2), m(3), m(4), m(5))
 			e.AppendWrite(t0, nil)
 			err := e.HandleFrame(t0, []byte(a(base+off)))
@@ -382,7 +382,7 @@ func TestOversizedStanzasAreCountedAsHandled(t *testing.T) {
 }
 
 func TestOnlyStanzasAreQueued(t *testing.T) {
-	if err := New(Policy{}).Enqueue(t0, []byte("<r xmlns='urn:xmpp:sm:3'/>")); err == nil {
+	if _, err := New(Policy{}).Enqueue(t0, []byte("<r xmlns='urn:xmpp:sm:3'/>")); err == nil {
 		t.Error("a nonza was queued")
 	}
 }

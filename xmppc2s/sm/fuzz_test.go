@@ -18,7 +18,7 @@ func FuzzFrames(f *testing.F) {
 		e.Bound(now, Binding{Dialect: V3, JID: "a@b/c"})
 		for i, line := range strings.Split(script, "\n") {
 			now = now.Add(time.Second)
-			_ = e.Enqueue(now, []byte(m(i)))
+			_, _ = e.Enqueue(now, []byte(m(i)))
 			e.AppendWrite(now, nil)
 			if line == "LOST" {
 				e.Lost(Broken)

@@ -245,7 +245,7 @@ func (e *Engine) handleAnswer(now time.Time, el *stanza.Element) error {
 		e.id.id = "" // this session cannot be trusted any more
 		return &TooHighError{H: h, Err: err}
 	}
-	if h != before { // one that says nothing new may be the farewell of a stuck stream
+	if e.out.acked != before { // one that says nothing new may be the farewell of a stuck stream
 		e.bad.progress()
 	}
 	e.conn.requested = time.Time{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,6 +31,7 @@ type Binding struct {
 
 // A GivenUp is a stanza that will not be sent.
 type GivenUp struct {
+	Seq    uint64
 	Bytes  []byte
 	Kind   Kind
 	Reason error
@@ -59,7 +61,7 @@ func (e *Engine) Resumed(now time.Time, r Resumption, h uint32, window int) erro
 		e.id.id = ""
 		return &TooHighError{H: h, Err: err}
 	}
-	if e.bad.resumed(h != before, e.out.tried > 0) {
+	if e.bad.resumed(e.out.acked != before, e.out.tried > 0) {
 		e.stats.Poisoned++
 		e.id.id = ""
 		return ErrPoisoned
@@ -90,14 +92,15 @@ func (e *Engine) Forget() { e.id.id = "" }
 // are sent again, with the time when they were first sent (XEP-0203); what
 // makes no sense in a new session (iq, presence) is returned.
 func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
-	keep, gone := e.requeue(b.First, now)
+	keep, gone := e.requeue()
+	keep = slices.Concat(e.ahead(now, b.First, keep), keep)
 	wary := e.out.wary
 	if wary > 0 {
 		wary = min(wary+len(b.First), len(keep))
 	}
-	e.out = outbound{q: keep, wary: wary}
+	e.out = outbound{q: keep, seq: e.out.seq, wary: wary}
 	for _, it := range keep {
-		e.out.bytes += len(it.data)
+		e.out.bytes += len(it.Data)
 	}
 	e.in = e.in.uncounted()
 	e.bad = poison{}
@@ -112,24 +115,51 @@ func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	return gone
 }
 
-func (e *Engine) requeue(first [][]byte, now time.Time) (keep []item, gone []GivenUp) {
-	for _, b := range first {
-		keep = append(keep, item{data: b, kind: KindOf(b), at: now})
-	}
+// requeue sorts out what goes on waiting in a new session.
+func (e *Engine) requeue() (keep []item, gone []GivenUp) {
 	for i, it := range e.out.q {
 		switch {
 		case it.strikes >= maxStrikes:
-			gone = append(gone, GivenUp{it.data, it.kind, ErrDeadly})
+			gone = append(gone, e.giveUp(it, ErrDeadly))
 		case it.kind != Message && e.id.epoch > 0:
-			gone = append(gone, GivenUp{it.data, it.kind, ErrStale})
+			gone = append(gone, e.giveUp(it, ErrStale))
 		default:
 			if i < e.out.tried {
-				it.data = withDelay(it.data, it.at)
+				e.delay(&it)
 			}
 			keep = append(keep, it)
 		}
 	}
 	return keep, gone
+}
+
+// ahead makes items that go before those of keep: so their Seqs are below.
+func (e *Engine) ahead(now time.Time, first [][]byte, keep []item) []item {
+	seq := e.out.seq + 1
+	if len(keep) > 0 {
+		seq = keep[0].Seq - uint64(len(first))
+	}
+	items := make([]item, len(first))
+	for i, b := range first {
+		items[i] = item{Stanza: Stanza{Seq: seq + uint64(i), At: now, Data: b}, kind: KindOf(b)}
+		e.out.seq = max(e.out.seq, items[i].Seq)
+		e.record(Enqueued, items[i].Stanza)
+	}
+	return items
+}
+
+func (e *Engine) giveUp(it item, why error) GivenUp {
+	e.record(Dropped, Stanza{Seq: it.Seq})
+	return GivenUp{Seq: it.Seq, Bytes: it.Data, Kind: it.kind, Reason: why}
+}
+
+// delay marks an item with the time when it was first sent.
+func (e *Engine) delay(it *item) {
+	b := withDelay(it.Data, it.At)
+	if len(b) != len(it.Data) {
+		it.Data = b
+		e.record(Enqueued, it.Stanza)
+	}
 }
 
 // withDelay marks a message with the time it was first sent, unless it says
@@ -149,9 +179,9 @@ func withDelay(b []byte, at time.Time) []byte {
 func (e *Engine) Drain() []GivenUp {
 	var gone []GivenUp
 	for _, it := range e.out.q {
-		gone = append(gone, GivenUp{Bytes: it.data, Kind: it.kind})
+		gone = append(gone, e.giveUp(it, nil))
 	}
-	e.out = outbound{acked: e.out.acked}
+	e.out = outbound{acked: e.out.acked, seq: e.out.seq}
 	return gone
 }
 
@@ -222,7 +252,7 @@ func (e *Engine) becomePlain(now time.Time) {
 //
 // COMPAT Prosody 0.12: it counts without the wrap at 2^32.
 func (e *Engine) RotationDue() bool {
-	if e.pol.RotateAt == 0 || e.state != Active || max(e.sent(), e.in.handled) < e.pol.RotateAt {
+	if e.pol.RotateAt == 0 || e.state != Active || max(e.sent(), uint64(e.in.handled)) < uint64(e.pol.RotateAt) {
 		return false
 	}
 	return e.out.tried == 0 && len(e.in.done) == 0

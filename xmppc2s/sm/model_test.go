@@ -120,7 +120,7 @@ func (w *world) push() {
 func (w *world) submit() {
 	s := fmt.Sprintf("c%d", len(w.submitted))
 	w.submitted = append(w.submitted, s)
-	if err := w.e.Enqueue(w.now, []byte(message(s))); err != nil {
+	if _, err := w.e.Enqueue(w.now, []byte(message(s))); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -192,7 +192,7 @@ func (w *world) serverHandles(b []byte) {
 
 // rebase lets the engine's counters begin at base too.
 func (w *world) rebase() {
-	w.e.out.acked = w.base
+	w.e.out.acked = uint64(w.base)
 	w.e.in.handled, w.e.in.told = w.base, w.base
 }
 

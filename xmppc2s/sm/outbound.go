@@ -11,32 +11,35 @@ import (
 type outbound struct {
 	q     []item
 	bytes int
-	acked uint32 // the last h of the server
+	acked uint64 // the last h of the server, before it wraps
+	seq   uint64 // the highest that was given to a stanza
 	next  int    // index of the first item not written on this connection
 	tried int    // items at the head that were ever written in this session
 	wary  int    // items at the head to be sent one by one: one of them may be deadly
 }
 
 type item struct {
-	data    []byte
+	Stanza
 	kind    Kind
-	at      time.Time // queued
-	strikes uint8     // streams that ended while this was the only one in flight
+	strikes uint8 // streams that ended while this was the only one in flight
 }
 
 // maxStrikes is how often a stanza may end the stream before it is given up.
 const maxStrikes = 2
 
 // Enqueue appends one whole stanza. Other elements are refused: they would be
-// lost with the connection.
-func (e *Engine) Enqueue(now time.Time, b []byte) error {
+// lost with the connection. It returns the stanza's Seq.
+func (e *Engine) Enqueue(now time.Time, b []byte) (seq uint64, err error) {
 	k := KindOf(b)
 	if k == Nonza {
-		return fmt.Errorf("sm: not a stanza: %.40q", b)
+		return 0, fmt.Errorf("sm: not a stanza: %.40q", b)
 	}
-	e.out.q = append(e.out.q, item{data: b, kind: k, at: now})
+	e.out.seq++
+	st := Stanza{Seq: e.out.seq, At: now, Data: b}
+	e.out.q = append(e.out.q, item{Stanza: st, kind: k})
 	e.out.bytes += len(b)
-	return nil
+	e.record(Enqueued, st)
+	return st.Seq, nil
 }
 
 // Queued is the number and size of the stanzas that are not acknowledged.
@@ -63,10 +66,10 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 	b = e.appendAnswer(b)
 	for e.out.next < len(e.out.q) && !e.windowFull() {
 		it := &e.out.q[e.out.next]
-		if len(b) > 0 && len(b)+len(it.data) > e.pol.MaxBatch {
+		if len(b) > 0 && len(b)+len(it.Data) > e.pol.MaxBatch {
 			break
 		}
-		b = append(b, it.data...)
+		b = append(b, it.Data...)
 		e.wrote(now, it)
 	}
 	return e.appendRequest(now, b)
@@ -75,7 +78,7 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 // wrote counts the next item as written.
 func (e *Engine) wrote(now time.Time, it *item) {
 	e.stats.Sent++
-	e.conn.inFlight += len(it.data)
+	e.conn.inFlight += len(it.Data)
 	if e.conn.unasked == 0 {
 		e.conn.unaskedAt = now
 	}
@@ -97,7 +100,7 @@ func (e *Engine) windowFull() bool {
 	if e.out.wary > 0 {
 		return true
 	}
-	return c.window > 0 && c.inFlight+len(e.out.q[e.out.next].data) > c.window
+	return c.window > 0 && c.inFlight+len(e.out.q[e.out.next].Data) > c.window
 }
 
 func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
@@ -122,20 +125,24 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 
 // ack drops what h covers.
 func (e *Engine) ack(h uint32) error {
-	delta := h - e.out.acked // modulo 2^32
+	delta := h - uint32(e.out.acked) // modulo 2^32
 	if uint64(delta) > uint64(e.out.tried) {
 		return fmt.Errorf("%w: h=%d after h=%d, %d outstanding", ErrHandledHigh, h, e.out.acked, e.out.tried)
 	}
 	e.stats.Acked += uint64(delta)
-	e.out.acked = h
+	e.out.acked += uint64(delta)
 	e.forget(int(delta))
 	return nil
 }
 
 // forget drops n items from the head of the queue.
 func (e *Engine) forget(n int) {
+	if n == 0 {
+		return
+	}
+	e.record(Acked, Stanza{Seq: e.out.q[n-1].Seq})
 	for i := range n {
-		size := len(e.out.q[i].data)
+		size := len(e.out.q[i].Data)
 		e.out.bytes -= size
 		if i < e.out.next {
 			e.conn.inFlight -= size
@@ -152,12 +159,12 @@ func (e *Engine) forget(n int) {
 }
 
 // sent is the number of the last stanza that was ever written in this session.
-func (e *Engine) sent() uint32 { return e.out.acked + uint32(e.out.tried) }
+func (e *Engine) sent() uint64 { return e.out.acked + uint64(e.out.tried) }
 
 // AppendTooHigh appends the stream error for an h above what was sent:
 // undefined-condition with the application condition of XEP-0198 §4.
 func (e *Engine) AppendTooHigh(b []byte, h uint32) []byte {
 	return fmt.Appendf(b, "<stream:error><undefined-condition xmlns='%s'/>"+
 		"<handled-count-too-high xmlns='%s' h='%d' send-count='%d'/></stream:error>",
-		stanza.NSStErr, string(e.id.dialect), h, e.sent())
+		stanza.NSStErr, string(e.id.dialect), h, uint32(e.sent()))
 }

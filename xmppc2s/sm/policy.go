@@ -29,6 +29,8 @@ type Policy struct {
 	// RotateAt (default 0: never) is the count in either direction from which
 	// on RotationDue asks for a new session.
 	RotateAt uint32
+	// Journal makes the engine report Records. They have to be taken then.
+	Journal bool
 }
 
 func (p Policy) withDefaults() Policy {
