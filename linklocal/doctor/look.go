@@ -30,7 +30,7 @@ func Look(ctx context.Context, o Options) Facts {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	f := Facts{Now: time.Now(), Built: installed(), Wanted: o.Interfaces, Links: links(), Route: route(), Port: tryPort(), Named: o.Names.Host != ""}
+	f := Facts{Now: time.Now(), Built: installed(), Wanted: o.Interfaces, Links: links(o.IPv6), Route: route(), Port: tryPort(), Named: o.Names.Host != ""}
 	if f.Port.Err != "" {
 		return f
 	}
@@ -47,7 +47,7 @@ func Look(ctx context.Context, o Options) Facts {
 		if hasIPv4(l) {
 			wg.Go(func() { four[i] = listenOn(ctx, l, false, own, o) })
 		}
-		if o.IPv6 && hasIPv6(l) {
+		if hasIPv6(l) {
 			wg.Go(func() { six[i] = listenOn(ctx, l, true, own, o) })
 		}
 	}
@@ -166,7 +166,8 @@ func (p *probe) sweep(ctx context.Context, l *LAN, link Link, e *ear, d time.Dur
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	answering := map[netip.Addr]bool{}
-	for a := range before {
+	known := addrsOf(before)
+	for _, a := range known[:min(len(known), maxSweep)] {
 		wg.Go(func() {
 			if answers(ctx, a, d) {
 				mu.Lock()

@@ -17,8 +17,9 @@ import (
 
 const maxTable = 4096 // lines read of a table in /proc
 
-// links lists the interfaces but loopback.
-func links() []Link {
+// links lists the interfaces but loopback, without IPv6 addresses if those are
+// not to be used.
+func links(six bool) []Link {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil
@@ -30,7 +31,7 @@ func links() []Link {
 		}
 		l := Link{
 			Name: ifi.Name, Up: ifi.Flags&net.FlagUp != 0, Running: ifi.Flags&net.FlagRunning != 0,
-			Multicast: ifi.Flags&net.FlagMulticast != 0, Tunnel: ifi.Flags&net.FlagPointToPoint != 0, Prefixes: prefixesOf(ifi),
+			Multicast: ifi.Flags&net.FlagMulticast != 0, Tunnel: ifi.Flags&net.FlagPointToPoint != 0, Prefixes: prefixesOf(ifi, six),
 		}
 		l.Bridge = bridgeOf(ifi.Name)
 		if l.Bridge != "" {
@@ -42,13 +43,13 @@ func links() []Link {
 	return out
 }
 
-func prefixesOf(ifi net.Interface) (out []netip.Prefix) {
+func prefixesOf(ifi net.Interface, six bool) (out []netip.Prefix) {
 	addrs, err := ifi.Addrs()
 	if err != nil {
 		return nil
 	}
 	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
+		if n, ok := a.(*net.IPNet); ok && (six || n.IP.To4() != nil) {
 			ip, _ := netip.AddrFromSlice(n.IP)
 			ones, _ := n.Mask.Size()
 			out = append(out, netip.PrefixFrom(ip.Unmap(), ones))
