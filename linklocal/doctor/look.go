@@ -99,9 +99,7 @@ func listenOn(ctx context.Context, link Link, six bool, own []netip.Addr, o Opti
 	l.CanHear = p.igmp != nil
 	p.greet(&l, mark, o.Names)
 	p.listen(ctx, &l, heard, o.Wait/2)
-	if l.SendErr == "" {
-		p.greet(&l, mark, o.Names) // a packet may have been lost
-	}
+	p.greet(&l, mark, o.Names) // a packet may have been lost, or an IPv6 address not have been ours yet
 	p.listen(ctx, &l, heard, o.Wait/2)
 	heard.tell(&l)
 	if !six && len(l.Multicast) == 0 && l.Looped && l.SendErr == "" {
@@ -111,8 +109,9 @@ func listenOn(ctx context.Context, link Link, six bool, own []netip.Addr, o Opti
 	return l
 }
 
-// greet sends all our questions, from both ports.
+// greet sends all our questions, from both ports, and notes whether it could.
 func (p *probe) greet(l *LAN, mark string, n Names) {
+	l.SendErr, l.Filtered = "", false
 	err := p.say(greeting(mark))
 	l.Sent++
 	for _, q := range nameQuestions(n) {
