@@ -28,8 +28,10 @@ class Remote(slixmpp.ClientXMPP):
         self.conf = conf
         self.leaving = False
         self.ca_certs = conf["ca"]
-        self.auto_authorize = True if conf["approve"] else None
-        self.auto_subscribe = bool(conf["approve"])
+        # slixmpp's own approval sends the last presence once more, to whoever has
+        # asked: it writes the address into the very stanza, which may be waiting
+        # to be sent to all.
+        self.auto_authorize = None
         self.answer_receipts = conf["receipts"]
         for plugin in PLUGINS:
             self.register_plugin(plugin)
@@ -40,10 +42,9 @@ class Remote(slixmpp.ClientXMPP):
         if conf["avatars"]:
             self.register_plugin("xep_0084")
             self.add_event_handler("avatar_metadata_publish", self.seen_avatar)
-        for name in ("session_start", "session_end", "disconnected"):
+        for name in ("session_start", "session_end", "disconnected", "connection_failed"):
             self.add_event_handler(name, getattr(self, "on_" + name))
         self.add_event_handler("failed_auth", lambda _: emit("auth-failed"))
-        self.add_event_handler("connection_failed", lambda why: emit("connection-failed", text=str(why)))
         for kind in ("message", "presence"):
             match = MatchXPath("{jabber:client}" + kind)
             self.register_handler(Callback("seen " + kind, match, getattr(self, "seen_" + kind)))
@@ -65,6 +66,10 @@ class Remote(slixmpp.ClientXMPP):
             asyncio.get_event_loop().stop()
         elif self.conf["reconnect"]:
             self.go()
+
+    def on_connection_failed(self, why):
+        emit("connection-failed", text=str(why))
+        self._connect_loop_wait = 0  # or it doubles, and a server that starts slowly is found half a minute late
 
     def go(self):
         tls = self.conf["direct_tls"]
@@ -105,6 +110,9 @@ class Remote(slixmpp.ClientXMPP):
         item = xml.find("{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}item")
         if item is not None:
             fields.update(role=item.get("role", ""), affiliation=item.get("affiliation", ""))
+        if self.conf["approve"] and xml.get("type") == "subscribe":
+            for kind in ("subscribed", "subscribe"):
+                self.send_presence(pto=xml.get("from"), ptype=kind)
         fields["codes"] = [s.get("code") for s in xml.findall("{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}status")]
         emit("presence", **fields)
 
