@@ -21,6 +21,7 @@ import (
 const (
 	version     = 1
 	lockWait    = time.Second // for another program to let go of the file
+	lockNow     = 1           // no wait; for bbolt 0 is for ever
 	maxAside    = 9           // damaged files that are kept beside the new one
 	maxQueued   = 4096        // sets of changes that wait for Run
 	fileMode    = 0o600
@@ -99,7 +100,7 @@ func Check(path string) error {
 	case err != nil:
 		return err
 	}
-	db, err := open(path, &bbolt.Options{Timeout: lockWait, ReadOnly: true, PreLoadFreelist: true})
+	db, err := open(path, &bbolt.Options{Timeout: lockNow, ReadOnly: true, PreLoadFreelist: true})
 	switch {
 	case errors.Is(err, ErrBusy):
 		return nil
