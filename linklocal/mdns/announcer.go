@@ -176,19 +176,33 @@ func (e *Engine) addGoodbye(now time.Time, key name, rr []record) {
 }
 
 // repeatGoodbye is for a record that we have taken back and a reflector brings
-// again: caches that have dropped it have it anew, for all its lifetime. It is
-// none of ours any more if somebody else has the name now.
+// again: caches that have dropped it have it anew, for all its lifetime.
+// Reflectors answer from their caches for a second after a goodbye, and two of
+// them carry both in a loop, each kind of record in its own way; so the repeats
+// come at growing intervals.
 func (e *Engine) repeatGoodbye(now time.Time, r *record) {
-	if r.typ != dns.TypeSRV || r.ttl == 0 || !e.past.has(now, r) || e.monitor.cache.newest(r.key, dns.TypeSRV) != nil {
+	key := r.key
+	switch {
+	case r.ttl == 0:
+		return
+	case r.typ == dns.TypePTR && e.monitor.browsed(r.key): // else one cannot see whose it is
+		key = r.ident.target
+	case r.typ != dns.TypeSRV || !e.past.has(now, r):
 		return
 	}
 	for i := range e.goodbyes {
-		if g := &e.goodbyes[i]; g.key == r.key && g.left == 0 && g.repeats < maxRepeats {
+		if g := &e.goodbyes[i]; g.key == key && g.left == 0 && g.repeats < maxRepeats {
+			g.left, g.at = 1, now.Add(goodbyeGap<<g.repeats)
 			g.repeats++
-			g.left, g.at = 1, now.Add(goodbyeGap)
 			e.local.at(g.at)
 		}
 	}
+}
+
+// takenOver reports whether somebody else is known to have the name of a
+// goodbye now: then it is none of ours to say again.
+func (e *Engine) takenOver(g *goodbye) bool {
+	return g.repeats > 0 && e.monitor.cache.newest(g.key, dns.TypeSRV) != nil
 }
 
 // leaving reports whether there are goodbyes still to be said.
@@ -212,7 +226,9 @@ func (e *Engine) runGoodbyes(now time.Time) {
 	kept := e.goodbyes[:0]
 	for _, g := range e.goodbyes {
 		if g.left > 0 && due(g.at, now) {
-			out.add(group{answers: e.stillGone(g.rr)})
+			if !e.takenOver(&g) {
+				out.add(group{answers: e.stillGone(g.rr)})
+			}
 			g.left--
 			g.at = now.Add(g.gap)
 			g.gap *= 2

@@ -131,6 +131,9 @@ func TestEchoOfWhatWeTookBackIsTakenBackAgain(t *testing.T) {
 	if n := again(gone(), ours...); n < 3 || n > maxRepeats {
 		t.Errorf("%d goodbyes, want some and no more than %d", n, maxRepeats)
 	}
+	if n := again(gone(), ptrTo("a")); n < 3 || n > maxRepeats {
+		t.Errorf("%d goodbyes to a pointer alone, want some and no more than %d", n, maxRepeats)
+	}
 	if n := again(gone(), foreign("a", "other", 9)...); n > 0 {
 		t.Errorf("said goodbye %d times to a name that is another's now", n)
 	}

@@ -242,6 +242,7 @@ func (e *Engine) checkPointer(now time.Time, unicast bool, theirs *record) {
 	} else if c := e.owner(theirs.ident.target); c != nil && c.svc != nil && c.typ.key == theirs.key {
 		r = ref{c: c, k: kindPTR}
 	} else {
+		e.repeatGoodbye(now, theirs)
 		return
 	}
 	e.rescue(now, r, theirs)
