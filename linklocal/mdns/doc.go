@@ -37,6 +37,8 @@
 //
 // What was ours within 10 s may come back by a reflector: it is no conflict,
 // loses no tie, and is nobody else's.
+// So with a service that points to our host and is said by another machine: it is
+// what we said before we were restarted.
 //
 // # An instance of another
 //

@@ -242,7 +242,7 @@ func (e *Engine) HandlePacket(now time.Time, p Packet) {
 
 func (e *Engine) handleResponse(now time.Time, src netip.Addr, unicast bool, m *message) {
 	rr := append(m.answers, m.extras...)
-	e.checkConflicts(now, unicast, rr)
+	e.checkConflicts(now, src, unicast, rr)
 	e.monitor.handleRecords(now, src, rr)
 }
 

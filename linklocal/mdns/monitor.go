@@ -101,7 +101,7 @@ func (m *monitor) handlePTR(now time.Time, src netip.Addr, r *record) {
 
 func (m *monitor) handleInstance(now time.Time, src netip.Addr, r *record) {
 	inst := m.instances[r.key]
-	if inst == nil || m.e.owner(r.key) != nil || m.ignoresEcho(now, r) {
+	if inst == nil || m.e.owner(r.key) != nil || m.ignoresEcho(now, src, r) {
 		return
 	}
 	switch r.typ {

@@ -1,6 +1,7 @@
 package mdns
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/miekg/dns"
@@ -109,6 +110,28 @@ func (e *Engine) isOurs(now time.Time, c *claim, rr []record) bool {
 // ignoresEcho reports whether the monitor must not learn a record, because it
 // was ours. Only of a SRV record, which has our host's name in it, the data can
 // tell.
-func (m *monitor) ignoresEcho(now time.Time, r *record) bool {
-	return r.typ == dns.TypeSRV && m.e.echo(now, r)
+func (m *monitor) ignoresEcho(now time.Time, src netip.Addr, r *record) bool {
+	return r.typ == dns.TypeSRV && (m.e.echo(now, r) || m.e.isFormer(src, r))
+}
+
+// isFormer reports whether a SRV record points to our host, as nobody else's
+// may, and yet does not come from here: a reflector or a proxy says what we said
+// before we were restarted, or before past begins. Another stack on this machine,
+// which may have our host's name, has our addresses, too.
+func (e *Engine) isFormer(src netip.Addr, r *record) bool {
+	return r.typ == dns.TypeSRV && r.ident.target == e.host.key && e.host.state != idle && !e.self.has(src)
+}
+
+// formerNames are the names in a response that is about a former one of us.
+// What else it says of them is no conflict either: a text, say.
+func (e *Engine) formerNames(src netip.Addr, rr []record) (names map[name]bool) {
+	for i := range rr {
+		if e.isFormer(src, &rr[i]) {
+			if names == nil {
+				names = map[name]bool{}
+			}
+			names[rr[i].key] = true
+		}
+	}
+	return names
 }

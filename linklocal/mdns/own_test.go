@@ -144,6 +144,44 @@ func TestEchoOfWhatWeTookBackIsTakenBackAgain(t *testing.T) {
 	}
 }
 
+// TestFormerSelfIsNoConflict: LL-05, LL-07. We were killed and are back with
+// another port; a reflector answers with what we said before. Another stack on
+// our machine may have our host's name: then the names are its own.
+func TestFormerSelfIsNoConflict(t *testing.T) {
+	former := foreign("a", "gw", 7000, "k=old")
+	former[3].addr = netip.MustParseAddr("10.0.0.1")
+	for _, c := range []struct {
+		what string
+		src  netip.AddrPort
+		when time.Duration
+		want string
+	}{
+		{"while we probe", reflector, 600 * ms, "a"},
+		{"soon after", reflector, 3 * time.Second, "a"},
+		{"long after", reflector, time.Minute, "a"},
+		{"another stack on our machine", netip.MustParseAddrPort("10.0.0.1:5353"), 600 * ms, "a-1"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			r := newRig(t, Config{Browse: []string{testType}})
+			r.e.Register(r.now, service("a", "k=new"))
+			r.advance(c.when)
+			r.receiveFrom(c.src, answerWith(former...))
+			r.advance(10 * time.Second)
+			if ev := wantEvent[Established](r, "in the end"); ev.Instance != c.want {
+				t.Errorf("established as %q, want %q", ev.Instance, c.want)
+			}
+			for _, ev := range r.events {
+				if ev, ok := ev.(Appeared); ok && c.want == "a" {
+					t.Errorf("takes itself for a peer: %v", ev)
+				}
+			}
+			if n := r.e.Stats().Conflicts; n > 0 && c.want == "a" {
+				t.Errorf("%d conflicts with ourselves", n)
+			}
+		})
+	}
+}
+
 // TestReflectorOnTheLink: everything that is said is said once more, late, by a
 // reflector. Nobody minds, and nobody is there twice. LL-05, LL-07
 func TestReflectorOnTheLink(t *testing.T) {

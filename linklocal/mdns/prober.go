@@ -3,6 +3,7 @@ package mdns
 import (
 	"bytes"
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -160,7 +161,8 @@ func (e *Engine) finishProbing(now time.Time, c *claim) {
 // which it is currently authoritative, and it receives a Multicast DNS
 // response message containing a record with the same name, rrtype and
 // rrclass, but inconsistent rdata", RFC 6762 §9.
-func (e *Engine) checkConflicts(now time.Time, unicast bool, rr []record) {
+func (e *Engine) checkConflicts(now time.Time, src netip.Addr, unicast bool, rr []record) {
+	former := e.formerNames(src, rr)
 	for i := range rr {
 		r := &rr[i]
 		if r.typ == dns.TypePTR {
@@ -185,7 +187,7 @@ func (e *Engine) checkConflicts(now time.Time, unicast bool, rr []record) {
 				e.rescue(now, ref{c: c, k: k}, r)
 			}
 		case otherData:
-			if r.ttl > 0 && !e.echo(now, r) {
+			if r.ttl > 0 && !former[r.key] && !e.echo(now, r) {
 				e.conflict(now, c)
 			}
 		}
