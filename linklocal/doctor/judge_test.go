@@ -87,7 +87,7 @@ func TestJudge(t *testing.T) {
 		{"filtered", func(f *Facts) { f.LANs[0].SendErr, f.LANs[0].Filtered, f.LANs[0].Looped = "not permitted", true, false }, "fault firewall", "does not let us send", "allow outgoing"},
 		{"cannot send", func(f *Facts) { f.LANs[0].SendErr = "no buffer space" }, "fault send", "no buffer space", "ip addr"},
 		{"not looped", func(f *Facts) { f.LANs[0].Looped, f.LANs[0].Multicast = false, nil }, "fault firewall", "drops what comes", "allow incoming"},
-		{"snooping", func(f *Facts) { f.LANs[0].Multicast, f.LANs[0].Unicast = nil, []netip.Addr{bob, carol} }, "fault snooping", "10.0.0.2 and 10.0.0.3 answer when asked directly", "querier"},
+		{"snooping", func(f *Facts) { f.LANs[0].Multicast, f.LANs[0].Unicast = nil, []netip.Addr{bob, carol} }, "fault snooping", "hosts answer when asked directly (10.0.0.2 and 10.0.0.3)", "querier"},
 		{"snooping with querier", func(f *Facts) {
 			f.LANs[0].Multicast, f.LANs[0].Unicast, f.LANs[0].Querier = nil, []netip.Addr{bob}, gate
 		}, "fault snooping", "although there is an IGMP querier (10.0.0.254)", "snooping"},
@@ -102,7 +102,7 @@ func TestJudge(t *testing.T) {
 		{"alone", func(f *Facts) { f.LANs[0].Multicast, f.LANs[0].Swept = nil, true }, "warning alone", "nobody else", "cable"},
 		{"silent neighbours", func(f *Facts) {
 			f.LANs[0].Multicast, f.LANs[0].Swept, f.LANs[0].Neighbours = nil, true, []netip.Addr{bob}
-		}, "warning alone", "none of them speaks mDNS", "chat client"},
+		}, "warning alone", "other hosts on eth0 (10.0.0.2), but none that speaks mDNS", "chat client"},
 		{"cut short", func(f *Facts) { f.LANs[0].Multicast = nil }, "warning alone", "nobody was heard", "-wait"},
 		{"IPv6 works", func(f *Facts) {
 			f.LANs = append(f.LANs, LAN{Link: "eth0", IPv6: true, Looped: true, Multicast: []netip.Addr{bob}})

@@ -41,7 +41,7 @@ func judgeHearing(f Facts, l LAN) Finding {
 	case len(l.Unicast) > 0:
 		return notDelivered(f, l)
 	case len(l.Neighbours) > 0:
-		return warning("alone", fmt.Sprintf("%s on %s are there, but none of them speaks mDNS", hosts(l.Neighbours), l.Link),
+		return warning("alone", fmt.Sprintf("there are other hosts on %s (%s), but none that speaks mDNS", l.Link, hosts(l.Neighbours)),
 			"start a chat client there; if there is one, see that its firewall lets UDP port 5353 in")
 	case l.RouterUp:
 		// To be alone behind a router is no fault, and looks the same.
@@ -79,7 +79,7 @@ func judgeHearing6(f Facts, l LAN) []Finding {
 
 // notDelivered is about hosts that answer, but whose multicast does not arrive.
 func notDelivered(f Facts, l LAN) Finding {
-	text := fmt.Sprintf("multicast does not arrive on %s: %s answer when asked directly, but nothing that they say to all is heard", l.Link, hosts(l.Unicast))
+	text := fmt.Sprintf("multicast does not arrive on %s: hosts answer when asked directly (%s), but nothing that they say to all is heard", l.Link, hosts(l.Unicast))
 	switch {
 	case l.Querier.IsValid():
 		text += fmt.Sprintf(", although there is an IGMP querier (%s)", l.Querier)
