@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"mellium.im/xmpp/jid"
-
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
@@ -471,31 +469,5 @@ func TestUndeliveredErrorsOfOursAreNobodysMessage(t *testing.T) {
 	r.srv(xmppc2s.Undelivered{Stanza: refusal, Err: stanza.ErrTooComplex})
 	if got := r.taken(); len(got) != 0 {
 		t.Errorf("bob was told of an error that was not his: %q", got)
-	}
-}
-
-func TestValidateSaysWhatIsWrong(t *testing.T) {
-	good := office()
-	if err := good.Validate(); err != nil {
-		t.Errorf("the office is refused: %v", err)
-	}
-	for name, tc := range map[string]struct {
-		change func(*Config)
-		want   string
-	}{
-		"twice":     {func(c *Config) { c.Contacts = append(c.Contacts, c.Contacts[0]) }, "given twice"},
-		"same user": {func(c *Config) { c.Contacts[0].User = "CARL" }, "is taken"},
-		"concierge": {func(c *Config) { c.Contacts[0].User = "meshgate" }, "is taken"},
-		"resource":  {func(c *Config) { c.Contacts[0].JID = jid.MustParse("a@b/c") }, "user@domain"},
-		"domain":    {func(c *Config) { c.Contacts[0].JID = jid.MustParse("b") }, "user@domain"},
-		"mark":      {func(c *Config) { c.Concierge = "gate@h" }, "must not hold"},
-		"rule":      {func(c *Config) { c.PeerContacts[0].Contacts[0] = jid.MustParse("x@y") }, "is not a contact"},
-		"rate":      {func(c *Config) { c.Limits.PeerRate = Rate{PerMinute: 3} }, "above zero"},
-	} {
-		c := office()
-		tc.change(&c)
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s: error %v, want one that says %q", name, err, tc.want)
-		}
 	}
 }

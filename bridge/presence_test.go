@@ -220,6 +220,22 @@ func TestLL16WarningsAreBounded(t *testing.T) {
 	}
 }
 
+// LL-16: one who calls again and again does not keep another from being told.
+func TestLL16StreamsOfOnePeerPushNobodyOut(t *testing.T) {
+	r := newRig(t, office())
+	r.online(false)
+	r.command("here bob@h2")
+	r.command("stream bob@h2 alice plain")
+	for range 2 * maxPlain {
+		r.command("stream carol@h1 alice plain")
+	}
+	r.taken()
+	r.command("lan bob@h2 alice hello")
+	if got := strings.Join(r.taken(), "\n"); !strings.Contains(got, wordsPlain) {
+		t.Errorf("bob is told nothing: %s", got)
+	}
+}
+
 // LL-15: a picture of before a restart is taken away if nobody is in it any
 // more, and one that the gateway has not set is left alone.
 func TestLL15TheAvatarAfterARestart(t *testing.T) {
