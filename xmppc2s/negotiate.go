@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 	"mellium.im/sasl"
@@ -27,8 +29,10 @@ type link struct {
 	addr    string
 	jid     string
 	resumed bool
-	h       uint32     // of <resumed/>
-	dialect sm.Dialect // of a bound session
+	h       *uint64       // of <resumed/>
+	dialect sm.Dialect    // of a bound session
+	stanzas int           // what the feature of sm:1 wishes …
+	max     time.Duration // … and grants
 	prosody bool
 	tls     tls.ConnectionState
 }
@@ -38,7 +42,7 @@ type verdict struct {
 	link    *link
 	asked   *sm.Resumption // what was to be resumed
 	refused bool           // the server will not resume it …
-	failedH *uint32        // … but has handled this much
+	failedH *uint64        // … but has handled this much
 	err     error
 }
 
@@ -187,7 +191,7 @@ func (n *negotiation) mechanisms() []sasl.Mechanism {
 }
 
 func (n *negotiation) features(secure *tls.Config) []xmpp.StreamFeature {
-	list := []xmpp.StreamFeature{n.login(), n.bindOrResume(), n.capabilities()}
+	list := []xmpp.StreamFeature{n.login(), n.bindOrResume(), n.capabilities(), n.legacyManagement()}
 	if n.cfg.InsecureNoTLS {
 		return list
 	}
@@ -248,6 +252,27 @@ func (n *negotiation) capabilities() xmpp.StreamFeature {
 	}
 }
 
+// legacyManagement reads the feature of XEP-0198 v0.7, which says more than
+// that it is there; it is enabled by others.
+func (n *negotiation) legacyManagement() xmpp.StreamFeature {
+	return xmpp.StreamFeature{
+		Name: xml.Name{Space: stanza.NSSM1, Local: "sm"},
+		Parse: func(_ context.Context, d *xml.Decoder, e *xml.StartElement) (bool, any, error) {
+			for _, a := range e.Attr {
+				v, err := strconv.ParseUint(a.Value, 10, 31)
+				switch {
+				case err != nil:
+				case a.Name.Local == "stanzas":
+					n.link.stanzas = int(v)
+				case a.Name.Local == "max":
+					n.link.max = time.Duration(v) * time.Second
+				}
+			}
+			return false, nil, d.Skip()
+		},
+	}
+}
+
 // bindOrResume takes the place of mellium's resource binding. It is one
 // feature because mellium selects binding after any other feature, and it has
 // a binding of its own because mellium's never asks for a resource.
@@ -278,19 +303,13 @@ func (n *negotiation) resume(s *xmpp.Session, r xml.TokenReader, ask sm.Resumpti
 	if err != nil {
 		return false, err
 	}
-	switch {
-	case answer.Is(string(ask.Dialect), "resumed"):
-		n.link.h, err = sm.ParseH(answer)
-		n.link.resumed, n.link.jid = true, ask.JID
-		return true, err
-	case answer.Is(string(ask.Dialect), "failed"):
-		n.verdict.refused = true
-		if h, err := sm.ParseH(answer); err == nil {
-			n.verdict.failedH = &h
-		}
-		return false, nil
+	a, err := ask.ParseAnswer(answer)
+	if !a.Resumed {
+		n.verdict.refused, n.verdict.failedH = true, a.H
+		return false, err
 	}
-	return false, fmt.Errorf("unexpected answer to <resume/>: <%s/>", answer.Name.Local)
+	n.link.resumed, n.link.jid, n.link.h = true, ask.JID, a.H
+	return true, nil
 }
 
 // bind asks for our resource. RFC 6120 §7.7

@@ -74,7 +74,7 @@ func (l *loop) bind(now time.Time, k *link) {
 	own := l.c.own.Load()
 	l.own.note(now, own)
 	gone := l.engine.Bound(now, sm.Binding{
-		Dialect: k.dialect, JID: k.jid, Window: l.cfg.window(k.prosody),
+		Dialect: k.dialect, JID: k.jid, Window: l.cfg.window(k.prosody), Stanzas: k.stanzas, Max: k.max,
 		First: [][]byte{rosterRequest(), own.bytes(l.cfg)},
 	})
 	for _, g := range gone {

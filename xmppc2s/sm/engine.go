@@ -21,6 +21,7 @@ func (s State) String() string { return [...]string{"offline", "enabling", "acti
 var (
 	ErrAckTimeout    = errors.New("sm: the server does not answer")
 	ErrHandledHigh   = errors.New("sm: the server acknowledges stanzas that were not sent")
+	ErrHandledLow    = errors.New("sm: the server takes acknowledgements back")
 	ErrBadAnswer     = errors.New("sm: malformed element of stream management")
 	ErrPoisoned      = errors.New("sm: the server does not process the resumed stream")
 	errNotResumption = errors.New("sm: no session to resume")
@@ -46,6 +47,7 @@ type identity struct {
 	jid      string
 	location string
 	max      time.Duration
+	stanzas  int    // that the server wants between requests at most; 0: not said
 	epoch    uint32 // counts sessions, so that marks of an old one are known
 }
 
@@ -54,8 +56,10 @@ type connection struct {
 	since     time.Time // of Bound or Resumed
 	received  time.Time // last frame
 	requested time.Time // of the request that is not answered; zero: none
+	asked     uint64    // its u, in sm:1
 	unasked   int       // stanzas written since the last request
 	unaskedAt time.Time // of the first of them
+	untoldAt  time.Time // since when h is ahead of what was told; zero: it is not
 	inFlight  int       // bytes of stanzas written and not acknowledged
 	window    int       // most of them; 0: no limit
 	hello     []byte    // to be written before anything else
@@ -135,13 +139,16 @@ func (e *Engine) NextTimeout() time.Time {
 	if e.state == Offline {
 		return time.Time{}
 	}
+	at := e.requestAt()
 	if e.InboundFull() {
-		return e.conn.received.Add(e.pol.AckTimeout / 2)
+		at = e.conn.received.Add(e.pol.AckTimeout / 2)
+	} else if dead := e.deadAt(); !dead.IsZero() {
+		at = dead
 	}
-	if at := e.deadAt(); !at.IsZero() {
-		return at
+	if tell := e.answerAt(); !tell.IsZero() {
+		at = earliest(at, tell)
 	}
-	return e.requestAt()
+	return at
 }
 
 // requestAt is when an acknowledgement is to be asked for, if none is

@@ -35,7 +35,7 @@ func TestAStuckSessionIsGivenUp(t *testing.T) {
 	for i := range 10 {
 		enqueue(t, e, t0, m(i))
 		e.AppendWrite(t0, nil)
-		if err := resume(e, Silent, uint32(i+1)); err != nil {
+		if err := resume(e, Silent, uint64(i+1)); err != nil {
 			t.Fatalf("with progress: %v", err)
 		}
 	}
@@ -49,16 +49,16 @@ func TestAStanzaThatEndsEveryStreamIsGivenUp(t *testing.T) {
 	enqueue(t, e, t0, m(1), m(2), m(deadly), m(4), m(5))
 	var sent []string
 	var gone []GivenUp
-	acked := uint32(0)
+	acked := uint64(0)
 	for range 20 { // a server that ends the stream at the deadly one, and forgets the session
 		b := string(e.AppendWrite(t0, nil))
 		before, _, dies := strings.Cut(b, fmt.Sprintf("<message id='%d'", deadly))
-		n := uint32(strings.Count(before, "<message"))
+		n := uint64(strings.Count(before, "<message"))
 		sent = append(sent, before)
 		acked += n
 		if !dies {
 			if n > 0 {
-				feed(t, e, t0, a(acked))
+				feed(t, e, t0, a(uint32(acked)))
 			}
 			continue
 		}

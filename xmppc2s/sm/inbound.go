@@ -14,13 +14,15 @@ import (
 type inbound struct {
 	queue    []Inbound
 	bytes    int
-	handled  uint32 // our h: all stanzas up to this one are done
-	done     []bool // done[i]: stanza handled+1+i is
-	skip     uint32 // stanzas at the head of the resumed stream that we have already
-	told     uint32 // the last h that we sent
-	owed     bool   // an answer is to be written
-	promised bool   // a request was answered while stanzas before it were not done …
-	upTo     uint32 // … up to this one
+	handled  uint32    // our h: all stanzas up to this one are done
+	done     []bool    // done[i]: stanza handled+1+i is
+	skip     uint32    // stanzas at the head of the resumed stream that we have already
+	told     uint32    // the last h that we sent
+	owed     bool      // an answer is to be written
+	promised bool      // a request was answered while stanzas before it were not done …
+	upTo     uint32    // … up to this one
+	requests []Request // sm:1: not to be answered yet, oldest first; one for each undone stanza at most
+	reached  Request   // sm:1: the last that may be
 }
 
 // An Inbound is one element from the server.
@@ -44,7 +46,8 @@ func (m Mark) Counted() bool { return m.counted }
 func (in *inbound) received() uint32 { return in.handled + uint32(len(in.done)) }
 
 // HandleFrame takes one whole element from the server. An error ends the
-// connection; an error that is not ErrHandledHigh leaves the session resumable.
+// connection; one that is neither ErrHandledHigh nor ErrHandledLow leaves the
+// session resumable.
 func (e *Engine) HandleFrame(now time.Time, b []byte) error {
 	e.conn.received = now
 	if e.state == Plain {
@@ -176,6 +179,10 @@ func (e *Engine) Done(m Mark) {
 // settle owes the server an h where it helps it to empty its queue.
 func (e *Engine) settle() {
 	in := &e.in
+	if e.id.dialect == V1 {
+		in.reach()
+		return
+	}
 	if in.promised && in.handled == in.upTo {
 		in.promised, in.owed = false, true
 	}
@@ -184,11 +191,32 @@ func (e *Engine) settle() {
 	}
 }
 
-func (e *Engine) appendAnswer(b []byte) []byte {
-	if !e.in.owed || e.state != Active {
+func (e *Engine) appendAnswer(now time.Time, b []byte) []byte {
+	if e.state != Active {
+		return b
+	}
+	if e.untold() && e.conn.untoldAt.IsZero() {
+		e.conn.untoldAt = now
+	}
+	if at := e.answerAt(); !at.IsZero() && !now.Before(at) {
+		e.in.owed = true
+	}
+	if !e.in.owed {
 		return b
 	}
 	return e.AppendFarewell(b)
+}
+
+// untold reports whether h is ahead of what the server knows. In sm:1 nothing
+// may be told that was not asked for.
+func (e *Engine) untold() bool { return e.in.handled != e.in.told && e.id.dialect != V1 }
+
+// answerAt is when h is told unasked; zero: there is nothing to tell.
+func (e *Engine) answerAt() time.Time {
+	if e.conn.untoldAt.IsZero() {
+		return time.Time{}
+	}
+	return e.conn.untoldAt.Add(e.pol.AnswerDelay)
 }
 
 // AppendFarewell appends the current h, if the server counts at all. It is to
@@ -197,9 +225,22 @@ func (e *Engine) AppendFarewell(b []byte) []byte {
 	if e.state != Active {
 		return b
 	}
-	e.in.owed, e.in.told = false, e.in.handled
+	h, covers := e.h()
+	if h == "" {
+		return b
+	}
+	e.in.owed, e.in.told, e.conn.untoldAt = false, covers, time.Time{}
 	e.stats.Answers++
-	return e.id.dialect.appendAnswer(b, e.in.handled)
+	return e.id.dialect.appendAnswer(b, h)
+}
+
+// h is what we acknowledge, as it is written, and the number of the last
+// stanza that it covers. It is empty as long as there is none (sm:1).
+func (e *Engine) h() (written string, covers uint32) {
+	if e.id.dialect == V1 {
+		return e.in.reached.U, e.in.reached.At
+	}
+	return strconv.FormatUint(uint64(e.in.handled), 10), e.in.handled
 }
 
 func (e *Engine) handleNonza(now time.Time, b []byte) error {
@@ -214,15 +255,24 @@ func (e *Engine) handleNonza(now time.Time, b []byte) error {
 		return nil // not ours: unknown elements are ignored
 	}
 	switch {
-	case el.Name.Local == "r" && e.state == Active:
-		e.handleRequest()
-	case el.Name.Local == "a" && e.state == Active:
-		return e.handleAnswer(now, el)
+	case (el.Name.Local == "r" || el.Name.Local == "a") && e.state == Active:
+		return e.handleAck(now, el)
 	case el.Name.Local == "enabled" && e.state == Enabling:
 		e.becomeActive(now, el)
 	case el.Name.Local == "failed" && e.state == Enabling:
 		e.becomePlain(now) // not fatal: the stream goes on without
 	}
+	return nil
+}
+
+func (e *Engine) handleAck(now time.Time, el *stanza.Element) error {
+	switch {
+	case e.id.dialect == V1:
+		return e.handleLegacy(now, el)
+	case el.Name.Local == "a":
+		return e.handleAnswer(now, el)
+	}
+	e.handleRequest()
 	return nil
 }
 
@@ -236,19 +286,20 @@ func (e *Engine) handleRequest() {
 }
 
 func (e *Engine) handleAnswer(now time.Time, el *stanza.Element) error {
-	h, err := ParseH(el)
+	h, err := e.id.dialect.parseH(el)
 	if err != nil {
 		return err
 	}
 	before := e.out.acked
 	if err := e.ack(h); err != nil {
-		e.id.id = "" // this session cannot be trusted any more
-		return &TooHighError{H: h, Err: err}
+		return err
 	}
 	if e.out.acked != before { // one that says nothing new may be the farewell of a stuck stream
 		e.bad.progress()
 	}
-	e.conn.requested = time.Time{}
+	if e.id.dialect != V1 || e.out.acked >= e.conn.asked {
+		e.conn.requested = time.Time{}
+	}
 	if e.conn.unasked > 0 {
 		e.conn.unaskedAt = now
 	}
@@ -258,21 +309,15 @@ func (e *Engine) handleAnswer(now time.Time, el *stanza.Element) error {
 // A TooHighError is an h above what was sent, with the number that
 // AppendTooHigh wants. It is an ErrHandledHigh.
 type TooHighError struct {
-	H   uint32
-	Err error
+	H           uint64
+	Outstanding int // stanzas that were written and not acknowledged
 }
 
-func (e *TooHighError) Error() string { return e.Err.Error() }
-func (e *TooHighError) Unwrap() error { return e.Err }
-
-// ParseH reads the h attribute, an unsigned 32-bit integer (XEP-0198 §4).
-func ParseH(el *stanza.Element) (uint32, error) {
-	h, err := strconv.ParseUint(el.Attr("h"), 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("%w: h=%.20q in <%s/>", ErrBadAnswer, el.Attr("h"), el.Name.Local)
-	}
-	return uint32(h), nil
+func (e *TooHighError) Error() string {
+	return fmt.Sprintf("%v: h=%d, %d outstanding", ErrHandledHigh, e.H, e.Outstanding)
 }
+
+func (e *TooHighError) Unwrap() error { return ErrHandledHigh }
 
 // IsTooHigh finds the TooHighError in err.
 func IsTooHigh(err error) (*TooHighError, bool) { return errors.AsType[*TooHighError](err) }

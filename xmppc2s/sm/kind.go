@@ -39,7 +39,7 @@ func KindOf(b []byte) Kind {
 	default:
 		return Nonza
 	}
-	if ns, declared := defaultNamespace(tag[len(name):]); declared && ns != stanza.NSClient {
+	if ns, declared := attribute(tag[len(name):], "xmlns"); declared && ns != stanza.NSClient {
 		return Nonza
 	}
 	return k
@@ -67,8 +67,21 @@ func startTag(b []byte) []byte {
 	return b[1:]
 }
 
-// defaultNamespace finds the value of xmlns among the attributes of a tag.
-func defaultNamespace(attrs []byte) (value string, declared bool) {
+// aboutSubscription reports whether a presence manages a subscription, rather
+// than says how somebody is. RFC 6121 §3
+func aboutSubscription(b []byte) bool {
+	tag := startTag(b)
+	t, _ := attribute(tag[min(len("presence"), len(tag)):], "type")
+	switch t {
+	case "subscribe", "subscribed", "unsubscribe", "unsubscribed":
+		return true
+	}
+	return false
+}
+
+// attribute finds the value of an attribute, as it is written, among those of
+// a tag.
+func attribute(attrs []byte, want string) (value string, found bool) {
 	for {
 		eq := bytes.IndexByte(attrs, '=')
 		if eq < 0 {
@@ -83,7 +96,7 @@ func defaultNamespace(attrs []byte) (value string, declared bool) {
 		if end < 0 {
 			return "", false
 		}
-		if string(name) == "xmlns" {
+		if string(name) == want {
 			return string(rest[1 : 1+end]), true
 		}
 		attrs = rest[end+2:]

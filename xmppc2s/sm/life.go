@@ -11,20 +11,16 @@ import (
 	"meshgate/internal/stanza"
 )
 
-// A Resumption is what a request to resume the session needs. It holds for
-// one attempt.
-type Resumption struct {
-	Dialect Dialect
-	ID      string
-	JID     string // the full address of the session, which <resumed/> does not repeat
-	H       uint32
-}
-
 // A Binding is a freshly bound stream.
 type Binding struct {
 	Dialect Dialect // None: the server has no stream management
 	JID     string
 	Window  int // most bytes in flight; 0: no limit
+	// Stanzas and Max are what the feature says in sm:1: how many stanzas the
+	// server wants between requests at most, and how long it keeps a lost
+	// session. 0: not said.
+	Stanzas int
+	Max     time.Duration
 	// First are stanzas to be written before those that wait.
 	First [][]byte
 }
@@ -45,30 +41,33 @@ var (
 
 // Resumption returns what is needed to resume, if there is a session that can be.
 func (e *Engine) Resumption() (Resumption, bool) {
-	r := Resumption{Dialect: e.id.dialect, ID: e.id.id, JID: e.id.jid, H: e.in.handled}
+	r := Resumption{Dialect: e.id.dialect, ID: e.id.id, JID: e.id.jid}
+	r.H, r.covers = e.h()
 	return r, e.state == Offline && r.ID != ""
 }
 
-// Resumed says that the server has answered r with <resumed h=…/>. After an
-// error the connection must be closed; the session is forgotten then and a new
-// one has to be bound.
-func (e *Engine) Resumed(now time.Time, r Resumption, h uint32, window int) error {
+// Resumed says that the server has answered r with <resumed h=…/>, or without h
+// (sm:1: it has acknowledged nothing). After an error the connection must be
+// closed; the session is forgotten then and a new one has to be bound.
+func (e *Engine) Resumed(now time.Time, r Resumption, h *uint64, window int) error {
 	if e.state != Offline || e.id.id == "" || r.ID != e.id.id {
 		return errNotResumption
 	}
 	before := e.out.acked
-	if err := e.ack(h); err != nil {
-		e.id.id = ""
-		return &TooHighError{H: h, Err: err}
+	if h != nil {
+		if err := e.ack(*h); err != nil {
+			return err
+		}
 	}
 	if e.bad.resumed(e.out.acked != before, e.out.tried > 0) {
 		e.stats.Poisoned++
 		e.id.id = ""
 		return ErrPoisoned
 	}
-	e.in.skip = e.in.received() - r.H
-	e.in.told = r.H
-	e.in.owed = e.in.handled != r.H
+	e.in.skip = e.in.received() - r.covers
+	e.in.told = r.covers
+	h0, _ := e.h()
+	e.in.owed = h0 != r.H // more was handled meanwhile
 	e.stats.Resumptions++
 	e.connected(now, Active, window)
 	return nil
@@ -77,9 +76,9 @@ func (e *Engine) Resumed(now time.Time, r Resumption, h uint32, window int) erro
 // Refused says that the server will not resume the session; h is that of its
 // <failed/>, if it had one. It is applied at once: a later refusal may come
 // without.
-func (e *Engine) Refused(h *uint32) {
+func (e *Engine) Refused(h *uint64) {
 	if h != nil && e.id.id != "" {
-		_ = e.ack(*h) // one that is too high says nothing, and the session is over anyway
+		_ = e.ack(*h) // one that cannot be says nothing, and the session is over anyway
 	}
 	e.id.id = ""
 	e.stats.Fails++
@@ -89,8 +88,11 @@ func (e *Engine) Refused(h *uint32) {
 func (e *Engine) Forget() { e.id.id = "" }
 
 // Bound begins a new session. Messages that the server has not acknowledged
-// are sent again, with the time when they were first sent (XEP-0203); what
-// makes no sense in a new session (iq, presence) is returned.
+// are sent again, with the time when they were first sent (XEP-0203), and so
+// are requests and answers about subscriptions, which the server might never
+// ask for again. What makes no sense in a new session is returned: iq, whose
+// answers would come to another one, and presence, of which First has the
+// newest.
 func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	keep, gone := e.requeue()
 	keep = slices.Concat(e.ahead(now, b.First, keep), keep)
@@ -105,6 +107,9 @@ func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	e.in = e.in.uncounted()
 	e.bad = poison{}
 	e.id = identity{dialect: b.Dialect, jid: b.JID, epoch: e.id.epoch + 1}
+	if b.Dialect == V1 {
+		e.id.max, e.id.stanzas = b.Max, b.Stanzas
+	}
 	e.stats.Sessions++
 	if b.Dialect == None {
 		e.connected(now, Plain, 0)
@@ -121,7 +126,7 @@ func (e *Engine) requeue() (keep []item, gone []GivenUp) {
 		switch {
 		case it.strikes >= maxStrikes:
 			gone = append(gone, e.giveUp(it, ErrDeadly))
-		case it.kind != Message && e.id.epoch > 0:
+		case e.id.epoch > 0 && !it.lasting():
 			gone = append(gone, e.giveUp(it, ErrStale))
 		default:
 			if i < e.out.tried {
@@ -235,6 +240,9 @@ func (e *Engine) becomeActive(now time.Time, enabled *stanza.Element) {
 		e.id.id = enabled.Attr("id")
 	}
 	e.id.location = enabled.Attr("location")
+	if e.id.dialect == V1 {
+		e.id.location = legacyLocation(enabled)
+	}
 	if s, err := strconv.ParseUint(enabled.Attr("max"), 10, 31); err == nil {
 		e.id.max = time.Duration(s) * time.Second
 	}

@@ -24,6 +24,11 @@ type item struct {
 	strikes uint8 // streams that ended while this was the only one in flight
 }
 
+// lasting reports whether an item means the same in another session.
+func (it *item) lasting() bool {
+	return it.kind == Message || it.kind == Presence && aboutSubscription(it.Data)
+}
+
 // maxStrikes is how often a stanza may end the stream before it is given up.
 const maxStrikes = 2
 
@@ -63,7 +68,7 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 	if e.state == Plain {
 		e.forget(e.out.next) // what was appended last time has been written
 	}
-	b = e.appendAnswer(b)
+	b = e.appendAnswer(now, b)
 	for e.out.next < len(e.out.q) && !e.windowFull() {
 		it := &e.out.q[e.out.next]
 		if len(b) > 0 && len(b)+len(it.Data) > e.pol.MaxBatch {
@@ -109,28 +114,50 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 		return b
 	}
 	due := !now.Before(e.requestAt())
-	if e.state == Active && (c.unasked >= e.pol.RequestEvery || c.inFlight > 0 && e.windowFull()) {
+	if e.state == Active && (c.unasked >= e.requestEvery() || c.inFlight > 0 && e.windowFull()) {
 		due = true
 	}
-	if !due {
+	if !due || e.id.dialect == V1 && c.unasked == 0 && e.out.next < len(e.out.q) {
 		return b
 	}
-	c.requested, c.unasked = now, 0
 	e.stats.Requests++
-	if e.state == Plain {
-		return fmt.Appendf(b, "<iq type='get' id='alive-%d'><ping xmlns='%s'/></iq>", e.stats.Requests, stanza.NSPing)
+	switch {
+	case e.state == Plain:
+		b = appendPing(b, e.stats.Requests)
+	case e.id.dialect == V1:
+		b = e.appendLegacyRequest(now, b)
+	default:
+		b = e.id.dialect.appendRequest(b)
 	}
-	return e.id.dialect.appendRequest(b)
+	c.requested, c.unasked = now, 0
+	return b
 }
 
-// ack drops what h covers.
-func (e *Engine) ack(h uint32) error {
-	delta := h - uint32(e.out.acked) // modulo 2^32
-	if uint64(delta) > uint64(e.out.tried) {
-		return fmt.Errorf("%w: h=%d after h=%d, %d outstanding", ErrHandledHigh, h, e.out.acked, e.out.tried)
+// requestEvery is after how many stanzas an acknowledgement is requested: no
+// later than the server wishes. v0.7 §2 (Stream Feature)
+func (e *Engine) requestEvery() int {
+	if n := e.id.stanzas; n > 0 {
+		return min(n, e.pol.RequestEvery)
 	}
-	e.stats.Acked += uint64(delta)
-	e.out.acked += uint64(delta)
+	return e.pol.RequestEvery
+}
+
+// ack drops what h covers. An h that cannot be ends the session: nothing that
+// this server says about it can be trusted any more.
+func (e *Engine) ack(h uint64) error {
+	delta := h - e.out.acked
+	if e.id.dialect != V1 {
+		delta = uint64(int64(int32(uint32(delta)))) // h counts modulo 2^32
+	}
+	if delta > uint64(e.out.tried) {
+		e.id.id = ""
+		if back := -delta; back <= e.out.acked {
+			return fmt.Errorf("%w: h=%d, %d back", ErrHandledLow, h, back)
+		}
+		return &TooHighError{H: h, Outstanding: e.out.tried}
+	}
+	e.stats.Acked += delta
+	e.out.acked += delta
 	e.forget(int(delta))
 	return nil
 }
@@ -162,9 +189,12 @@ func (e *Engine) forget(n int) {
 func (e *Engine) sent() uint64 { return e.out.acked + uint64(e.out.tried) }
 
 // AppendTooHigh appends the stream error for an h above what was sent:
-// undefined-condition with the application condition of XEP-0198 §4.
-func (e *Engine) AppendTooHigh(b []byte, h uint32) []byte {
-	return fmt.Appendf(b, "<stream:error><undefined-condition xmlns='%s'/>"+
-		"<handled-count-too-high xmlns='%s' h='%d' send-count='%d'/></stream:error>",
-		stanza.NSStErr, string(e.id.dialect), h, uint32(e.sent()))
+// undefined-condition with the application condition of XEP-0198 §6, which
+// sm:1 does not have yet.
+func (e *Engine) AppendTooHigh(b []byte, h uint64) []byte {
+	b = fmt.Appendf(b, "<stream:error><undefined-condition xmlns='%s'/>", stanza.NSStErr)
+	if e.id.dialect != V1 {
+		b = fmt.Appendf(b, "<handled-count-too-high xmlns='%s' h='%d' send-count='%d'/>", string(e.id.dialect), h, uint32(e.sent()))
+	}
+	return append(b, "</stream:error>"...)
 }

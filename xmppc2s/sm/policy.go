@@ -16,9 +16,14 @@ type Policy struct {
 	// Keepalive (default 60 s): silence after which a request is sent just to
 	// see whether the server is there.
 	Keepalive time.Duration
-	// AnswerEvery (default 100): stanzas handled after which h is sent unasked.
-	// Servers keep a finite queue of what we have not acknowledged.
+	// h is sent unasked after AnswerEvery stanzas (default 50) or AnswerDelay
+	// (default 1 s) after the first of them is handled, so that a connection that is lost in
+	// silence leaves nothing in doubt. Servers keep a finite queue of what we
+	// have not acknowledged. COMPAT Prosody 0.12: above 500 stanzas it forgets
+	// the oldest and refuses to resume. COMPAT ejabberd 23.01: above 5000, or
+	// what max_ack_queue says, it ends the session.
 	AnswerEvery int
+	AnswerDelay time.Duration
 	// MaxBatch (default 16 KiB, one TLS record): most bytes of one write,
 	// unless a single stanza is longer.
 	MaxBatch int
@@ -38,7 +43,8 @@ func (p Policy) withDefaults() Policy {
 	setDefault(&p.RequestDelay, 50*time.Millisecond)
 	setDefault(&p.AckTimeout, 20*time.Second)
 	setDefault(&p.Keepalive, 60*time.Second)
-	setDefault(&p.AnswerEvery, 100)
+	setDefault(&p.AnswerEvery, 50)
+	setDefault(&p.AnswerDelay, time.Second)
 	setDefault(&p.MaxBatch, 16<<10)
 	setDefault(&p.MaxInbound, 256)
 	setDefault(&p.MaxInboundBytes, 1<<20)

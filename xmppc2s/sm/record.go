@@ -16,6 +16,8 @@ type Session struct {
 	Max      time.Duration // how long it keeps a lost session; 0: not said
 	Handled  uint32        // our h
 	Acked    uint64        // the server's h; on the wire it wraps at 2^32
+	Stanzas  int           // what the server wants between requests (sm:1); 0: not said
+	Reached  Request       // what stands for our h in sm:1
 }
 
 // A Stanza is one that the server has not acknowledged. Seq puts stanzas in
@@ -95,7 +97,7 @@ func (e *Engine) Session() Session {
 	}
 	return Session{
 		Dialect: e.id.dialect, ID: e.id.id, JID: e.id.jid, Location: e.id.location, Max: e.id.max,
-		Handled: e.in.handled, Acked: e.out.acked,
+		Handled: e.in.handled, Acked: e.out.acked, Stanzas: e.id.stanzas, Reached: e.in.reached,
 	}
 }
 
@@ -130,10 +132,10 @@ func (e *Engine) Restore(s Snapshot) error {
 	}
 	o.seq = max(o.seq, last)
 	e.out, e.log.session = o, s.Session
-	e.in = inbound{handled: s.Session.Handled, told: s.Session.Handled}
+	e.in = inbound{handled: s.Session.Handled, told: s.Session.Handled, reached: s.Session.Reached}
 	e.id = identity{
 		dialect: s.Session.Dialect, id: s.Session.ID, jid: s.Session.JID,
-		location: s.Session.Location, max: s.Session.Max, epoch: 1,
+		location: s.Session.Location, max: s.Session.Max, stanzas: s.Session.Stanzas, epoch: 1,
 	}
 	return nil
 }

@@ -124,7 +124,8 @@ func TestANewProcessResumesTheSession(t *testing.T) {
 	if e.Location() != "[::1]:5222" {
 		t.Errorf("location %q", e.Location())
 	}
-	if err := e.Resumed(t0, r, 2, 0); err != nil {
+	h := uint64(2)
+	if err := e.Resumed(t0, r, &h, 0); err != nil {
 		t.Fatal(err)
 	}
 	wantWrite(t, "what the server lacks, in order", e, t0, m(3)+m(4))
@@ -145,7 +146,7 @@ func TestANewProcessSendsAsDelayedWhatItFinds(t *testing.T) {
 	enqueue(t, e, t0, m(1), "<presence/>", m(2))
 	d.write(e.AppendRecords(nil))
 	e = restored(t, &d)
-	h := uint32(1) // it had been written although that is nowhere recorded
+	h := uint64(1) // it had been written although that is nowhere recorded
 	e.Refused(&h)
 	gone := e.Bound(at(time.Hour), Binding{Dialect: V3, JID: "a@b/c"})
 	if len(gone) != 1 || gone[0].Kind != Presence {
