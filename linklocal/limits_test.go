@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +85,41 @@ func TestStreamsThatAreOverCountUntilTheirWordsAreTaken(t *testing.T) {
 			t.Fatal("there is no room any more")
 		}
 	}
+}
+
+func TestLookupsBecauseOfCallersAreBounded(t *testing.T) {
+	n := lookups{perAddr: make(map[netip.Addr]int)}
+	a := netip.MustParseAddr("10.0.0.1")
+	for i := range maxLookups + 1 {
+		if i > 0 && i%maxLookupsPerAddr == 0 {
+			if n.start(a) {
+				t.Fatalf("%d at once for one address", n.perAddr[a]+1)
+			}
+			a = a.Next()
+		}
+		if n.start(a) != (i < maxLookups) {
+			t.Fatalf("number %d", i)
+		}
+	}
+}
+
+// Questions that have been answered do not count any more.
+func TestManyUnknownCallersOneAfterTheOther(t *testing.T) {
+	lan := new(fakeLAN)
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+	late := lan.host("127.0.0.5")
+	late.silent = true
+	late.peer(t, "late@h5", 1)
+	for range maxLookupsPerAddr + 1 {
+		call(t, "127.0.0.5", n.addr).say("%s", headerFrom("nobody@h9", ""))
+	}
+	for begin := time.Now(); n.Stats().UnknownCallers != maxLookupsPerAddr+1; runtime.Gosched() {
+		if time.Since(begin) > patience {
+			t.Fatalf("%d unknown callers", n.Stats().UnknownCallers)
+		}
+	}
+	call(t, "127.0.0.5", n.addr).say("%s<message><body>hi</body></message>", headerFrom("late@h5", ""))
+	n.waitBody(t, "hi")
 }
 
 // Whoever fills all places with connections must not keep us from calling others.

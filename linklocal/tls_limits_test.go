@@ -3,6 +3,7 @@ package linklocal
 import (
 	"bufio"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -81,6 +82,12 @@ func bigCertificate(t testing.TB, size int) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signedWith(t, key, size)
+}
+
+// signedWith is a new certificate for a key, with an extension of so many bytes.
+func signedWith(t testing.TB, key crypto.Signer, size int) tls.Certificate {
+	t.Helper()
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(1, 0, 0),
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, size)}},
@@ -152,6 +159,29 @@ func TestKeyHoldsWhileItIsBeingKept(t *testing.T) {
 			t.Fatal("not counted")
 		}
 	}
+}
+
+// Two streams at once, each with a key: the first counts.
+func TestFirstOfTwoKeysAtOnceCounts(t *testing.T) {
+	l := newLoop(New(Config{}, new(fakeLAN).host("127.0.0.2")), nil)
+	l.pinning["romeo@h3"] = []byte("first")
+	if !l.pin("ROMEO@h3", []byte("first")) || l.pin("romeo@h3", []byte("second")) {
+		t.Error("the first key does not count")
+	}
+}
+
+// What bounds a handshake does not bound what comes under TLS, and a peer with
+// a new certificate for its key is who it was.
+func TestLL16RenewedCertificateAndManyBytes(t *testing.T) {
+	cfg := withTLS(Offer, Offer, nil)
+	cfg.ByteRate = 1 << 30
+	n := knowing(t, cfg)
+	first := callTLS(t, "127.0.0.3", n, "romeo@h3", certificate())
+	first.until("<stream:features/>")
+	p := callTLS(t, "127.0.0.3", n, "romeo@h3", signedWith(t, certificate().PrivateKey.(crypto.Signer), 1))
+	half := strings.Repeat("x", maxHandshakeBytes/2)
+	p.say("<message><body>%s</body></message><message><body>%s</body></message><message><body>end</body></message>", half, half)
+	n.waitBody(t, "end")
 }
 
 func TestKeysInMemoryAreBounded(t *testing.T) {
