@@ -20,7 +20,8 @@ const (
 	textInterval = 1100 * time.Millisecond
 	pushNullMax  = 1200 // bytes; larger NULL records are sent only on request
 	goodbyeCount = 3
-	maxRepeats   = 5                      // of a goodbye that did not hold
+	maxRepeats   = 9                      // of a goodbye that did not hold
+	repeatGap    = time.Second            // before each of them
 	maxGoodbyes  = 2048                   // beyond it those that have been said are forgotten
 	goodbyeGap   = 120 * time.Millisecond // then twice that; caches keep a record one second after the last
 )
@@ -179,7 +180,7 @@ func (e *Engine) addGoodbye(now time.Time, key name, rr []record) {
 // again: caches that have dropped it have it anew, for all its lifetime.
 // Reflectors answer from their caches for a second after a goodbye, and two of
 // them carry both in a loop, each kind of record in its own way; so the repeats
-// come at growing intervals.
+// take their time.
 func (e *Engine) repeatGoodbye(now time.Time, r *record) {
 	key := r.key
 	switch {
@@ -192,7 +193,7 @@ func (e *Engine) repeatGoodbye(now time.Time, r *record) {
 	}
 	for i := range e.goodbyes {
 		if g := &e.goodbyes[i]; g.key == key && g.left == 0 && g.repeats < maxRepeats {
-			g.left, g.at = 1, now.Add(goodbyeGap<<g.repeats)
+			g.left, g.at = 1, now.Add(repeatGap)
 			g.repeats++
 			e.local.at(g.at)
 		}

@@ -43,6 +43,7 @@ type simNIC struct {
 	name string
 	lan  string // "": no cable
 	addr netip.Addr
+	hear func(Packet) // instead of the host's stack
 }
 
 type netDelivery struct {
@@ -213,7 +214,11 @@ func (n *simNet) run(d time.Duration) {
 			continue
 		}
 		x := heap.Pop(&n.flight).(netDelivery)
-		if x.to.lan == x.lan {
+		switch {
+		case x.to.lan != x.lan: // pulled out meanwhile
+		case x.to.hear != nil:
+			x.to.hear(x.p)
+		default:
 			x.to.host.s.HandlePacket(n.now, x.to.name, x.p)
 			x.to.host.flush()
 		}
