@@ -29,6 +29,7 @@ type Link struct {
 	Running   bool // and there is a cable, or a Wi-Fi network
 	Multicast bool
 	Tunnel    bool           // leads to one other host only: used if it is named
+	Routed    bool           // the default route of IPv4 goes there
 	Prefixes  []netip.Prefix // addresses, IPv4 and IPv6
 
 	// Of a Linux bridge, the interface itself or what it belongs to.

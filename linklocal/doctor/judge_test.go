@@ -217,6 +217,10 @@ func TestLinksThatAreUsed(t *testing.T) {
 			t.Errorf("wanted %q: used %q, want %q", tt.wanted, got, tt.used)
 		}
 	}
+	f.Links[3].Routed, f.Wanted = true, nil
+	if got := strings.Join(linkNames(f.Used()), " "); got != "eth2" {
+		t.Errorf("used %q, not the one of the default route", got)
+	}
 	only6 := Facts{
 		Links: []Link{link("eth0", v6, false)}, Route: Route{Known: true, Err: "no route"},
 		LANs: []LAN{{Link: "eth0", IPv6: true, Looped: true, Multicast: []netip.Addr{bob}}},

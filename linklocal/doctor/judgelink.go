@@ -33,9 +33,9 @@ func (l Link) unusable() (why, mend string) {
 }
 
 // Used returns the links that the gateway would use: those named, else the
-// first, one with IPv4 if there is one.
+// best, the first of several.
 func (f Facts) Used() []Link {
-	var named, first []Link
+	var named, best []Link
 	for _, l := range f.Links {
 		if why, _ := l.unusable(); why != "" {
 			continue
@@ -43,14 +43,25 @@ func (f Facts) Used() []Link {
 		if slices.Contains(f.Wanted, l.Name) {
 			named = append(named, l)
 		}
-		if better := len(first) == 0 || hasIPv4(l) && !hasIPv4(first[0]); better && !l.Tunnel {
-			first = []Link{l}
+		if better := len(best) == 0 || l.rank() > best[0].rank(); better && !l.Tunnel {
+			best = []Link{l}
 		}
 	}
 	if len(f.Wanted) > 0 {
 		return named
 	}
-	return first
+	return best
+}
+
+// rank is how the gateway chooses, see mdns.ConnConfig.
+func (l Link) rank() (n int) {
+	if hasIPv4(l) {
+		n++
+	}
+	if l.Routed {
+		n += 2
+	}
+	return n
 }
 
 func hasIPv4(l Link) bool { _, ok := l.IPv4(); return ok }

@@ -33,6 +33,7 @@ func links(six bool) []Link {
 			Name: ifi.Name, Up: ifi.Flags&net.FlagUp != 0, Running: ifi.Flags&net.FlagRunning != 0,
 			Multicast: ifi.Flags&net.FlagMulticast != 0, Tunnel: ifi.Flags&net.FlagPointToPoint != 0, Prefixes: prefixesOf(ifi, six),
 		}
+		l.Routed = router(ifi.Name).IsValid()
 		l.Bridge = bridgeOf(ifi.Name)
 		if l.Bridge != "" {
 			dir := filepath.Join("/sys/class/net", l.Bridge, "bridge")

@@ -23,7 +23,7 @@ var ErrNotFound = errors.New("mdns: no answer")
 
 // ConnConfig configures a Conn.
 type ConnConfig struct {
-	Interfaces []string // names; none: the first that is up, multicasts, is not loopback and has an address
+	Interfaces []string // names; none: one that is up, multicasts, has an address and is no loopback: of the default route, with IPv4, the first
 	IPv6       bool     // beside IPv4
 	Host       string   // preferred host label, US-ASCII
 	Quiet      bool     // only ask and listen: nothing is published, Register is of no use
@@ -57,7 +57,9 @@ type call func(now time.Time, l *loop)
 
 // A network is what a Conn needs of the operating system.
 type network interface {
-	candidates() []candidate // interfaces that are up and multicast, in the system's order
+	// candidates are the interfaces that are up and multicast, in the system's
+	// order. An error says nothing about them.
+	candidates() ([]candidate, error)
 	open(family) (packetConn, error)
 	// watch calls changed when the interfaces may be others, until ctx ends.
 	// It may return early: then nobody tells, and one has to look.

@@ -155,6 +155,34 @@ func TestConnSurvivesSocketTrouble(t *testing.T) {
 	})
 }
 
+// LL-18: a machine that is out of files, say, cannot list its interfaces. They
+// are there all the same.
+func TestConnKeepsItsLinksWhenTheyCannotBeListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lan fakeWorld
+		a := lan.conn("a", "10.0.0.1")
+		a.start()
+		time.Sleep(5 * time.Second)
+		list := func(err error) {
+			lan.mu.Lock()
+			a.host.listErr = err
+			lan.mu.Unlock()
+		}
+		list(syscall.EMFILE)
+		time.Sleep(10 * time.Second)
+		if links := a.Links(); len(links) != 1 {
+			t.Errorf("links %v", links)
+		}
+		a.host.set(2, "10.0.0.7")
+		list(nil)
+		time.Sleep(linkPoll)
+		if links := a.Links(); len(links) != 1 || links[0].Prefixes[0] != fakePrefix("10.0.0.7") {
+			t.Errorf("links %v, want the new address", links)
+		}
+		a.stop(t)
+	})
+}
+
 func TestCallsFromManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lan fakeWorld

@@ -20,6 +20,7 @@ type fakeHost struct {
 
 	nics    []*fakeNIC
 	openErr error
+	listErr error
 	sendErr error
 	asleep  time.Duration // slept so far
 	changed func()
@@ -40,13 +41,16 @@ type fakeWorld struct {
 	lan     fakeLAN // where a host is if nothing else is said
 }
 
-func (h *fakeHost) candidates() (out []candidate) {
+func (h *fakeHost) candidates() (out []candidate, err error) {
 	h.world.mu.Lock()
 	defer h.world.mu.Unlock()
 	for _, n := range h.nics {
 		out = append(out, candidate{Link: Link{n.name, n.index, slices.Clone(n.addrs)}, running: !n.cut})
 	}
-	return out
+	if h.listErr != nil {
+		return nil, h.listErr
+	}
+	return out, nil
 }
 
 // nic changes an interface, or adds one.

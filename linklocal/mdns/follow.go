@@ -105,8 +105,12 @@ func (x *links) current() string {
 // Probing … and Announcing", RFC 6762 §8.
 func (l *loop) checkLinks(now time.Time) {
 	l.links.settled.Stop()
+	there, err := l.c.sys.candidates()
+	if err != nil { // no files left, say: that is no news about the interfaces
+		l.c.log.Debug("interfaces not listed", "err", err)
+		return
+	}
 	slept := l.links.awake.slept(now, l.c.sys.uptime())
-	there := l.c.sys.candidates()
 	if !l.c.cfg.IPv6 {
 		there = without6(there)
 	}

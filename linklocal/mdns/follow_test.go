@@ -176,6 +176,8 @@ func TestChoose(t *testing.T) {
 		return c
 	}
 	eth0, eth1, six, bare, out := nic("eth0", true, "10.0.0.1"), nic("eth1", true, "10.0.1.1"), nic("six", true, "fe80::1"), nic("bare", true), nic("out", false, "10.0.2.1")
+	wan, late := nic("wan", true, "10.0.3.1"), nic("late", true, "fe80::2")
+	wan.routed, late.routed = true, true
 	tun := nic("tun0", true, "10.9.0.1")
 	tun.tunnel = true
 	var many []candidate
@@ -195,6 +197,8 @@ func TestChoose(t *testing.T) {
 		{"the one in use stays", []candidate{eth0, eth1}, nil, "eth1", []string{"eth1"}},
 		{"IPv4 is better", []candidate{six, eth0}, nil, "six", []string{"eth0"}},
 		{"IPv6 will do", []candidate{bare, six}, nil, "", []string{"six"}},
+		{"not the bridge of our containers, which was up before DHCP", []candidate{eth0, wan}, nil, "eth0", []string{"wan"}},
+		{"even with IPv6 alone", []candidate{eth0, late}, nil, "eth0", []string{"late"}},
 		{"without a cable it is gone", []candidate{out, eth1}, nil, "out", []string{"eth1"}},
 		{"a tunnel only by name", []candidate{tun, six}, nil, "", []string{"six"}},
 		{"by name", []candidate{eth0, tun, six, out, bare}, []string{"six", "tun0", "out", "bare"}, "", []string{"tun0", "six"}},

@@ -75,10 +75,11 @@ type candidate struct {
 	Link
 	running bool // there is a cable in it, as it were
 	tunnel  bool // to one other host: used only by name
+	routed  bool // the world is that way
 }
 
 // choose picks the links to use among what there is: those named; without
-// names the best one, and the current one if it is as good.
+// names the best one, and the current one if it is as good, else the first.
 func choose(found []candidate, names []string, current string) (out []Link) {
 	best := -1
 	for _, c := range found {
@@ -88,16 +89,24 @@ func choose(found []candidate, names []string, current string) (out []Link) {
 			out = append(out, c.Link)
 		case len(names) > 0 || c.tunnel:
 		default:
-			rank := 0
-			if len(ipv4Family.of(c.Prefixes)) > 0 {
-				rank = 1
-			}
-			if rank > best || rank == best && c.Name == current {
+			if rank := c.rank(); rank > best || rank == best && c.Name == current {
 				best, out = rank, []Link{c.Link}
 			}
 		}
 	}
 	return out
+}
+
+// rank says how likely it is that people are there. Containers and virtual
+// machines have bridges, which have addresses long before DHCP has one for us.
+func (c *candidate) rank() (n int) {
+	if len(ipv4Family.of(c.Prefixes)) > 0 {
+		n++
+	}
+	if c.routed {
+		n += 2
+	}
+	return n
 }
 
 // without6 takes the IPv6 addresses away.

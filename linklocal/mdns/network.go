@@ -10,32 +10,41 @@ import (
 // system.
 type osNetwork struct{ names []string }
 
-func (o osNetwork) candidates() (out []candidate) {
+func (o osNetwork) candidates() (out []candidate, err error) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	unfit := unfitAddrs()
+	unfit, err := unfitAddrs()
+	if err != nil {
+		return nil, err
+	}
+	routed := o.defaultRoutes()
 	for _, ifi := range all {
 		const need = net.FlagUp | net.FlagMulticast
 		named := slices.Contains(o.names, ifi.Name)
 		if ifi.Flags&need != need || !named && (len(o.names) > 0 || ifi.Flags&net.FlagLoopback != 0) {
 			continue
 		}
+		own, err := prefixes(&ifi, unfit)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, candidate{
-			Link:    Link{Name: ifi.Name, Index: ifi.Index, Prefixes: prefixes(&ifi, unfit)},
+			Link:    Link{Name: ifi.Name, Index: ifi.Index, Prefixes: own},
 			running: ifi.Flags&net.FlagRunning != 0,
 			tunnel:  ifi.Flags&net.FlagPointToPoint != 0,
+			routed:  routed[ifi.Name],
 		})
 	}
-	return out
+	return out, nil
 }
 
 // prefixes are the interface's addresses that we publish, in order.
-func prefixes(ifi *net.Interface, unfit map[netip.Addr]bool) (out []netip.Prefix) {
+func prefixes(ifi *net.Interface, unfit map[netip.Addr]bool) (out []netip.Prefix, err error) {
 	addrs, err := ifi.Addrs()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
@@ -48,5 +57,5 @@ func prefixes(ifi *net.Interface, unfit map[netip.Addr]bool) (out []netip.Prefix
 		}
 	}
 	slices.SortFunc(out, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-	return out[:min(len(out), maxOwnAddrs)]
+	return out[:min(len(out), maxOwnAddrs)], nil
 }

@@ -63,8 +63,8 @@ func watchInNamespace(t *testing.T) {
 	ip("addr add 192.0.2.1/24 dev d0")
 	ip("addr add 2001:db8::1/64 dev d0 nodad")
 	ip("addr add 2001:db8::2/64 dev d0 nodad preferred_lft 0")
-	found := sys.candidates()
-	if len(found) != 1 || !found[0].running {
+	found, err := sys.candidates()
+	if err != nil || len(found) != 1 || !found[0].running {
 		t.Errorf("found %+v", found)
 		return
 	}
@@ -97,5 +97,19 @@ nonsense
 	}
 	if len(unfit) != 4 {
 		t.Errorf("left out: %v", unfit)
+	}
+}
+
+func TestParseRoutes(t *testing.T) {
+	const text = `Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
+eth0	00000000	010200C0	0003	0	0	100	00000000	0	0	0
+eth1	000200C0	00000000	0001	0	0	0	00FFFFFF	0	0	0
+tun0	00000000	010200C0	0003	0	0	0	00000080	0	0	0
+short
+wlan0	00000000	010200C0	0003	0	0	600	00000000	0	0	0
+`
+	got := parseRoutes(strings.NewReader(text))
+	if len(got) != 2 || !got["eth0"] || !got["wlan0"] {
+		t.Errorf("routed by %v, want eth0 and wlan0", got)
 	}
 }

@@ -9,7 +9,10 @@ import (
 )
 
 // unfitAddrs knows nothing here.
-func unfitAddrs() map[netip.Addr]bool { return nil }
+func unfitAddrs() (map[netip.Addr]bool, error) { return nil, nil }
+
+// defaultRoutes knows nothing here.
+func (osNetwork) defaultRoutes() map[string]bool { return nil }
 
 // watch has nobody to ask here.
 func (osNetwork) watch(context.Context, func()) {}
