@@ -196,6 +196,7 @@ func (c *config) mdnsConfig(log *slog.Logger) mdns.ConnConfig {
 		Interfaces: c.LAN.Interfaces,
 		IPv6:       c.LAN.IPv6,
 		Host:       c.hostLabel(),
+		Yield:      true, // a mirror is called otherwise as well; libpurple knows no other name
 		Browse:     []string{presenceType},
 		Limits:     mdns.Limits{Instances: c.Limits.Peers},
 		Log:        log,

@@ -81,3 +81,16 @@ func (o *Office) wantTaken(alice *Remote, holder *Purple) {
 	holder.AwaitOn("carol@h3")
 	o.wantBoth("alice1@h2", alice, holder, carol)
 }
+
+// LL-05: a cable between two switches is out, so that nobody's interface shows
+// it, and libpurple takes the name of a mirror. When the two parts become one
+// again both have had it for long; the mirror gives way, whoever speaks first.
+func TestLibpurpleKeepsItsNameWhenNetworksBecomeOne(t *testing.T) {
+	t.Parallel()
+	o, alice := openNamesake(t)
+	o.Host("h1").Isolate(true)
+	holder := o.takeName()
+	o.Host("h1").Isolate(false)
+	o.Host("h3").RestartAvahi() // somebody asks who is there
+	o.wantTaken(alice, holder)
+}

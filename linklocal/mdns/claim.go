@@ -53,15 +53,18 @@ type claim struct {
 	renames   int    // alternatives tried
 	name, key name
 
-	state    claimState
-	probes   int       // sent in this round
-	rounds   int       // before this one, without an answer
-	next     time.Time // next probe or end of the round; zero: held until the host's name is ours
-	proposal []record  // of this round, once it has begun
-	retreat  bool      // it was ours, and somebody else claims it
-	since    time.Time // when it became ours; a retreat does not count
-	contests int       // claims of others to it lately
-	contest  time.Time // the last of them
+	state     claimState
+	probes    int       // sent in this round
+	rounds    int       // before this one, without an answer
+	next      time.Time // next probe or end of the round; zero: held until the host's name is ours
+	proposal  []record  // of this round, once it has begun
+	retreat   bool      // it was ours, and somebody else claims it
+	since     time.Time // when it became ours; a retreat does not count
+	contests  int       // claims of others to it lately
+	contest   time.Time // the last of them
+	yielding  bool      // left to somebody else, until we probe again
+	yieldedAt time.Time // when that began last
+	probedAt  time.Time // last probe of somebody else for it, while it was ours
 
 	text   string // TXT data
 	null   string

@@ -26,6 +26,7 @@ type ConnConfig struct {
 	Interfaces []string // names; none: one that is up, multicasts, has an address and is no loopback: of the default route, with IPv4, the first
 	IPv6       bool     // beside IPv4
 	Host       string   // preferred host label, US-ASCII
+	Yield      bool     // see [Config.Yield]
 	Quiet      bool     // only ask and listen: nothing is published, Register is of no use
 	Browse     []string // service types to monitor
 	Limits     Limits   // zero fields: defaults

@@ -75,6 +75,7 @@
 // bytes of §17, up to the 65535 of XEP-0174; it is never pushed then. Answers to
 // a probe leave the NULL record out. Whoever has a name and is objected to while
 // probing for it anew would have to go at once (§8.1); we do so the third time.
+// With Config.Yield names go to others in doubt: see yield.go.
 //
 // # Not implemented
 //

@@ -38,6 +38,7 @@ type Engine struct {
 	slow      bool         // too many of them lately
 	goodbyes  []goodbye
 	held      []*query
+	yields    bool      // see Config.Yield
 	pending   []ref     // perhaps to be multicast as answers
 	together  time.Time // when delayed answers go, those of several questions in one packet
 	closing   bool
@@ -74,6 +75,7 @@ func newEngine(now time.Time, cfg Config, own *self) *Engine {
 	e.unicastRate = newBucket(now, e.lim.ResponseRate, e.lim.ResponseBurst)
 	label := hostLabel(cfg.Host)
 	e.host = &claim{preferred: label, label: label}
+	e.yields = cfg.Yield
 	if e.quiet = cfg.Quiet; !e.quiet {
 		e.enter(e.host)
 	}

@@ -20,7 +20,9 @@ func (c *Conn) Run(ctx context.Context, h Handler) error {
 	l := &loop{
 		c: c, h: h, waiters: map[uint64]chan Event{}, stop: make(chan struct{}),
 		packets: make(chan received, 256), broken: make(chan packetConn, numFamilies),
-		stack: NewStack(now, Config{Host: c.cfg.Host, Quiet: c.cfg.Quiet, Browse: c.cfg.Browse, Limits: c.cfg.Limits, Log: c.cfg.Log}),
+		stack: NewStack(now, Config{
+			Host: c.cfg.Host, Quiet: c.cfg.Quiet, Yield: c.cfg.Yield, Browse: c.cfg.Browse, Limits: c.cfg.Limits, Log: c.cfg.Log,
+		}),
 	}
 	l.links.moved = make(chan struct{}, 1)
 	defer c.finish()

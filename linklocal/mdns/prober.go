@@ -31,13 +31,13 @@ const (
 
 // becomeIdle stops everything about a name: there is no link.
 func (e *Engine) becomeIdle(c *claim) {
-	c.state, c.probes, c.next, c.retreat, c.proposal = idle, 0, time.Time{}, false, nil
+	c.state, c.probes, c.next, c.retreat, c.yielding, c.proposal = idle, 0, time.Time{}, false, false, nil
 	c.sched = [numKinds]schedule{}
 }
 
 // becomeProbing starts a round of probes at the given time.
 func (e *Engine) becomeProbing(c *claim, at time.Time) {
-	c.state, c.probes, c.rounds, c.next, c.retreat, c.proposal = probing, 0, 0, at, false, nil
+	c.state, c.probes, c.rounds, c.next, c.retreat, c.yielding, c.proposal = probing, 0, 0, at, false, false, nil
 	c.sched = [numKinds]schedule{}
 	e.probeBy(at)
 }
@@ -52,7 +52,7 @@ func (e *Engine) becomeEstablished(now time.Time, c *claim) {
 	if !c.retreat {
 		c.since = now
 	}
-	c.state, c.next, c.retreat, c.proposal = established, time.Time{}, false, nil
+	c.state, c.next, c.retreat, c.yielding, c.proposal = established, time.Time{}, false, false, nil
 	e.cancelGoodbye(c.key)
 	if c.svc == nil {
 		e.announce(now, ref{c: c, k: kindA}, ref{c: c, k: kindAAAA})
@@ -112,6 +112,7 @@ func (e *Engine) runProbes(now time.Time) {
 			e.finishProbing(now, c)
 		default:
 			c.probes++
+			c.yielding = false
 			c.next = now.Add(probeInterval)
 			q := question{name: c.name, key: c.key, typ: dns.TypeANY}
 			out.add(group{questions: []question{q}, authority: e.propose(c)})
@@ -260,13 +261,15 @@ func (e *Engine) checkPointer(now time.Time, unicast bool, theirs *record) {
 // to, "the probing host MUST defer to the existing host, and SHOULD choose new
 // names", §8.1. Of two that have the same name one came later, because a probe
 // or its answer was lost; it is to be that one who goes, but neither knows.
-// So who has had a name for long insists a few times, and who has it only now
-// gives in at once.
+// So who has had a name for long insists a few times against a newcomer, and
+// who has it only now gives in at once. Two that have both had it: see yield.
 func (e *Engine) conflict(now time.Time, c *claim) {
 	old := c.retreat || c.state == established && now.Sub(c.since) >= youngFor
 	switch {
-	case old && c.state == probing && c.probes == 0:
+	case c.yielding, old && c.state == probing && c.probes == 0:
 		return // a copy of what sent us back to probing
+	case old && !c.retreat && !c.newcomer(now) && e.mayYield(now, c):
+		e.yield(now, c)
 	case old && c.contested(now) <= maxContests:
 		e.insist(now, c)
 	default:
@@ -344,7 +347,7 @@ func (e *Engine) breakTies(now time.Time, m *message) {
 	for i := range m.authority {
 		key := m.authority[i].key
 		c := e.claims[key]
-		if c == nil || c.state != probing || seen[key] || !asks(m, key) {
+		if c == nil || c.state != probing || c.yielding || seen[key] || !asks(m, key) {
 			continue
 		}
 		seen[key] = true

@@ -91,7 +91,11 @@ func (NullResolved) isEvent() {}
 
 // Config is what an Engine needs to know at birth.
 type Config struct {
-	Host   string       // preferred host label, US-ASCII letters, digits, hyphens; default "mdns"
+	Host string // preferred host label, US-ASCII letters, digits, hyphens; default "mdns"
+	// Yield leaves the name of a service to another who seems to have had it
+	// for as long as we have. For names that nobody but us depends on.
+	Yield bool
+
 	Quiet  bool         // only ask and listen: no name is published, not the host's either
 	Rand   *rand.Rand   // all randomness: delays and jitter
 	Zone   string       // interface name, for link-local IPv6 addresses
