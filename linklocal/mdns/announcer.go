@@ -64,11 +64,8 @@ func (e *Engine) runAnnouncements(now time.Time) {
 	e.multicast(now, out.out)
 }
 
-func (s *splitter) addNonEmpty(g group) {
-	if len(g.answers) > 0 {
-		s.add(g)
-	}
-}
+// addNonEmpty reports whether the extras have gone in.
+func (s *splitter) addNonEmpty(g group) bool { return len(g.answers) > 0 && s.add(g) }
 
 // takeAnnouncement returns the records to announce now, if any, and plans the
 // next announcement.

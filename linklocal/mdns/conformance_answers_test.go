@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,5 +229,23 @@ func TestNoAnswerForWhatIsGone(t *testing.T) {
 		if rr.Header().Ttl > 0 {
 			t.Errorf("answered %v", rr)
 		}
+	}
+}
+
+// A long text has no room beside the pointer to it: then it is there for whoever
+// asks next, and not put off as if it had been said. RFC 6762 §6
+func TestTextThatDidNotFitIsAnsweredAtOnce(t *testing.T) {
+	long := make([]string, 6)
+	for i := range long {
+		long[i] = strings.Repeat("x", 250)
+	}
+	r := publishing(t, service("a", long...))
+	r.advance(time.Minute)
+	r.clear()
+	r.receive(ask(dns.TypePTR, mustType(testType)))
+	r.advance(sharedDelayMax)
+	r.receive(ask(dns.TypeTXT, testName("a")))
+	if len(r.answers(dns.TypePTR)) != 1 || len(r.answers(dns.TypeTXT)) != 1 {
+		t.Errorf("%d pointers and %d texts", len(r.answers(dns.TypePTR)), len(r.answers(dns.TypeTXT)))
 	}
 }

@@ -141,11 +141,13 @@ type splitter struct {
 
 func newSplitter(base message) *splitter { return &splitter{base: base} }
 
-func (s *splitter) add(g group) {
+// add reports whether the extras have gone in.
+func (s *splitter) add(g group) (whole bool) {
+	whole = true
 	if len(s.out) == 0 || s.size.with(&g, s.have) > packetSize {
 		s.open()
 		if s.size.with(&g, s.have) > packetSize {
-			g.extras = nil
+			g.extras, whole = nil, false
 		}
 	}
 	m := &s.out[len(s.out)-1]
@@ -156,6 +158,7 @@ func (s *splitter) add(g group) {
 	s.put(&m.answers, g.answers)
 	s.put(&m.authority, g.authority)
 	s.put(&m.extras, g.extras)
+	return whole
 }
 
 func (s *splitter) open() {

@@ -284,13 +284,18 @@ func (e *Engine) runResponses(now time.Time) {
 	out := newSplitter(message{response: true})
 	for _, r := range refs {
 		g := group{answers: e.records(r)}
+		var with []ref
 		for _, x := range additional(e.host, r) {
 			if s := x.sched(); s.sent.IsZero() || now.Sub(s.sent) >= recordInterval {
-				g.extras = append(g.extras, e.records(x)...)
-				s.sent = now
+				g.extras, with = append(g.extras, e.records(x)...), append(with, x)
 			}
 		}
-		out.addNonEmpty(g)
+		if !out.addNonEmpty(g) {
+			continue // they are still to be had at once
+		}
+		for _, x := range with {
+			x.sched().sent = now
+		}
 	}
 	e.multicastRate.withdraw(len(out.out))
 	e.multicast(now, out.out)
