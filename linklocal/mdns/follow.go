@@ -1,7 +1,6 @@
 package mdns
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,7 +18,7 @@ const (
 type links struct {
 	inUse   []*usedLink
 	conns   [numFamilies]packetConn // nil: not open
-	trouble [numFamilies]string     // of opening or joining, to log it once
+	trouble map[string]string       // of opening or joining, to log it once
 	missing bool                    // said that there is no link
 	awake   wakeWatch
 	moved   chan struct{} // a token: the interfaces may be others
@@ -175,7 +174,7 @@ func (l *loop) join(u *usedLink, found *Link, f family) {
 	default:
 		err := l.links.conns[f].Join(found)
 		u.joined[f] = err == nil
-		l.complain(f, fmt.Sprintf("group not joined on %s", found.Name), err)
+		l.complain(f, found.Name, "group not joined", err)
 	}
 }
 
@@ -192,7 +191,7 @@ func (l *loop) unplug(now time.Time, u *usedLink) {
 
 func (l *loop) open(f family) bool {
 	conn, err := l.c.sys.open(f)
-	l.complain(f, "socket not opened", err)
+	l.complain(f, "", "socket not opened", err)
 	if err != nil {
 		return false
 	}
@@ -201,16 +200,20 @@ func (l *loop) open(f family) bool {
 	return true
 }
 
-// complain logs the same trouble of a family once.
-func (l *loop) complain(f family, msg string, err error) {
-	text := ""
-	if err != nil {
-		text = msg + ": " + err.Error()
+// complain logs the same trouble once, until it is over.
+func (l *loop) complain(f family, link string, msg string, err error) {
+	what := f.String() + " " + link
+	if err == nil {
+		delete(l.links.trouble, what)
+		return
 	}
-	if text != "" && text != l.links.trouble[f] {
-		l.c.log.Warn(msg, "family", f.String(), "err", err)
+	if text := err.Error(); text != l.links.trouble[what] {
+		if len(l.links.trouble) > 4*MaxLinks {
+			clear(l.links.trouble) // of interfaces that have come and gone
+		}
+		l.links.trouble[what] = text
+		l.c.log.Warn(msg, "family", f.String(), "interface", link, "err", err)
 	}
-	l.links.trouble[f] = text
 }
 
 // announceLinks lets others see what is in use.

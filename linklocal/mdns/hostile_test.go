@@ -126,7 +126,7 @@ func TestFloodOfNames(t *testing.T) {
 			before := heapInUse()
 			packets := 0
 			typ := mustType(testType)
-			for i := range 25_000 { // packets
+			for i := range 10_000 { // packets, in 4 s
 				src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(i % c.sources)}), mdnsPort)
 				var rr []record
 				for j := range 5 {
@@ -145,8 +145,8 @@ func TestFloodOfNames(t *testing.T) {
 			if grown := heapInUse() - before; grown > 32<<20 {
 				t.Errorf("memory grew by %d MiB", grown>>20)
 			}
-			if packets > 10*600 {
-				t.Errorf("sent %d packets in 10 s", packets)
+			if packets > 4*600 {
+				t.Errorf("sent %d packets in 4 s", packets)
 			}
 			if r.e.Stats().CacheDropped == 0 {
 				t.Error("nothing dropped, or not counted")

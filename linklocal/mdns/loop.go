@@ -24,7 +24,7 @@ func (c *Conn) Run(ctx context.Context, h Handler) error {
 			Host: c.cfg.Host, Quiet: c.cfg.Quiet, Yield: c.cfg.Yield, Browse: c.cfg.Browse, Limits: c.cfg.Limits, Log: c.cfg.Log,
 		}),
 	}
-	l.links.moved = make(chan struct{}, 1)
+	l.links.moved, l.links.trouble = make(chan struct{}, 1), map[string]string{}
 	defer c.finish()
 	defer l.wg.Wait()
 	defer close(l.stop)
