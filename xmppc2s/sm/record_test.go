@@ -1,6 +1,7 @@
 package sm
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -44,10 +45,18 @@ func (d *disk) snapshot() Snapshot {
 	return Snapshot{Session: d.session, Queue: append([]Stanza(nil), d.rows...)}
 }
 
+// differs shows where the disk is not what the engine is.
+func (d *disk) differs(e *Engine) string {
+	if reflect.DeepEqual(e.Snapshot(), d.snapshot()) {
+		return ""
+	}
+	return cmp.Diff(e.Snapshot(), d.snapshot())
+}
+
 func wantSnapshot(t *testing.T, why string, e *Engine, d *disk) {
 	t.Helper()
 	d.write(e.AppendRecords(nil))
-	if diff := cmp.Diff(e.Snapshot(), d.snapshot()); diff != "" {
+	if diff := d.differs(e); diff != "" {
 		t.Errorf("%s: engine and disk differ:\n%s", why, diff)
 	}
 }
