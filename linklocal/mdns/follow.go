@@ -11,6 +11,7 @@ import (
 const (
 	linkPoll   = 2 * time.Second        // how often one looks at the interfaces in any case
 	linkSettle = 100 * time.Millisecond // a change comes in many small ones
+	linkShare  = 10                     // to look takes at most this part of the time, where many containers come and go
 )
 
 // links are the interfaces in use and the sockets that serve them. They belong
@@ -23,6 +24,7 @@ type links struct {
 	awake   wakeWatch
 	moved   chan struct{} // a token: the interfaces may be others
 	settled alarm.Alarm
+	settle  time.Duration // how long to wait for more
 }
 
 // A usedLink is a link with the families in which it has joined the group.
@@ -105,6 +107,7 @@ func (x *links) current() string {
 func (l *loop) checkLinks(now time.Time) {
 	l.links.settled.Stop()
 	there, err := l.c.sys.candidates()
+	l.links.settle = max(linkSettle, linkShare*time.Since(now))
 	if err != nil { // no files left, say: that is no news about the interfaces
 		l.c.log.Debug("interfaces not listed", "err", err)
 		return

@@ -78,7 +78,7 @@ func (l *loop) run(ctx context.Context, now time.Time) {
 		case <-poll.C:
 			l.checkLinks(time.Now())
 		case <-l.links.moved:
-			l.links.settled.Set(time.Now().Add(linkSettle))
+			l.links.settled.Set(time.Now().Add(l.links.settle))
 		case <-l.links.settled.C():
 			l.checkLinks(time.Now())
 		case <-ctx.Done():
