@@ -411,3 +411,20 @@ func TestLearnedNamesCountForTheirSource(t *testing.T) {
 		t.Error("the honest peer found no room")
 	}
 }
+
+// BenchmarkHostileTies is a packet full of probes for names that we probe for.
+func BenchmarkHostileTies(b *testing.B) {
+	r := newRig(b, Config{})
+	var m message
+	for i := range 500 {
+		s := service(fmt.Sprint("user", i))
+		r.e.Register(r.now, s)
+		n := testName(s.Instance)
+		m.questions = append(m.questions, question{name: n, typ: dns.TypeANY})
+		m.authority = append(m.authority, srvRecord(n, 1, "x.local."), txtRecord(n, "\x00"))
+	}
+	packet, _ := m.pack(false)
+	for b.Loop() {
+		r.e.HandlePacket(r.now, Packet{Data: packet, Src: peerAddr})
+	}
+}

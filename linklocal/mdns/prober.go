@@ -351,8 +351,12 @@ func (e *Engine) breakTies(now time.Time, m *message) {
 			continue
 		}
 		seen[key] = true
-		theirs := slices.Clone(m.authority[i:])
-		theirs = slices.DeleteFunc(theirs, func(r record) bool { return r.key != key })
+		var theirs []record // gathered without a copy of all: there may be a thousand of others
+		for j := range m.authority[i:] {
+			if r := &m.authority[i+j]; r.key == key {
+				theirs = append(theirs, *r)
+			}
+		}
 		if !e.isOurs(now, c, theirs) && compareRecords(theirs, e.propose(c)) > 0 {
 			e.becomeProbing(c, now.Add(tieWait))
 		}
