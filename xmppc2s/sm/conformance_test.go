@@ -157,6 +157,32 @@ func TestHIsToldBeforeSilence(t *testing.T) {
 	wantWrite(t, "and not again", e, at(5*time.Second), "")
 }
 
+func TestAResumptionTellsH(t *testing.T) {
+	e := active(t, Policy{AnswerDelay: time.Second}, 0)
+	feed(t, e, t0, m(1))
+	do(t, e, 1)
+	if err := resume(e, Broken, 0); err != nil {
+		t.Fatal(err)
+	}
+	e.AppendWrite(t0, nil)
+	wantWrite(t, "the server knows", e, at(time.Minute/2), "")
+}
+
+// What came before counting began will not come again; what was counted will,
+// or is in the server's hands.
+func TestUncountedMessagesOutliveTheirSession(t *testing.T) {
+	e := New(Policy{})
+	e.Bound(t0, Binding{Dialect: V3})
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, m(1), "<presence/>", "<enabled xmlns='urn:xmpp:sm:3' id='x' resume='1'/>", m(2))
+	e.Lost(Broken)
+	e.Refused(nil)
+	e.Bound(t0, Binding{Dialect: V3})
+	if in := e.Waiting(9); len(in) != 1 || string(in[0].Bytes) != m(1) || e.in.bytes != len(m(1)) {
+		t.Errorf("waiting: %v", in)
+	}
+}
+
 // SM-05: also while nothing more is read, for that is when the server's queue
 // grows.
 func TestHIsToldWhileNothingIsRead(t *testing.T) {

@@ -183,6 +183,7 @@ func TestAnHAboveWhatWasSentEndsTheSession(t *testing.T) {
 			e.out.acked = uint64(base)
 			enqueue(t, e, t0, m(1), m(2), m(3), m(4), m(5))
 			e.AppendWrite(t0, nil)
+			enqueue(t, e, t0, m(6)) // not written: it cannot have been handled
 			err := e.HandleFrame(t0, []byte(a(base+off)))
 			high, ok := IsTooHigh(err)
 			if !ok || !errors.Is(err, ErrHandledHigh) {
@@ -197,7 +198,7 @@ func TestAnHAboveWhatWasSentEndsTheSession(t *testing.T) {
 			if _, ok := e.Resumption(); ok {
 				t.Error("still to be resumed")
 			}
-			if n, _ := e.Queued(); n != 5 {
+			if n, _ := e.Queued(); n != 6 {
 				t.Errorf("%d queued", n)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +141,8 @@ func TestFoundingRequestsAreAnsweredWithTheirNumber(t *testing.T) {
 	do(t, e, 1)
 	wantWrite(t, "the first", e, t0, a1(5))
 	do(t, e, 1)
-	wantWrite(t, "between two requests", e, at(time.Minute/2), "")
+	wantWrite(t, "between two requests", e, at(time.Second), "")
+	wantWrite(t, "still", e, at(time.Minute/2), "")
 	do(t, e, 1)
 	wantWrite(t, "the last of two at one place", e, at(time.Minute/2), a1(12))
 	do(t, e, 1)
@@ -150,6 +152,38 @@ func TestFoundingRequestsAreAnsweredWithTheirNumber(t *testing.T) {
 	if got := string(e.AppendFarewell(nil)); got != "<a "+ns1+" h='123456789012345678901234567890'/>" {
 		t.Errorf("farewell %s", got)
 	}
+}
+
+func TestOneRequestIsKeptForEachPlace(t *testing.T) {
+	e := founding(t, Policy{}, Binding{})
+	feed(t, e, t0, m(1), r1(1), r1(2), m(2), r1(3), r1(4), r1(5))
+	if want := []Request{{"2", 1}, {"5", 2}}; !slices.Equal(e.in.requests, want) {
+		t.Errorf("requests %v, want %v", e.in.requests, want)
+	}
+	resume1(t, e, "<resume "+ns1+" previd='x'/>", nil)
+	feed(t, e, t0, m(1), r1(6)) // before the place of the fourth and fifth, and after them
+	if want := []Request{{"6", 1}}; !slices.Equal(e.in.requests, want) {
+		t.Errorf("requests %v, want %v", e.in.requests, want)
+	}
+}
+
+// SM-06: u is the last stanza on this stream, not the last there ever was.
+func TestUFollowsWhatIsSentAgain(t *testing.T) {
+	e := founding(t, Policy{RequestEvery: 1, MaxBatch: len(m(1))}, Binding{})
+	enqueue(t, e, t0, m(1), m(2), m(3))
+	wantWrite(t, "first", e, t0, m(1)+r1(1))
+	wantWrite(t, "second", e, t0, m(2))
+	wantWrite(t, "third", e, t0, m(3))
+	resume1(t, e, "<resume "+ns1+" previd='x'/>", nil)
+	wantWrite(t, "first again", e, t0, m(1)+r1(1))
+}
+
+func TestAFoundingPingDoesNotOvertake(t *testing.T) {
+	e := founding(t, Policy{Keepalive: time.Minute, MaxBatch: 20}, Binding{})
+	feed(t, e, t0, r1(1))
+	enqueue(t, e, at(time.Hour), m(1))
+	wantWrite(t, "no room", e, at(time.Hour), a1(1))
+	wantWrite(t, "asked about the message", e, at(time.Hour), m(1)+r1(1))
 }
 
 func TestAFoundingFarewellIsSilentIfNothingWasAsked(t *testing.T) {

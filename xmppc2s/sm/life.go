@@ -209,9 +209,6 @@ func (e *Engine) Lost(how Loss) {
 	if how == Refusal && e.out.next > 0 {
 		e.suspect()
 	}
-	if e.state != Active {
-		e.id.id = ""
-	}
 	e.conn = connection{}
 	e.out.next = 0
 	e.state = Offline

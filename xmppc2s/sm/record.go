@@ -132,7 +132,7 @@ func (e *Engine) Restore(s Snapshot) error {
 	}
 	o.seq = max(o.seq, last)
 	e.out, e.log.session = o, s.Session
-	e.in = inbound{handled: s.Session.Handled, told: s.Session.Handled, reached: s.Session.Reached}
+	e.in = inbound{handled: s.Session.Handled, reached: s.Session.Reached}
 	e.id = identity{
 		dialect: s.Session.Dialect, id: s.Session.ID, jid: s.Session.JID,
 		location: s.Session.Location, max: s.Session.Max, stanzas: s.Session.Stanzas, epoch: 1,

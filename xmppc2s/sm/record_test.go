@@ -126,6 +126,9 @@ func TestANewProcessResumesTheSession(t *testing.T) {
 	d.write(e.AppendRecords(nil))
 
 	e = restored(t, &d)
+	if again := e.AppendRecords(nil); len(again) != 0 {
+		t.Errorf("recorded although nothing has changed: %+v", again)
+	}
 	r, ok := e.Resumption()
 	if want := "<resume xmlns='urn:xmpp:sm:3' previd='x' h='1'/>"; !ok || string(r.AppendResume(nil)) != want || r.JID != "a@b/c" {
 		t.Fatalf("%v %+v", ok, r)
