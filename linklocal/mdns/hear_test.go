@@ -11,6 +11,7 @@ import (
 // Silence that is loss makes nobody disappear, as a rule: others ask every half
 // minute who is there, and with 30 % loss each way some answers are missed.
 func TestQuestionsOfOthersOnALossyLink(t *testing.T) {
+	t.Parallel()
 	gone, peers := 0, 0
 	for seed := range uint64(10) {
 		l := newLAN(t, seed)

@@ -90,6 +90,7 @@ func (x *mirrorHost) say(lan int, r record) {
 // long if they are slow. Whoever leaves while others ask is gone soon all the
 // same, and nobody has conflicts with himself.
 func TestLoopOfMirrors(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(60) {
 		n := newNet(t, seed)
 		n.lag = time.Duration(1+seed%5*100) * time.Millisecond

@@ -185,6 +185,7 @@ func TestFormerSelfIsNoConflict(t *testing.T) {
 // TestReflectorOnTheLink: everything that is said is said once more, late, by a
 // reflector. Nobody minds, and nobody is there twice. LL-05, LL-07
 func TestReflectorOnTheLink(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		l := newLAN(t, seed)
 		l.reflect = 3 * time.Second

@@ -134,6 +134,7 @@ func TestScenarioCablePutBack(t *testing.T) {
 // name from somebody who has it; who does not rename, as libpurple, would
 // be gone for good.
 func TestScenarioNewcomerOnALossyLink(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(60) {
 		l := newLAN(t, seed)
 		old := l.host("old", Config{})

@@ -142,6 +142,7 @@ func TestShortInterruptionTellsNothing(t *testing.T) {
 
 // LL-18: by cable and Wi-Fi on one LAN, we hear all that we say ourselves.
 func TestTwoInterfacesOnOneLANDoNotConflict(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		n := newNet(t, seed)
 		n.loss = 0.1 * float64(seed%3)
@@ -178,6 +179,7 @@ func TestTwoInterfacesOnOneLANDoNotConflict(t *testing.T) {
 
 // LL-18: what a reflector carries from one link to another is ours all the same.
 func TestReflectorBetweenOurLinksMakesNoConflict(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		n := newNet(t, seed)
 		n.mirror, n.lag = []string{"A", "B"}, time.Millisecond+time.Duration(seed)*200*time.Millisecond

@@ -96,6 +96,7 @@ func checkRoundTrip(t testing.TB, lim *Limits, m *message) {
 // occur in the recordings, too, hears all of each. It keeps to its limits, and
 // its names are as unique as they were.
 func TestTracesAreLivedThrough(t *testing.T) {
+	t.Parallel()
 	for _, label := range slices.Sorted(maps.Keys(traces(t))) {
 		r := newRig(t, Config{Host: "h4", Browse: []string{chatType}})
 		r.e.Register(r.now, Service{ID: "conf", Instance: "conf@x", Type: chatType, Port: 5298})
