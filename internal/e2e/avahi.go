@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -163,6 +164,25 @@ func (b *Browser) AwaitResolved(instance string) Service {
 		b.tb.Fatalf("e2e: %v", err)
 	}
 	return got
+}
+
+// AwaitAllResolved waits until avahi has resolved all of the instances; it looks
+// at each line once, so that many take no longer than avahi does.
+func (b *Browser) AwaitAllResolved(instances []string) {
+	b.tb.Helper()
+	missing := make(map[string]bool, len(instances))
+	for _, i := range instances {
+		missing[i] = true
+	}
+	_, err := b.await(Patience, fmt.Sprintf("%d resolved", len(instances)), func(text string) bool {
+		if s, ok := parseBrowse(text); ok && s.Event == "add" && s.Port != 0 {
+			delete(missing, s.Name)
+		}
+		return len(missing) == 0
+	})
+	if err != nil {
+		b.tb.Fatalf("e2e: %v; missing %q", err, slices.Sorted(maps.Keys(missing)))
+	}
 }
 
 // AwaitRemoved waits until avahi has dropped an instance.

@@ -93,9 +93,11 @@ func comeOnline(ctx context.Context, tb e2e.TB, o *e2e.Office, users []string) {
 func awaitMirrors(o *e2e.Office, browser *e2e.Browser, start time.Time) (first, all float64) {
 	browser.AwaitResolved(o.Mirror("user0"))
 	first = time.Since(start).Seconds()
+	var others []string
 	for i := 1; i < mirrorCount; i++ {
-		browser.AwaitResolved(o.Mirror("user" + strconv.Itoa(i)))
+		others = append(others, o.Mirror("user"+strconv.Itoa(i)))
 	}
+	browser.AwaitAllResolved(others)
 	return first, time.Since(start).Seconds()
 }
 

@@ -94,7 +94,7 @@ func (p *publishing) round(ctx context.Context, tb e2e.TB, last bool) {
 	browser := h2.Browse(e2e.PresenceService)
 	start := time.Now()
 	proc := h1.Start(must(os.Executable())(tb), publishCommand, p.library, "eth0", strconv.Itoa(p.n))
-	awaitAll(browser, p.n)
+	browser.AwaitAllResolved(instances(p.n))
 	p.seen = append(p.seen, time.Since(start).Seconds())
 	browser.Stop()
 	if !last {
@@ -113,10 +113,12 @@ func (p *publishing) round(ctx context.Context, tb e2e.TB, last bool) {
 	p.packets = float64(sent(h1).packets-packets.packets) / browses
 }
 
-func awaitAll(browser *e2e.Browser, n int) {
+// instances are the presence names of n contacts.
+func instances(n int) (all []string) {
 	for i := range n {
-		browser.AwaitResolved(instanceOf(i))
+		all = append(all, instanceOf(i))
 	}
+	return all
 }
 
 func (p *publishing) print(out sheet) {
