@@ -73,3 +73,19 @@ func TestAResumptionThatCannotBeReadIsNotTriedAgain(t *testing.T) {
 	conn = s.accept()
 	conn.fresh()
 }
+
+// SM-10, SM-11: a server that takes back what it has acknowledged gets a new
+// session and there what it had not.
+func TestAServerThatTakesAcknowledgementsBackGetsANewSession(t *testing.T) {
+	s := newFake(t)
+	c := xmppc2s.New(s.config())
+	run(t, c)
+	conn := s.accept()
+	conn.fresh()
+	send(t, c, chat("bob@example.org", "third").WithAttr("id", "m3"))
+	conn.stanza("<message", "m3")
+	conn.send("<a xmlns='urn:xmpp:sm:3' h='2'/><a xmlns='urn:xmpp:sm:3' h='1'/>")
+	conn = s.accept()
+	conn.fresh()
+	conn.stanza("<message", "m3", "<delay")
+}

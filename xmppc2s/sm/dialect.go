@@ -40,7 +40,7 @@ func (d Dialect) appendRequest(b []byte) []byte {
 }
 
 func (d Dialect) appendAnswer(b []byte, h string) []byte {
-	return fmt.Appendf(b, "<a xmlns='%s' h='%s'/>", string(d), h)
+	return append(append(append(append(append(b, "<a xmlns='"...), d...), "' h='"...), h...), "'/>"...)
 }
 
 // parseH reads the h attribute: an unsigned 32-bit integer (XEP-0198 §4), in

@@ -22,6 +22,9 @@
 // Counters are unsigned 32-bit numbers and wrap around (XEP-0198 §4): "h" is
 // compared with what is outstanding, never with the counter itself.
 //
+// All this is sm:3 and sm:2. The founding document's sm:1 has other elements
+// for the same queue and the same states: legacy.go.
+//
 // A session may outlive the process too. Every change of what the next one
 // needs is a Record; a disk that carries them out, all of one AppendRecords
 // together, holds a Snapshot at any time, with which Restore goes on.

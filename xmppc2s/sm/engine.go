@@ -60,6 +60,7 @@ type connection struct {
 	unasked   int       // stanzas written since the last request
 	unaskedAt time.Time // of the first of them
 	untoldAt  time.Time // since when h is ahead of what was told; zero: it is not
+	garbled   bool      // the server has said what makes no sense
 	inFlight  int       // bytes of stanzas written and not acknowledged
 	window    int       // most of them; 0: no limit
 	hello     []byte    // to be written before anything else

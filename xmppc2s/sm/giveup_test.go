@@ -41,6 +41,24 @@ func TestAStuckSessionIsGivenUp(t *testing.T) {
 	}
 }
 
+// A server whose answers make no sense is not asked for ever.
+func TestASessionOfNonsenseIsGivenUp(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1))
+	e.AppendWrite(t0, nil)
+	for i := range maxStuck {
+		if err := e.HandleFrame(t0, []byte("<a xmlns='urn:xmpp:sm:3'/>")); !errors.Is(err, ErrBadAnswer) {
+			t.Fatal(err)
+		}
+		if err := resume(e, Broken, 0); (err != nil) != (i == maxStuck-1) {
+			t.Fatalf("resumption %d: %v", i+1, err)
+		}
+	}
+	if n, _ := e.Queued(); n != 1 {
+		t.Errorf("%d queued", n)
+	}
+}
+
 // SM-11: one stanza that the server will not have must not keep all others
 // from being sent.
 func TestAStanzaThatEndsEveryStreamIsGivenUp(t *testing.T) {

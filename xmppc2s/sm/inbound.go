@@ -55,7 +55,9 @@ func (e *Engine) HandleFrame(now time.Time, b []byte) error {
 	}
 	k := KindOf(b)
 	if k == Nonza {
-		return e.handleNonza(now, b)
+		err := e.handleNonza(now, b)
+		e.conn.garbled = err != nil
+		return err
 	}
 	if e.state == Enabling && e.in.full(enablingRoom*e.pol.MaxInbound, enablingRoom*e.pol.MaxInboundBytes) {
 		e.stats.Flooded++
@@ -179,14 +181,11 @@ func (e *Engine) Done(m Mark) {
 // settle owes the server an h where it helps it to empty its queue.
 func (e *Engine) settle() {
 	in := &e.in
-	if e.id.dialect == V1 {
-		in.reach()
-		return
-	}
+	in.reach()
 	if in.promised && in.handled == in.upTo {
 		in.promised, in.owed = false, true
 	}
-	if in.handled-in.told >= uint32(e.pol.AnswerEvery) {
+	if in.handled-in.told >= uint32(e.pol.AnswerEvery) && e.untold() {
 		in.owed = true
 	}
 }

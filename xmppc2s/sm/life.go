@@ -205,7 +205,7 @@ func (e *Engine) Lost(how Loss) {
 	if e.state == Offline {
 		return
 	}
-	e.bad.lost(how == Silent || how == Refusal)
+	e.bad.lost(how == Silent || how == Refusal || e.conn.garbled)
 	if how == Refusal && e.out.next > 0 {
 		e.suspect()
 	}

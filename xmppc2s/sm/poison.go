@@ -9,7 +9,7 @@ package sm
 // after each resumption. It counts only connections that ended that way; a
 // connection that breaks says nothing about the server.
 type poison struct {
-	hard  bool // the last connection ended by silence or refusal
+	hard  bool // the last connection ended by silence, refusal or nonsense
 	stuck int  // resumptions in a row that found no progress after such an end
 }
 
