@@ -25,7 +25,9 @@ type Binding struct {
 	First [][]byte
 }
 
-// A GivenUp is a stanza that will not be sent.
+// A GivenUp is a stanza that will not be sent. Where there is a journal its
+// sender is to be told after the record of it is durable: a process that ends
+// before that sends it again.
 type GivenUp struct {
 	Seq    uint64
 	Bytes  []byte

@@ -1,6 +1,7 @@
 package sm
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -32,6 +33,8 @@ type world struct {
 	delivered []string // to the client's application
 	undone    []Inbound
 	crashes   int
+	window    int
+	gone      []string // given up by the engine: the server seemed to die of it
 }
 
 var modelPolicy = Policy{AnswerEvery: 7, RequestEvery: 5, MaxBatch: 300, MaxInbound: 20, Journal: true}
@@ -59,7 +62,8 @@ func (w *world) connect() {
 	r, ok := w.e.Resumption()
 	w.commit()
 	if ok && w.s.known {
-		if err := w.e.Resumed(w.now, r, w.s.resume(r), 0); err != nil {
+		err := w.e.Resumed(w.now, r, w.s.resume(r), w.window)
+		if w.up = err == nil; !w.up && !errors.Is(err, ErrPoisoned) {
 			w.Fatalf("resumption refused: %v", err)
 		}
 		return
@@ -68,7 +72,13 @@ func (w *world) connect() {
 		h, _ := w.s.h()
 		w.e.Refused(&h)
 	}
-	w.e.Bound(w.now, Binding{Dialect: w.s.dialect, JID: "a@b/c", Stanzas: 3})
+	gone := w.e.Bound(w.now, Binding{Dialect: w.s.dialect, JID: "a@b/c", Stanzas: 3, Window: w.window})
+	w.commit()
+	for _, g := range gone {
+		if g.Kind == Message {
+			w.gone = append(w.gone, w.id(g.Bytes))
+		}
+	}
 	w.s.forget()
 }
 
@@ -147,15 +157,19 @@ func (w *world) take() {
 	batch := w.e.Waiting(rapid.IntRange(1, 3).Draw(w.T, "messages"))
 	w.e.Take(len(batch))
 	for _, in := range batch {
-		el, err := stanza.Parse(in.Bytes, stanza.NSClient, stanza.Limits{})
-		if err != nil {
-			w.Fatal(err)
-		}
-		if w.crashes == 0 || !slices.Contains(w.delivered, el.Attr("id")) {
-			w.delivered = append(w.delivered, el.Attr("id"))
+		if id := w.id(in.Bytes); w.crashes == 0 || !slices.Contains(w.delivered, id) {
+			w.delivered = append(w.delivered, id)
 		}
 		w.undone = append(w.undone, in)
 	}
+}
+
+func (w *world) id(b []byte) string {
+	el, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return el.Attr("id")
 }
 
 // finish has the application say Done for the ith stanza that waits for it.
@@ -167,9 +181,9 @@ func (w *world) finish(i int) {
 	}
 }
 
-func (w *world) cut() {
+func (w *world) cut(how Loss) {
 	if w.up {
-		w.e.Lost(Broken)
+		w.e.Lost(how)
 		w.up = false
 		if !w.s.enabled { // the server had not begun to count
 			w.s.known = false
@@ -177,9 +191,22 @@ func (w *world) cut() {
 	}
 }
 
+// die has the server end streams as soon as it is sent anything.
+func (w *world) die() {
+	for range 3 {
+		w.connect()
+		w.flush()
+		if w.up && w.e.State() == Enabling {
+			w.deliver(1 << 20)
+			w.flush()
+		}
+		w.cut(Refusal)
+	}
+}
+
 // crash is the end of the client's process and the beginning of the next.
 func (w *world) crash() {
-	w.cut()
+	w.cut(Broken)
 	w.crashes++
 	w.undone = nil
 	w.e = New(modelPolicy)
@@ -192,7 +219,7 @@ func (w *world) tick(d time.Duration) {
 	w.now = w.now.Add(d)
 	if w.up {
 		if err := w.e.HandleTimeout(w.now); err != nil {
-			w.cut()
+			w.cut(Silent)
 		}
 	}
 }
@@ -240,7 +267,7 @@ func (w *world) actions(names ...string) map[string]func(*rapid.T) {
 				w.s.request()
 			}
 		},
-		"cut":     func(*rapid.T) { w.cut() },
+		"cut":     func(*rapid.T) { w.cut(Broken) },
 		"connect": func(*rapid.T) { w.connect() },
 		"tick":    func(t *rapid.T) { w.tick(time.Duration(rapid.IntRange(1, 100).Draw(t, "ms")) * time.Millisecond) },
 		"":        func(*rapid.T) { w.check() },
@@ -248,6 +275,8 @@ func (w *world) actions(names ...string) map[string]func(*rapid.T) {
 	for _, name := range names {
 		all[name] = map[string]func(*rapid.T){
 			"crash": func(*rapid.T) { w.crash() },
+			"die":   func(*rapid.T) { w.die() },
+			"end":   func(t *rapid.T) { w.cut(rapid.SampledFrom([]Loss{Silent, Refusal, Ended}).Draw(t, "how")) },
 			"forget": func(*rapid.T) {
 				if !w.up {
 					w.s.forget()
@@ -304,15 +333,18 @@ func TestEveryStanzaArrivesOnceAndInOrderOverRestarts(t *testing.T) {
 }
 
 // SM-09, SM-11: with a server that forgets sessions but says how far it got,
-// what we send still arrives once and in order; what it sent us is either
-// delivered or known to the server as not acknowledged.
+// and ends streams for whatever reason, what we send still arrives once and in
+// order, or is given up and has not arrived; what it sent us is either delivered
+// or known to the server as not acknowledged.
 func TestForgottenSessionsLoseNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.SampledFrom([]Dialect{V3, V2}).Draw(t, "dialect"), 0)
-		t.Repeat(w.actions("forget", "crash"))
+		w.window = rapid.SampledFrom([]int{0, 1, 200}).Draw(t, "window")
+		t.Repeat(w.actions("forget", "crash", "end", "die"))
 		w.settle()
-		if !slices.Equal(w.s.arrived, w.submitted) {
-			t.Fatalf("at the server: %v\nsubmitted:     %v", w.s.arrived, w.submitted)
+		sent := slices.DeleteFunc(w.submitted, func(id string) bool { return slices.Contains(w.gone, id) })
+		if !slices.Equal(w.s.arrived, sent) {
+			t.Fatalf("at the server: %v\nsubmitted:     %v, but for %v", w.s.arrived, sent, w.gone)
 		}
 		w.wantNothingLost()
 	})
