@@ -40,7 +40,9 @@ func (d Dialect) appendRequest(b []byte) []byte {
 }
 
 func (d Dialect) appendAnswer(b []byte, h string) []byte {
-	return append(append(append(append(append(b, "<a xmlns='"...), d...), "' h='"...), h...), "'/>"...)
+	b = append(append(b, "<a xmlns='"...), d...)
+	b = append(append(b, "' h='"...), h...)
+	return append(b, "'/>"...)
 }
 
 // parseH reads the h attribute: an unsigned 32-bit integer (XEP-0198 §4), in

@@ -1,9 +1,6 @@
 package sm
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -24,22 +21,6 @@ type Binding struct {
 	// First are stanzas to be written before those that wait.
 	First [][]byte
 }
-
-// A GivenUp is a stanza that will not be sent. Where there is a journal its
-// sender is to be told after the record of it is durable: a process that ends
-// before that sends it again.
-type GivenUp struct {
-	Seq    uint64
-	Bytes  []byte
-	Kind   Kind
-	Reason error
-}
-
-// Reasons of a GivenUp.
-var (
-	ErrStale  = errors.New("sm: it belonged to a session that is lost")
-	ErrDeadly = errors.New("sm: the server ends the stream whenever it is sent")
-)
 
 // Resumption returns what is needed to resume, if there is a session that can be.
 func (e *Engine) Resumption() (Resumption, bool) {
@@ -120,66 +101,6 @@ func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	e.connected(now, Enabling, b.Window)
 	e.conn.hello = b.Dialect.appendEnable(nil)
 	return gone
-}
-
-// requeue sorts out what goes on waiting in a new session.
-func (e *Engine) requeue() (keep []item, gone []GivenUp) {
-	for i, it := range e.out.q {
-		switch {
-		case it.strikes >= maxStrikes:
-			gone = append(gone, e.giveUp(it, ErrDeadly))
-		case e.id.epoch > 0 && !it.lasting():
-			gone = append(gone, e.giveUp(it, ErrStale))
-		default:
-			if i < e.out.tried {
-				e.delay(&it)
-			}
-			keep = append(keep, it)
-		}
-	}
-	return keep, gone
-}
-
-// ahead makes items that go before those of keep: so their Seqs are below.
-func (e *Engine) ahead(now time.Time, first [][]byte, keep []item) []item {
-	seq := e.out.seq + 1
-	if len(keep) > 0 {
-		seq = keep[0].Seq - uint64(len(first))
-	}
-	items := make([]item, len(first))
-	for i, b := range first {
-		items[i] = item{Stanza: Stanza{Seq: seq + uint64(i), At: now, Data: b}, kind: KindOf(b)}
-		e.out.seq = max(e.out.seq, items[i].Seq)
-		e.record(Enqueued, items[i].Stanza)
-	}
-	return items
-}
-
-func (e *Engine) giveUp(it item, why error) GivenUp {
-	e.record(Dropped, Stanza{Seq: it.Seq})
-	return GivenUp{Seq: it.Seq, Bytes: it.Data, Kind: it.kind, Reason: why}
-}
-
-// delay marks an item with the time when it was first sent.
-func (e *Engine) delay(it *item) {
-	b := withDelay(it.Data, it.At)
-	if len(b) != len(it.Data) {
-		it.Data = b
-		e.record(Enqueued, it.Stanza)
-	}
-}
-
-// withDelay marks a message with the time it was first sent, unless it says
-// that already.
-func withDelay(b []byte, at time.Time) []byte {
-	const end = "</message>"
-	head, ok := bytes.CutSuffix(b, []byte(end))
-	if !ok || bytes.Contains(b, []byte("'"+stanza.NSDelay+"'")) || bytes.Contains(b, []byte(`"`+stanza.NSDelay+`"`)) {
-		return b
-	}
-	// XEP-0203 §2 (Protocol), in the format of XEP-0082 §3
-	stamp := at.UTC().Format("2006-01-02T15:04:05.000Z")
-	return fmt.Appendf(bytes.Clone(head), "<delay xmlns='%s' stamp='%s'/>%s", stanza.NSDelay, stamp, end)
 }
 
 // Drain empties the queue for good and returns what was in it.
