@@ -297,6 +297,31 @@ func TestTheHOfAFailedResumption(t *testing.T) {
 	}
 }
 
+// SM-03: what is done late, for a session that is over, counts nothing in the next.
+func TestDoneOfAnotherSessionCountsNothing(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	feed(t, e, t0, m(1))
+	old := e.Waiting(1)[0].Mark
+	e.Lost(Broken)
+	e.Refused(nil)
+	e.Bound(t0, Binding{Dialect: V3})
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='y' resume='1'/>", m(2))
+	e.Done(old)
+	feed(t, e, t0, request)
+	wantWrite(t, "nothing is handled", e, t0, a(0))
+}
+
+// What was queued before there was any session is for the first.
+func TestAllKindsWaitForTheFirstSession(t *testing.T) {
+	e := New(Policy{})
+	enqueue(t, e, t0, "<iq type='get' id='1'/>", "<presence to='room@x/n'/>")
+	if gone := e.Bound(t0, Binding{}); len(gone) > 0 {
+		t.Errorf("given up: %v", gone)
+	}
+	wantWrite(t, "as it was", e, t0, "<iq type='get' id='1'/><presence to='room@x/n'/>")
+}
+
 // SM-09, SM-11: what becomes of each kind in a new session.
 func TestEachKindHasItsWayIntoANewSession(t *testing.T) {
 	e := active(t, Policy{}, 0)

@@ -303,6 +303,9 @@ func TestTheServerIsNotBlamedForWhatWeDoNotRead(t *testing.T) {
 	if err := e.HandleTimeout(at(100 * time.Second)); err != nil || !e.InboundFull() {
 		t.Errorf("full %v: %v", e.InboundFull(), err)
 	}
+	if got := e.NextTimeout(); !got.Equal(at(105 * time.Second)) {
+		t.Errorf("next timeout %v", got.Sub(t0))
+	}
 	e.Take(1)
 	if err := e.HandleTimeout(at(105 * time.Second)); err != nil {
 		t.Errorf("just after reading went on: %v", err)

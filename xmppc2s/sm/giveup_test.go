@@ -101,6 +101,27 @@ func TestAStanzaThatEndsEveryStreamIsGivenUp(t *testing.T) {
 	}
 }
 
+// What is suspected is sent alone, behind what a new session begins with; when
+// it is through, all goes on as usual.
+func TestSuspicionEndsWithTheSuspects(t *testing.T) {
+	e := active(t, Policy{RequestEvery: 99}, 0)
+	enqueue(t, e, t0, m(1), m(2))
+	e.AppendWrite(t0, nil)
+	enqueue(t, e, t0, m(3), m(4))
+	e.Lost(Refusal)
+	e.Forget()
+	e.Bound(t0, Binding{Dialect: V3, First: [][]byte{[]byte("<presence/>")}})
+	e.AppendWrite(t0, nil)
+	feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3'/>")
+	for i := range 3 {
+		if got := string(e.AppendWrite(t0, nil)); strings.Count(got, "<message")+strings.Count(got, "<presence") != 1 || !strings.HasSuffix(got, request) {
+			t.Errorf("not alone: %s", got)
+		}
+		feed(t, e, t0, a(uint32(i+1)))
+	}
+	wantWrite(t, "the others", e, t0, m(3)+m(4))
+}
+
 func TestRotationWaitsForAMomentOfPeace(t *testing.T) {
 	e := active(t, Policy{RotateAt: 2}, 0)
 	enqueue(t, e, t0, m(1), m(2))

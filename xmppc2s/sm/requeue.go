@@ -84,4 +84,3 @@ func withDelay(b []byte, at time.Time) []byte {
 	stamp := at.UTC().Format("2006-01-02T15:04:05.000Z")
 	return fmt.Appendf(bytes.Clone(head), "<delay xmlns='%s' stamp='%s'/>%s", stanza.NSDelay, stamp, end)
 }
-
