@@ -20,7 +20,10 @@ const (
 	strangers   = 2000 // packets that are no business of a publisher's
 	strangeRate = 500  // of them a second
 	browses     = 5
-	browseWait  = 1500 * time.Millisecond // an answer may take 120 ms, and one packet may not be enough
+	// zeroconfIdlers is how many contacts of zeroconf's libpurple is sure to
+	// have in the end: of 1000 some are missing for ever.
+	zeroconfIdlers = 300
+	browseWait     = 1500 * time.Millisecond // an answer may take 120 ms, and one packet may not be enough
 )
 
 var (
@@ -177,7 +180,9 @@ func measureIdle(ctx context.Context, tb e2e.TB, out sheet) {
 	var idlers []*idler
 	for _, n := range publishSizes {
 		for _, library := range publishIdlers {
-			idlers = append(idlers, startIdler(tb, library, n))
+			if library != "zeroconf" || n <= zeroconfIdlers {
+				idlers = append(idlers, startIdler(tb, library, n))
+			}
 		}
 	}
 	wait(ctx, idleSettle)
@@ -193,9 +198,12 @@ func measureIdle(ctx context.Context, tb e2e.TB, out sheet) {
 		out.figure(name+"bytes", float64(i.spent.bytes)/1024, "KiB/10min")
 		i.lab.Close()
 	}
-	for k := 0; k < len(idlers); k += len(publishIdlers) {
-		ours, avahi := idlers[k], idlers[k+len(publishIdlers)-1]
-		out.figure(fmt.Sprintf("idle_%d_bytes_over_avahi", ours.n), float64(ours.spent.bytes)/float64(avahi.spent.bytes), "ratio")
+	for _, ours := range idlers {
+		for _, avahi := range idlers {
+			if ours.library == "meshgate" && avahi.library == "avahi" && ours.n == avahi.n {
+				out.figure(fmt.Sprintf("idle_%d_bytes_over_avahi", ours.n), float64(ours.spent.bytes)/float64(avahi.spent.bytes), "ratio")
+			}
+		}
 	}
 }
 
