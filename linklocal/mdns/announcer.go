@@ -106,6 +106,7 @@ func (e *Engine) SetText(now time.Time, id ServiceID, text []string) {
 	c.text = blob
 	if c.state == established && !c.textAt.After(now) { // else one is planned already
 		c.textAt = later(now, c.textAt.Add(textInterval))
+		c.healing = c.textAt.Add(healText)
 		e.announce(c.textAt, ref{c: c, k: kindTXT})
 	}
 }

@@ -66,10 +66,11 @@ type claim struct {
 	yieldedAt time.Time // when that began last
 	probedAt  time.Time // last probe of somebody else for it, while it was ours
 
-	text   string // TXT data
-	null   string
-	addrs  []netip.Addr // host, or service with addresses of its own
-	textAt time.Time    // last start of TXT announcements
+	text    string // TXT data
+	null    string
+	addrs   []netip.Addr // host, or service with addresses of its own
+	textAt  time.Time    // last start of TXT announcements
+	healing time.Time    // a changed text is said more often until then
 
 	sched [numKinds]schedule
 }

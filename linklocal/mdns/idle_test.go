@@ -2,8 +2,11 @@ package mdns
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // On a link where nothing happens nearly nothing is said.
@@ -48,5 +51,37 @@ func TestRefreshingManyTakesFewPackets(t *testing.T) {
 	}
 	if len(b.seen) != 300 || len(c.seen) != 300 {
 		t.Errorf("%d and %d of 300 seen", len(b.seen), len(c.seen))
+	}
+}
+
+// LL-10: whoever has missed the announcements of a new text has it with the next
+// answer about the port. Where nothing is new, nothing is said: three hundred
+// texts would be most of what an idle gateway sends.
+func TestChangedTextGoesWithThePort(t *testing.T) {
+	r := publishing(t, service("a"))
+	for _, step := range []struct {
+		why    string
+		change bool
+		after  time.Duration
+		want   bool
+	}{
+		{"as it was announced", false, 5 * time.Second, false},
+		{"changed, and lost", true, 5 * time.Second, true},
+		{"every cache has asked since", false, healText, false},
+	} {
+		if step.change {
+			r.e.SetText(r.now, "a", []string{"msg=new"})
+		}
+		r.advance(step.after)
+		r.clear()
+		r.receive(ask(dns.TypeSRV, testName("a")))
+		r.advance(time.Second)
+		got := false
+		for _, p := range r.sent {
+			got = got || slices.ContainsFunc(p.Extra, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeTXT })
+		}
+		if got != step.want || len(r.answers(dns.TypeSRV)) != 1 {
+			t.Errorf("%s: text said %v, SRV %d times", step.why, got, len(r.answers(dns.TypeSRV)))
+		}
 	}
 }

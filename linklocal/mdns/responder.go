@@ -285,7 +285,7 @@ func (e *Engine) runResponses(now time.Time) {
 	for _, r := range refs {
 		g := group{answers: e.records(r)}
 		var with []ref
-		for _, x := range additional(e.host, r) {
+		for _, x := range e.additional(now, r) {
 			if s := x.sched(); s.sent.IsZero() || now.Sub(s.sent) >= recordInterval {
 				g.extras, with = append(g.extras, e.records(x)...), append(with, x)
 			}
@@ -321,17 +321,26 @@ func (e *Engine) dueResponses(now time.Time) (refs []ref) {
 	return refs
 }
 
+// healText is how long a new TXT record goes with every answer about the SRV
+// record, which is asked for again every two minutes or sooner: who has missed
+// the announcements learns of the change here, and not when its copy expires.
+const healText = 3 * ttlHost * time.Second
+
 // additional lists what is good to know with an answer, RFC 6763 §12.
-func additional(host *claim, r ref) []ref {
-	at := host
+func (e *Engine) additional(now time.Time, r ref) []ref {
+	at := e.host
 	if r.c != nil && len(r.c.addrs) > 0 {
 		at = r.c
 	}
 	switch r.k {
 	case kindPTR:
 		return append([]ref{{c: r.c, k: kindSRV}, {c: r.c, k: kindTXT}}, at.addrRefs()...)
-	case kindSRV: // with TXT: who missed a change of it learns it here
-		return append(at.addrRefs(), ref{c: r.c, k: kindTXT})
+	case kindSRV:
+		refs := at.addrRefs()
+		if now.Before(r.c.healing) {
+			refs = append(refs, ref{c: r.c, k: kindTXT})
+		}
+		return refs
 	case kindA:
 		return at.addrRefs()[1:]
 	case kindAAAA:
@@ -353,7 +362,7 @@ func (e *Engine) sendUnicast(now time.Time, q *query, refs []ref, legacy bool) {
 	out := newSplitter(base)
 	for _, r := range refs {
 		g := group{answers: e.records(r)}
-		for _, x := range additional(e.host, r) {
+		for _, x := range e.additional(now, r) {
 			g.extras = append(g.extras, e.records(x)...)
 		}
 		out.addNonEmpty(g)
