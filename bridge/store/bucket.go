@@ -15,6 +15,7 @@ type Limit struct {
 	Rows     int
 	RowBytes int  // of a key and its value together; at most 16 MiB
 	Evict    bool // a full bucket forgets its oldest row; else it takes no new one
+	Sorted   bool // All goes by key instead of by age, and a row costs less; not with Evict
 }
 
 // Errors of Update and Write. They come wrapped.
@@ -85,11 +86,17 @@ func (b *Bucket) Len() (n int) {
 }
 
 // All are the keys and values, the oldest first; a key that was put again has
-// the age of the last time. They are as of one moment, and valid within the
-// loop only. Nothing may be changed within it.
+// the age of the last time. In a sorted bucket they go by key. They are as of
+// one moment, and valid within the loop only. Nothing may be changed within it.
 func (b *Bucket) All() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		b.view(func(r rows) {
+			if r.limit.Sorted {
+				c := r.rows.Cursor()
+				for key, v := c.First(); key != nil && yield(key, v[ageLen:]); key, v = c.Next() {
+				}
+				return
+			}
 			c := r.ages.Cursor()
 			for age, key := c.First(); age != nil; age, key = c.Next() {
 				if v := r.rows.Get(key); v != nil && !yield(key, v[ageLen:]) {
@@ -170,12 +177,8 @@ func (r rows) put(key, value []byte) error {
 			return err
 		}
 	}
-	seq, err := r.ages.NextSequence()
+	age, err := r.newAge(key)
 	if err != nil {
-		return err
-	}
-	age := binary.BigEndian.AppendUint64(nil, seq)
-	if err := r.ages.Put(age, key); err != nil {
 		return err
 	}
 	if err := r.rows.Put(key, slices.Concat(age, value)); err != nil {
@@ -184,13 +187,31 @@ func (r rows) put(key, value []byte) error {
 	return r.setCount(r.count() + 1)
 }
 
+// noAge is that of the rows of a sorted bucket.
+var noAge = make([]byte, ageLen)
+
+// newAge notes that the key is the newest.
+func (r rows) newAge(key []byte) ([]byte, error) {
+	if r.limit.Sorted {
+		return noAge, nil
+	}
+	seq, err := r.ages.NextSequence()
+	if err != nil {
+		return nil, err
+	}
+	age := binary.BigEndian.AppendUint64(nil, seq)
+	return age, r.ages.Put(age, key)
+}
+
 func (r rows) remove(key []byte) error {
 	old := r.rows.Get(key)
 	if len(old) < ageLen {
 		return nil
 	}
-	if err := r.ages.Delete(old[:ageLen]); err != nil {
-		return err
+	if !r.limit.Sorted {
+		if err := r.ages.Delete(old[:ageLen]); err != nil {
+			return err
+		}
 	}
 	if err := r.rows.Delete(key); err != nil {
 		return err

@@ -12,8 +12,8 @@
 // decimal number: that of this layout is 1. Each bucket of ours is one of
 // bbolt's with the prefix "b:", and holds
 //
-//	rows   key -> age, value    age is 8 bytes, big endian
-//	ages   age -> key           so that the oldest row is found
+//	rows   key -> age, value    age is 8 bytes, big endian; zeros in a sorted bucket
+//	ages   age -> key           so that the oldest row is found; empty in a sorted bucket
 //	count                       the number of rows, 8 bytes, big endian
 //
 // # A file that cannot be read

@@ -136,6 +136,25 @@ func TestBucketsAreBounded(t *testing.T) {
 	}
 }
 
+func TestASortedBucketGoesByKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, closing := opened(t, path)
+	limit := Limit{Rows: 3, RowBytes: 10, Sorted: true}
+	b := bucket(t, s, limit)
+	put(t, b, "c=1", "a=2", "b=3", "c=4")
+	if err := s.Update(b.Put([]byte("d"), nil)); !errors.Is(err, ErrFull) {
+		t.Errorf("one too many: %v", err)
+	}
+	if err := s.Update(b.Delete([]byte("b")), b.Put([]byte("d"), nil)); err != nil {
+		t.Fatal(err)
+	}
+	closing()
+	s, _ = opened(t, path)
+	if b = bucket(t, s, limit); text(b) != "a=2 c=4 d=" || b.Len() != 3 {
+		t.Errorf("%d rows: %s", b.Len(), text(b))
+	}
+}
+
 // A bucket is a map with an order and a limit.
 func TestBucketIsWhatAModelIs(t *testing.T) {
 	s, _ := opened(t, filepath.Join(t.TempDir(), "x.db"))
