@@ -29,7 +29,7 @@ func TestNothingGrowsWithoutBound(t *testing.T) {
 		"peers": {len(e.peers.m), 10}, "talks": {len(e.talks.m), 7}, "threads": {len(e.talks.byThread), 7},
 		"pending": {len(e.pending), 5}, "sent": {len(e.sent.m), 11}, "sent order": {len(e.sent.order), 11},
 		"resources":    {len(e.mirrors.byBare["alice@example.org"].resources), 3},
-		"peer buckets": {len(e.peerRate.m), 10}, "held": {len(e.held), 5}, "seen": {len(e.seen.m), maxSeen},
+		"peer buckets": {len(e.peerRate.m), 10}, "held": {len(e.held), 5}, "early": {len(e.early), 5}, "seen": {len(e.seen.m), MaxSeen},
 		"remark buckets": {len(e.remarks.m), 2 * 13},
 	} {
 		if n[0] > n[1] {

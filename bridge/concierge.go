@@ -63,7 +63,7 @@ func (e *engine) command(now time.Time, ct *contact, body string) string {
 // whoForContact is who of the LAN a contact may write to.
 func (e *engine) whoForContact(now time.Time, ct *contact) string {
 	who := wordsPeers(e.present(ct))
-	if now.Before(e.started.Add(e.cfg.Timing.LookAround)) {
+	if now.Before(e.lookout()) {
 		who += "\n" + wordsLooking
 	}
 	return who

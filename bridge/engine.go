@@ -32,8 +32,13 @@ type (
 	setAvatar   struct{ of []*linklocal.Icon } // the account's picture is made of these; none: there is none
 	keepNote    struct{ text string }          // over restarts
 	dropNote    struct{ text string }
-	finish      struct{ done func() } // of a message of the network
-	note        struct {              // for the log
+	shelve      struct { // over restarts
+		on    shelfName
+		key   string
+		value []byte // nil: forget it
+	}
+	finish struct{ done func() } // of a message of the network
+	note   struct {              // for the log
 		direction string
 		outcome   Outcome
 		peer      linklocal.Instance
@@ -49,6 +54,7 @@ func (setPresence) isAction() {}
 func (setAvatar) isAction()   {}
 func (keepNote) isAction()    {}
 func (dropNote) isAction()    {}
+func (shelve) isAction()      {}
 func (finish) isAction()      {}
 func (note) isAction()        {}
 
@@ -72,6 +78,7 @@ type engine struct {
 	pending map[uint64]delivery          // on their way to peers, by token
 	tokens  uint64
 	held    []heldStanza // those of them whose contact is not on the mesh yet, oldest first
+	early   []earlyMessage
 
 	peerRate, contactRate *limiter
 	remarks               *limiter // what the gateway says by itself, to each peer or contact
@@ -108,9 +115,9 @@ var remarkRate = Rate{PerMinute: 20, Burst: 8}
 // stateRate is how many chat states each side may pass on.
 var stateRate = Rate{PerMinute: 60, Burst: 10}
 
-// maxSeen bounds the messages of the network that are remembered for the case
+// MaxSeen bounds the messages of the network that are remembered for the case
 // that they come again.
-const maxSeen = 1024
+const MaxSeen = 1024
 
 // newEngine makes an engine; notes are what it remembers, see Notes.
 func newEngine(now time.Time, cfg Config, notes []string) *engine {
@@ -125,7 +132,7 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		started:   now,
 		outage:    outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		sent:      newMemory[string, sentMessage](cfg.Limits.SentIDs, cfg.Timing.SentKept),
-		seen:      newMemory[string, struct{}](maxSeen, cfg.Timing.SentKept),
+		seen:      newMemory[string, struct{}](MaxSeen, cfg.Timing.SentKept),
 		pending:   make(map[uint64]delivery),
 
 		peerRate:    newLimiter(cfg.Limits.PeerRate, cfg.Limits.Peers),
@@ -159,6 +166,7 @@ func (e *engine) handleLAN(now time.Time, ev linklocal.Event) {
 	case linklocal.PeerAppeared:
 		e.peers.put(ev.Peer)
 		e.peersChanged = true
+		e.retryEarly(now)
 	case linklocal.PeerChanged:
 		e.peers.put(ev.Peer)
 		e.peersChanged = true
@@ -210,6 +218,9 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 func (e *engine) handleTimeout(now time.Time) {
 	e.expireHeld(now)
 	e.tellOutage(now)
+	if due(now, e.nextEarly()) {
+		e.retryEarly(now)
+	}
 	e.changed, e.peersChanged = true, due(now, e.announcer.next) || due(now, e.portrait.due)
 	e.settle(now)
 }
@@ -223,7 +234,7 @@ func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirror
 // nextTimeout is when handleTimeout is wanted; zero: never.
 func (e *engine) nextTimeout() time.Time {
 	next := earlier(earlier(e.nextHeld(), e.outage.next()), earlier(e.mirrors.next, e.announcer.next))
-	return earlier(next, e.portrait.due)
+	return earlier(earlier(next, e.nextEarly()), e.portrait.due)
 }
 
 // takeActions returns what is to be done, in order, and forgets it.

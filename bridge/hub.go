@@ -19,6 +19,7 @@ type Hub struct {
 	lan     LAN
 	server  Server
 	notes   Notes
+	past    [numShelves]Shelf
 	painter *painter
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
 	fromSrv chan xmppc2s.Event
@@ -41,6 +42,7 @@ type Parts struct {
 	LAN    LAN
 	Server Server
 	Notes  Notes // nil: none are kept
+	Past   Past
 }
 
 // New prepares a hub. Nothing happens before Run. What is wrong with cfg is
@@ -51,7 +53,7 @@ func New(cfg Config, parts Parts) *Hub {
 		parts.Notes = noNotes{}
 	}
 	h := &Hub{
-		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes,
+		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past.shelves(),
 		fromLAN: make(chan linklocal.Event),
 		fromSrv: make(chan xmppc2s.Event),
 		// Each result answers a pending delivery or a warning: there is always room.
@@ -116,6 +118,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer wg.Wait()
 	wg.Go(func() { h.painter.run(ctx) })
 	e := newEngine(time.Now(), h.cfg, h.notes.All())
+	h.recall(e)
 	var wake alarm.Alarm
 	defer wake.Stop()
 	for {
@@ -135,6 +138,28 @@ func (h *Hub) Run(ctx context.Context) error {
 			h.drain(e)
 			return nil
 		}
+	}
+}
+
+// recall gives the engine what it has put on its shelves before.
+func (h *Hub) recall(e *engine) {
+	for on, s := range h.past {
+		if s == nil {
+			continue
+		}
+		for key, value := range s.All() {
+			e.unshelve(shelfName(on), string(key), value)
+		}
+	}
+}
+
+func (h *Hub) shelve(a shelve) {
+	switch s := h.past[a.on]; {
+	case s == nil:
+	case a.value == nil:
+		s.Delete([]byte(a.key))
+	default:
+		s.Put([]byte(a.key), a.value)
 	}
 }
 
@@ -204,6 +229,8 @@ func (h *Hub) do(e *engine, a action) {
 		h.notes.Keep(a.text)
 	case dropNote:
 		h.notes.Drop(a.text)
+	case shelve:
+		h.shelve(a)
 	case finish:
 		a.done()
 	case note:

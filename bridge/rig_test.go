@@ -204,7 +204,7 @@ func (r *rig) wantBalanced() {
 			r.t.Fatalf("from %s: %d entered, %d are accounted for: %+v", name, l.Entered, sum, l)
 		}
 	}
-	if int(s.FromNetwork.Pending) != len(r.e.pending) || s.FromLAN.Pending != 0 {
+	if int(s.FromNetwork.Pending) != len(r.e.pending)+len(r.e.early) || s.FromLAN.Pending != 0 {
 		r.t.Fatalf("pending %d and %d, want %d and 0", s.FromNetwork.Pending, s.FromLAN.Pending, len(r.e.pending))
 	}
 }

@@ -16,6 +16,7 @@ type talk struct {
 	used    time.Time
 	order   uint64 // the highest is the last one used
 	outage  uint64 // the last outage of which the peer was told
+	shelved time.Time
 
 	toNetwork, toLAN passedState
 }

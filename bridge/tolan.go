@@ -111,32 +111,31 @@ func (e *engine) takeWords(now time.Time, m xmppc2s.Message, ct *contact, c rewr
 	if text := e.command(now, ct, c.Body); text != "" {
 		return e.answer(now, m.Stanza, Answered, text), true
 	}
+	return e.place(now, earlyMessage{m, ct, c, key})
+}
+
+// place finds the peer for words that are admitted.
+func (e *engine) place(now time.Time, m earlyMessage) (o Outcome, ended bool) {
+	ct, c, st := m.contact, m.content, m.message.Stanza
 	w := e.route(now, ct, c)
-	if w.fate != found {
-		return e.astray(now, m.Stanza, ct, w), true
-	}
-	if w.body == "" {
-		e.talks.touch(now, ct, w.peer, e.newID)
-		return e.answer(now, m.Stanza, Answered, wordsTalking(w.peer)), true
-	}
-	if len(e.pending) >= e.cfg.Limits.PendingToLAN {
-		return e.refuse(m.Stanza, RefusedFull, "wait", stanza.ResourceConstraint, wordsFull), true
+	switch {
+	case e.tooEarly(now, m, w):
+		return 0, false
+	case w.fate != found:
+		return e.astray(now, st, ct, w), true
+	case w.body == "":
+		e.touchTalk(now, ct, w.peer)
+		return e.answer(now, st, Answered, wordsTalking(w.peer)), true
+	case len(e.pending) >= e.cfg.Limits.PendingToLAN:
+		return e.refuse(st, RefusedFull, "wait", stanza.ResourceConstraint, wordsFull), true
 	}
 	c.Body = w.body
-	e.deliver(now, delivery{message: m, contact: ct, peer: w.peer, receipt: c.Receipt && m.Stanza.Attr("id") != "", key: key}, c)
+	e.deliver(now, delivery{message: m.message, contact: ct, peer: w.peer, receipt: c.Receipt && st.Attr("id") != "", key: m.key}, c)
 	return 0, false
 }
 
-// seenKey recognises a message that comes again, or is "" without an id.
-func seenKey(st *stanza.Element, c rewrite.Content) string {
-	if st.Attr("id") == "" {
-		return ""
-	}
-	return st.Attr("from") + "\x00" + st.Attr("id") + "\x00" + rewrite.Line(c.Body, 200)
-}
-
 func (e *engine) deliver(now time.Time, d delivery, c rewrite.Content) {
-	k := e.talks.touch(now, d.contact, d.peer, e.newID)
+	k := e.touchTalk(now, d.contact, d.peer)
 	k.toLAN = passedState{}
 	e.tokens++
 	e.pending[e.tokens] = d
@@ -166,6 +165,7 @@ func (e *engine) handleSent(now time.Time, token uint64, err error) {
 		e.finish(d.message, Bounced, d.peer)
 		return
 	}
+	e.noteDelivered(now, d.key)
 	if d.receipt {
 		e.emit(toServer{rewrite.Receipt(d.message.Stanza)})
 	}

@@ -60,10 +60,10 @@ func (e *engine) reject(now time.Time, r linklocal.Received, c rewrite.Content, 
 }
 
 func (e *engine) sendWords(now time.Time, to *contact, from linklocal.Instance, c rewrite.Content) {
-	k := e.talks.touch(now, to, from, e.newID)
+	k := e.touchTalk(now, to, from)
 	k.toNetwork = passedState{}
 	env := rewrite.Envelope{To: to.bare, ID: e.newID(), Thread: k.thread}
-	e.sent.put(now, env.ID, sentMessage{to, from, rewrite.Line(c.Body, maxExcerpt)})
+	e.noteSent(now, env.ID, sentMessage{to, from, rewrite.Line(c.Body, maxExcerpt)})
 	e.emit(toServer{rewrite.ToNetwork(c, rewrite.DisplayName(from), env)})
 	e.warn(now, k)
 	e.wroteInOutage(now, k)
@@ -90,7 +90,7 @@ func (e *engine) undelivered(now time.Time, id string, err error) bool {
 	if !ok {
 		return false
 	}
-	e.sent.forget(id)
+	e.forgetSent(id)
 	e.fromLAN.bounce()
 	e.tellAbout(m.contact, m.peer, wordsUndelivered(m.excerpt, reason(err)))
 	return true
