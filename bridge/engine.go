@@ -26,6 +26,7 @@ type (
 		stanza *stanza.Element
 		open   bool   // only if a stream is open
 		token  uint64 // what became of it is wanted under this number; 0: is not
+		done   func() // to be called as soon as it is written, before anything else; nil: nothing is
 	}
 	toServer    struct{ stanza *stanza.Element }
 	setPresence struct{ show, status string }

@@ -78,6 +78,10 @@ func (h *Hub) HandleLAN(ctx context.Context, ev linklocal.Event) {
 // HandleServer takes an event of the network. It blocks while the hub is
 // busy, and returns early when ctx or the hub ends.
 func (h *Hub) HandleServer(ctx context.Context, ev xmppc2s.Event) {
+	if m, ok := ev.(xmppc2s.Message); ok {
+		m.Done = sync.OnceFunc(m.Done) // whoever is first: outgoing's, or the engine
+		ev = m
+	}
 	select {
 	case h.fromSrv <- ev:
 	case <-h.done:
@@ -241,7 +245,12 @@ func (h *Hub) do(e *engine, a action) {
 func (h *Hub) outgoing(a toLAN) linklocal.Outgoing {
 	out := linklocal.Outgoing{From: a.from, To: a.to, Stanza: a.stanza, OpenOnly: a.open}
 	if a.token != 0 {
-		out.Done = func(err error) { h.results.Put(result{a.token, err}) }
+		out.Done = func(err error) {
+			if err == nil && a.done != nil {
+				a.done() // at once: if we are killed now it shall not come again
+			}
+			h.results.Put(result{a.token, err})
+		}
 	}
 	return out
 }

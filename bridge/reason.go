@@ -20,6 +20,10 @@ func reason(err error) string {
 		return "too much is waiting for the server"
 	case errors.Is(err, xmppc2s.ErrStopped):
 		return "the gateway is stopping"
+	case errors.Is(err, xmppc2s.ErrNoRoom):
+		return "the gateway's disk is full or broken"
+	case errors.Is(err, xmppc2s.ErrExpired):
+		return "the server could not be reached for too long"
 	case !errors.As(err, &st):
 		return "the server did not take it"
 	case st.Text != "":

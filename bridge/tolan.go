@@ -146,7 +146,11 @@ func (e *engine) deliver(now time.Time, d delivery, c rewrite.Content) {
 	e.changed = true
 	e.settle(now)
 	st := rewrite.ToLAN(c, d.contact.name(), now.In(e.cfg.Location))
-	e.dispatch(now, toLAN{from: d.contact.mirror.id, to: d.peer, stanza: st, token: e.tokens})
+	send := toLAN{from: d.contact.mirror.id, to: d.peer, stanza: st, token: e.tokens}
+	if !d.receipt { // which has to be on its way before
+		send.done = d.message.Done
+	}
+	e.dispatch(now, send)
 }
 
 // handleSent takes what became of a stanza to a peer.

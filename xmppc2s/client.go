@@ -34,6 +34,7 @@ type Client struct {
 
 	queued, queuedBytes atomic.Int64 // in inbox and in the engine
 	undone              atomic.Int64
+	full                atomic.Bool // the disk
 	counts              counters
 
 	mu      sync.RWMutex
@@ -62,12 +63,13 @@ func New(cfg Config) *Client {
 // Run keeps the session up and tells h what happens, until ctx ends. Then what
 // waits is sent if that takes no longer than StopTimeout, the stream is left
 // as CloseOnStop says, and every message that the server has not acknowledged
-// is reported as Undelivered. All goroutines are gone when Run returns. It is
+// and that is not in the Journal is reported as Undelivered. All goroutines are gone when Run returns. It is
 // called once.
 func (c *Client) Run(ctx context.Context, h Handler) error {
 	cache := iconcache.Open(iconcache.Config{Dir: c.cfg.AvatarCache, Log: c.log}, time.Now())
 	defer cache.Close()
 	t := newTeller(h, newAvatarDesk(c.cfg.JID, c.cfg.Contacts, cache, c.log))
+	t.desk.ids = uint64(time.Now().UnixMilli()) // answers to the process before may still come
 	var teller sync.WaitGroup
 	teller.Go(func() { t.run(ctx) })
 	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, t)
@@ -91,8 +93,12 @@ func (c *Client) Send(st *stanza.Element) error {
 	b := stanza.Append(nil, st.WithAttr("from", ""), stanza.NSClient)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.stopped {
+	switch {
+	case c.stopped:
 		return ErrStopped
+	case c.full.Load():
+		c.counts.refused.Add(1)
+		return ErrNoRoom
 	}
 	if !c.queue(b, c.cfg.QueueLimit, c.cfg.QueueBytes) {
 		c.counts.refused.Add(1)

@@ -45,6 +45,10 @@ type Config struct {
 	// what Send has accepted and the server has not acknowledged.
 	QueueLimit int
 	QueueBytes int
+	// Journal is where the session and what waits survive the process; nil:
+	// nowhere. MessageTTL is how long a message may wait; 0: for ever.
+	Journal    Journal
+	MessageTTL time.Duration
 	// MaxUndone (default 256) is how many messages may be waiting for their
 	// Done before reading pauses.
 	MaxUndone int
@@ -110,6 +114,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.StopTimeout, 2*time.Second)
 	orDefault(&c.Name, "meshgate")
 	orDefault(&c.SM.RotateAt, prosodyRotate)
+	c.SM.Journal = c.Journal != nil
 	c.Backoff = c.Backoff.withDefaults()
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -67,6 +67,8 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	ErrQueueFull = errors.New("xmppc2s: too much is waiting for the server")
 	ErrStopped   = errors.New("xmppc2s: the client has stopped")
+	ErrNoRoom    = errors.New("xmppc2s: the disk takes nothing")
+	ErrExpired   = errors.New("xmppc2s: the server could not be reached for too long")
 	ErrNotStanza = errors.New("xmppc2s: not a stanza")
 )
 

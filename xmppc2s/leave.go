@@ -50,6 +50,8 @@ func (l *loop) leaveStep(deadline <-chan time.Time) bool {
 		l.arrived(time.Now(), a)
 	case err := <-l.written():
 		l.wrote(time.Now(), err)
+	case err := <-l.keeper.results:
+		l.keptRecords(time.Now(), err)
 	case <-l.alarm.C():
 		l.timeout(time.Now())
 	}
@@ -68,11 +70,11 @@ func (l *loop) farewell(deadline <-chan time.Time) {
 		}
 	}
 	l.collect(time.Now())
-	l.buf = l.engine.AppendFarewell(l.buf[:0])
+	l.buf = l.engine.AppendFarewell(nil)
 	if l.cfg.CloseOnStop {
 		l.buf = append(l.buf, "</stream:stream>"...)
 	}
-	if len(l.buf) == 0 {
+	if len(l.buf) == 0 || !l.settleJournal(deadline) {
 		return
 	}
 	limit := time.NewTimer(lastWords)
@@ -121,11 +123,18 @@ func (l *loop) discardVerdict() {
 }
 
 // reportLeft reports every message that will not be sent any more, after what
-// was still to be said.
+// was still to be said. What the journal has is for the next start.
 func (l *loop) reportLeft() {
 	l.collect(time.Now())
+	if l.cfg.CloseOnStop {
+		l.engine.Forget()
+	}
+	limit := time.NewTimer(lastWords)
+	defer limit.Stop()
+	l.settleJournal(limit.C)
+	stays := l.keeper.kept()
 	for _, g := range l.engine.Drain() {
-		if g.Kind == sm.Message {
+		if g.Kind == sm.Message && !stays(g.Seq) {
 			l.giveUp(g.Bytes, ErrStopped)
 		}
 	}

@@ -44,11 +44,18 @@ type loop struct {
 	teller  *teller
 	pending []Event // for the teller, in order
 	alarm   alarm.Alarm
+
+	keeper    *keeper
+	recordBuf []sm.Record
+	mark      uint64    // of keeper: buf may be written when everything up to it is durable
+	attempt   *attempt  // waits for keeper; nil: none does
+	lostAt    time.Time // the connection
+	expireAt  time.Time // when to look for messages that have waited too long
 }
 
 func newLoop(c *Client, con *connector, t *teller) *loop {
 	return &loop{
-		c: c, cfg: &c.cfg, engine: sm.New(c.cfg.SM), connector: con, verdicts: make(chan verdict, 1),
+		c: c, cfg: &c.cfg, engine: sm.New(c.cfg.SM), connector: con, verdicts: make(chan verdict, 1), keeper: newKeeper(c.cfg.Journal),
 		pacer: newPacer(c.cfg.Backoff), teller: t,
 	}
 }
@@ -59,6 +66,7 @@ func (l *loop) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer l.alarm.Stop()
 	l.retryAt = time.Now()
+	l.restore(l.retryAt)
 	for ctx.Err() == nil {
 		l.prepare(ctx, time.Now())
 		l.step(ctx)
@@ -80,9 +88,12 @@ func (l *loop) run(ctx context.Context) {
 func (l *loop) prepare(ctx context.Context, now time.Time) {
 	l.collect(now)
 	if l.tr == nil && !l.dialing && !now.Before(l.retryAt) {
-		l.dial(ctx)
+		l.dial(ctx, now)
 	}
 	l.showPresence(now)
+	if !now.Before(l.expireAt) {
+		l.expire(now)
+	}
 	l.write(now)
 	l.startOuter()
 	l.gauge()
@@ -109,6 +120,8 @@ func (l *loop) step(ctx context.Context) {
 		l.c.undone.Add(messages)
 	case say <- event:
 		l.pending = l.pending[1:]
+	case err := <-l.keeper.results:
+		l.keptRecords(time.Now(), err)
 	case <-l.outerDone():
 		l.outer = nil
 	case <-l.alarm.C():
@@ -142,12 +155,22 @@ func (l *loop) gauge() {
 	l.c.counts.setSM(l.engine.Stats())
 }
 
+// write sends what is to be written, when the journal knows of it. Meanwhile
+// what comes is for the next write.
 func (l *loop) write(now time.Time) {
 	if l.tr == nil || l.tr.busy || l.rotating {
+		l.records(now)
 		return
 	}
-	l.buf = l.engine.AppendWrite(now, l.buf[:0])
-	if len(l.buf) > 0 {
+	if len(l.buf) == 0 {
+		l.buf = l.engine.AppendWrite(now, l.buf[:0])
+		l.records(now)
+		if len(l.buf) > 0 {
+			l.mark = l.keeper.mark()
+		}
+	}
+	l.records(now)
+	if len(l.buf) > 0 && l.keeper.isDurable(l.mark) {
 		l.tr.send(l.buf)
 	}
 }
@@ -158,7 +181,7 @@ func (l *loop) showPresence(now time.Time) {
 	if at := l.own.due(want); l.online && !at.IsZero() && !now.Before(at) {
 		l.own.at = now
 		if l.c.queueOwn(want.bytes(l.cfg)) {
-			l.own.sent = *want
+			l.sentOwn(now, want)
 		}
 		l.collect(now)
 	}
@@ -171,7 +194,7 @@ func (l *loop) nextAlarm() time.Time {
 			at = t
 		}
 	}
-	if l.tr == nil && !l.dialing {
+	if l.tr == nil && !l.dialing && l.attempt == nil {
 		sooner(l.retryAt)
 	}
 	if l.tr != nil && !l.tr.busy { // a write has its own deadline
@@ -180,6 +203,10 @@ func (l *loop) nextAlarm() time.Time {
 	if l.online {
 		sooner(l.own.due(l.c.own.Load()))
 	}
+	if n, _ := l.engine.Queued(); n > 0 {
+		sooner(l.expireAt)
+	}
+	sooner(l.keeper.next())
 	return at
 }
 
@@ -209,7 +236,7 @@ func (l *loop) written() <-chan error {
 
 // wrote notes that the writer is free again.
 func (l *loop) wrote(now time.Time, err error) {
-	l.tr.busy = false
+	l.tr.busy, l.buf = false, l.buf[:0]
 	switch {
 	case err != nil:
 		l.lost(now, explain(err, l.cfg, l.tr.link.addr), sm.Broken)
@@ -224,7 +251,7 @@ func (l *loop) wrote(now time.Time, err error) {
 // while our own queue is full: the acknowledgements that empty it come behind
 // stanzas.
 func (l *loop) offer() (to chan<- []sm.Inbound, batch []sm.Inbound, messages int64) {
-	if l.outer == nil || !l.online || len(l.pending) > 0 || l.outer.ending {
+	if l.outer == nil || !l.online || len(l.pending) > 0 || l.outer.ending || l.keeper.err != nil {
 		return nil, nil, 0
 	}
 	batch = l.engine.Waiting(l.cfg.MaxUndone - int(l.c.undone.Load()))

@@ -14,6 +14,7 @@ type contactBook struct {
 	own          jid.JID // bare
 	contacts     map[string]*contact
 	maxResources int
+	probing      bool // the presence of the contacts is to be asked for, once the roster is known
 }
 
 type contact struct {

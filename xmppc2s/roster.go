@@ -27,6 +27,7 @@ func (b *contactBook) roster(query *stanza.Element) actions {
 			a.send = append(a.send, presenceTo(bare, "subscribe"))
 		}
 	}
+	b.probing = false
 	return a
 }
 
@@ -45,6 +46,9 @@ func (b *contactBook) push(query *stanza.Element) actions {
 		switch item.Attr("subscription") {
 		case "to", "both":
 			c.wanted = true
+			if b.probing {
+				a.send = append(a.send, probe(j.Bare().String()))
+			}
 		default:
 			// "ask" says that a request of ours is on its way: RFC 6121 §2.1.2.2
 			c.wanted = item.Attr("ask") == "subscribe"

@@ -21,6 +21,7 @@ type Stats struct {
 	Sent, Refused                          uint64 // by Send
 	Unsaid                                 uint64 // answers and presences of our own for which the queue was too full
 	Undelivered                            uint64
+	Unkept                                 uint64 // writes that the journal could not make
 	Connects, ConnectFailures              uint64
 	AvatarsAsked, AvatarsWritten           uint64 // contacts' asked for; parts of our own sent
 	TLSResumed                             uint64 // connects on which TLS did not begin from nothing
@@ -34,6 +35,7 @@ type counters struct {
 	sent, refused, unsaid, undelivered     atomic.Uint64
 	connects, failures, tlsResumed         atomic.Uint64
 	avatarsAsked, avatarsWritten           atomic.Uint64
+	unkept                                 atomic.Uint64
 	online                                 atomic.Bool
 
 	mu sync.Mutex
@@ -54,7 +56,7 @@ func (c *Client) Stats() Stats {
 		Queued: c.queued.Load(), QueuedBytes: c.queuedBytes.Load(), Undone: c.undone.Load(),
 		MessagesIn: n.messagesIn.Load(), PresencesIn: n.presencesIn.Load(), IQsIn: n.iqsIn.Load(),
 		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
-		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(),
+		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(), Unkept: n.unkept.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
 		AvatarsAsked: n.avatarsAsked.Load(), AvatarsWritten: n.avatarsWritten.Load(),
 	}

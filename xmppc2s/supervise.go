@@ -12,14 +12,30 @@ import (
 	"meshgate/xmppc2s/sm"
 )
 
+// An attempt is to be made as soon as the journal knows what it will tell the
+// server.
+type attempt struct {
+	ask  *sm.Resumption // nil: there is no session to resume
+	mark uint64         // of keeper
+}
+
 // dial starts an attempt in a goroutine of its own.
-func (l *loop) dial(ctx context.Context) {
-	l.dialing = true
-	var ask *sm.Resumption
-	if r, ok := l.engine.Resumption(); ok {
-		ask = &r
+func (l *loop) dial(ctx context.Context, now time.Time) {
+	if l.attempt == nil {
+		l.attempt = new(attempt)
+		if r, ok := l.engine.Resumption(); ok {
+			l.attempt.ask = &r
+		}
+		l.records(now)
+		l.attempt.mark = l.keeper.mark()
+		l.keeper.flush(now)
 	}
-	hint := l.engine.Location()
+	if !l.keeper.isDurable(l.attempt.mark) {
+		return
+	}
+	l.dialing = true
+	ask, hint := l.attempt.ask, l.engine.Location()
+	l.attempt = nil
 	l.wg.Go(func() { l.verdicts <- l.connector.connect(ctx, ask, hint) })
 }
 
@@ -45,13 +61,16 @@ func (l *loop) connected(now time.Time, v verdict) {
 		l.retry(now, &Error{Text: "the session could not be resumed", Err: err})
 		return
 	}
-	l.tr = newTransport(v.link, l.cfg)
+	l.tr, l.buf = newTransport(v.link, l.cfg), nil
 	l.atUp, l.rotating = l.engine.Stats(), false
 	l.announce()
 }
 
 func (l *loop) resume(now time.Time, v verdict) error {
 	l.resumed = true
+	if l.book == nil {
+		l.revive(now, v.link.jid)
+	}
 	return l.engine.Resumed(now, *v.asked, v.link.h, l.cfg.window(v.link.prosody))
 }
 
@@ -72,7 +91,8 @@ func (l *loop) bind(now time.Time, k *link) {
 		panic("xmppc2s: a bound address does not parse: " + k.jid) // it did when it came
 	}
 	own := l.c.own.Load()
-	l.own.note(now, own)
+	l.sentOwn(now, own)
+	l.expire(now)
 	gone := l.engine.Bound(now, sm.Binding{
 		Dialect: k.dialect, JID: k.jid, Window: l.cfg.window(k.prosody), Stanzas: k.stanzas, Max: k.max,
 		First: [][]byte{rosterRequest(), own.bytes(l.cfg)},
@@ -162,7 +182,7 @@ func (l *loop) lost(now time.Time, err error, how sm.Loss) {
 		l.pacer.good()
 	}
 	l.engine.Lost(how)
-	l.tr, l.online = nil, false
+	l.tr, l.online, l.lostAt = nil, false, now
 	l.c.counts.online.Store(false)
 	l.retry(now, err)
 }

@@ -13,6 +13,7 @@ type fileConfig struct {
 	Peers     []string        `yaml:"peers"`
 	PeerRules []peerRule      `yaml:"peer_contacts"`
 	Limits    limitsConfig    `yaml:"limits"`
+	Outbox    outboxConfig    `yaml:"outbox"`
 	Log       logConfig       `yaml:"log"`
 	Control   string          `yaml:"control"`
 	StateDir  string          `yaml:"state_dir"`
@@ -85,6 +86,11 @@ type limitsConfig struct {
 	StreamBytes      int `yaml:"stream_bytes_per_second" range:"1024 1000000000"`
 }
 
+type outboxConfig struct {
+	TTL      time.Duration `yaml:"ttl" range:"1m 720h"`
+	Messages int           `yaml:"messages" range:"100 100000"`
+}
+
 type logConfig struct {
 	Level  string `yaml:"level" choice:"debug info warn error"`
 	Format string `yaml:"format" choice:"auto text json"`
@@ -102,6 +108,7 @@ func defaults() fileConfig {
 			Body: 8192, Peers: 1000,
 			StreamStanzas: 20, StreamBytes: 65536,
 		},
+		Outbox:  outboxConfig{TTL: 72 * time.Hour, Messages: 10_000},
 		Control: "/run/meshgate/control.sock",
 
 		StateDir: "/var/lib/meshgate",

@@ -14,6 +14,7 @@ import (
 
 const (
 	stateFile    = "meshgate.db"
+	markSuffix   = ".mark"
 	maxNoteBytes = 512
 )
 
@@ -43,55 +44,63 @@ type state struct {
 	lasting bool // on a disk, not only in memory
 	notes   *notes
 	pins    *pins
+	outbox  outbox
+	past    bridge.Past
 	log     *slog.Logger
 }
 
-// openState opens the state. Where it cannot be kept the gateway is told so
-// and works all the same: none of its messages depends on it. Only a second
-// gateway with the same state is an error.
-func openState(path string, log *slog.Logger) (*state, error) {
+// openState opens the state, in which that many sent messages are remembered.
+// Where it cannot be kept the gateway is told so and works all the same: then
+// what waits lasts as long as the program. Only a second gateway with the same
+// state is an error.
+func openState(path string, sentIDs int, log *slog.Logger) (*state, error) {
 	st, err := store.Open(path)
 	switch {
 	case errors.Is(err, store.ErrBusy):
 		return nil, fmt.Errorf("%s: another meshgate is running with this state_dir", path)
 	case err != nil:
-		return volatileState(err, log)
+		return volatileState(err, sentIDs, log)
 	}
-	s, err := newState(st, true, log)
+	s, err := newState(st, true, sentIDs, log)
 	if err != nil { // a full disk, say
-		return volatileState(err, log)
+		return volatileState(err, sentIDs, log)
 	}
+	s.openMark(path + markSuffix)
 	if st.PutAside() != "" {
 		log.Warn("the state was damaged and is begun anew", "file", path, "put aside", st.PutAside(),
-			"lost", "who was told what, which keys of peers were trusted")
+			"lost", "what waited for the server, who talked with whom, who was told what, which keys of peers were trusted")
 	}
 	return s, nil
 }
 
-func volatileState(why error, log *slog.Logger) (*state, error) {
+func volatileState(why error, sentIDs int, log *slog.Logger) (*state, error) {
 	log.Warn("the state cannot be kept: what it holds is forgotten when the gateway ends", "err", why,
 		"mend", "let the gateway's user write to state_dir")
 	st, err := store.OpenVolatile()
 	if err != nil {
 		return nil, err
 	}
-	return newState(st, false, log)
+	return newState(st, false, sentIDs, log)
 }
 
-func newState(st *store.Store, lasting bool, log *slog.Logger) (*state, error) {
+func newState(st *store.Store, lasting bool, sentIDs int, log *slog.Logger) (*state, error) {
 	s := &state{Store: st, lasting: lasting, log: log}
 	b, err := st.Bucket("notes", store.Limit{Rows: bridge.MaxNotes, RowBytes: maxNoteBytes, Evict: true})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	s.notes = &notes{s, b}
-	if s.pins, err = newPins(s); err != nil {
+	s.pins, err = newPins(s)
+	if err = errors.Join(err, s.openOutbox(sentIDs)); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil
 }
 
 func (s *state) close() {
+	if s.outbox.mark != nil {
+		s.outbox.mark.Close()
+	}
 	if err := s.Close(); err != nil {
 		s.log.Error("the state was not closed", "err", err)
 	}

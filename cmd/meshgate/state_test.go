@@ -22,7 +22,7 @@ import (
 func openedState(t *testing.T, path string) (*state, *bytes.Buffer) {
 	t.Helper()
 	var logged bytes.Buffer
-	st, err := openState(path, slog.New(slog.NewTextHandler(&logged, nil)))
+	st, err := openState(path, 100, slog.New(slog.NewTextHandler(&logged, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,8 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	lan := c.lanConfig(named("linklocal"))
 	if !st.lasting {
 		lan.IconCache, server.AvatarCache = "", ""
+	} else {
+		server.Journal = st.outbox
 	}
 
 	if lan.TLS.Certificate, err = c.lanCertificate(st.lasting, log); err != nil {
@@ -70,7 +72,7 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
 	g.lan = linklocal.New(lan, g.dns)
-	g.hub = bridge.New(hub, bridge.Parts{LAN: g.lan, Server: g.server, Notes: st.notes})
+	g.hub = bridge.New(hub, bridge.Parts{LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past})
 	g.watch = newWatch(g.hub, notify, log,
 		part{"server", func() any { return g.server.Stats() }},
 		part{"hub", func() any { return g.hub.Stats() }},
@@ -110,6 +112,9 @@ func (c *config) serverConfig(password string) (xmppc2s.Config, error) {
 		CloseOnStop:    c.Account.OnStop == "logout",
 		Version:        buildVersion(),
 		AvatarCache:    filepath.Join(c.stateDir(), "avatars"),
+		QueueLimit:     c.Outbox.Messages,
+		QueueBytes:     c.Outbox.Messages * outboxBytes,
+		MessageTTL:     c.Outbox.TTL,
 	}
 	if c.Account.Server != "" {
 		if cfg.Host, cfg.Port, err = parseServer(c.Account.Server); err != nil {
@@ -147,7 +152,11 @@ func (c *config) hubConfig() (bridge.Config, error) {
 			ContactRate: bridge.Rate{PerMinute: c.Limits.ContactPerMinute, Burst: c.Limits.ContactBurst},
 			BodyBytes:   c.Limits.Body,
 			Peers:       c.Limits.Peers,
+
+			Conversations: maxTalks,
+			SentIDs:       c.sentIDs(),
 		},
+		Timing: bridge.Timing{SentKept: c.Outbox.TTL + fateKept},
 	}
 	for _, ct := range c.Contacts {
 		j, err := parseAddress(ct.JID)

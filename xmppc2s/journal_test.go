@@ -1,0 +1,372 @@
+package xmppc2s_test
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s"
+)
+
+// A memJournal is a disk that a test may make fail, or stop in the middle.
+type memJournal struct {
+	mu     sync.Mutex
+	rows   map[string][]byte
+	mark   []byte
+	writes int
+	power  int // writes until the power fails; negative: it does not
+	dark   chan struct{}
+	fail   error
+}
+
+func newMemJournal() *memJournal {
+	return &memJournal{rows: make(map[string][]byte), power: -1, dark: make(chan struct{})}
+}
+
+func (j *memJournal) Rows() iter.Seq2[[]byte, []byte] {
+	j.mu.Lock()
+	rows := maps.Clone(j.rows)
+	j.mu.Unlock()
+	return func(yield func([]byte, []byte) bool) {
+		for _, k := range slices.Sorted(maps.Keys(rows)) {
+			if !yield([]byte(k), rows[k]) {
+				return
+			}
+		}
+	}
+}
+
+func (j *memJournal) Write(changes []xmppc2s.Change, done func(error)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.fail != nil:
+		done(j.fail)
+		return
+	case j.power == 0:
+		close(j.dark) // and nobody is told
+		return
+	}
+	j.power--
+	j.writes++
+	for _, c := range changes {
+		if c.Value == nil {
+			delete(j.rows, string(c.Key))
+		} else {
+			j.rows[string(c.Key)] = c.Value
+		}
+	}
+	done(nil)
+}
+
+func (j *memJournal) Mark() []byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mark
+}
+
+func (j *memJournal) SetMark(b []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.power != 0 {
+		j.mark = slices.Clone(b)
+	}
+}
+
+func (j *memJournal) setFail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fail = err
+}
+
+// after is what is found after the end of the process: a kill leaves the mark,
+// a power cut may not.
+func (j *memJournal) after(killed bool) *memJournal {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := newMemJournal()
+	n.rows = maps.Clone(j.rows)
+	if killed {
+		n.mark = j.mark
+	}
+	return n
+}
+
+// has reports whether a row holds these words.
+func (j *memJournal) has(words string) bool {
+	for _, v := range j.Rows() {
+		if strings.Contains(string(v), words) {
+			return true
+		}
+	}
+	return false
+}
+
+func journaled(s *fakeServer, j *memJournal) xmppc2s.Config {
+	cfg := s.config()
+	cfg.Journal = j
+	return cfg
+}
+
+const rosterOfBob = "<iq type='result' id='roster-1' to='alice@example.org/desk'><query xmlns='jabber:iq:roster'>" +
+	"<item jid='bob@example.org' subscription='both'/></query></iq>"
+
+// SM-12: another process resumes the session, and asks for what it has missed
+// of the contacts without telling them anything.
+func TestAnotherProcessResumesTheSession(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	cfg := journaled(s, j)
+	cfg.Contacts = []jid.JID{parse("bob@example.org")}
+	c, h, stop := start(t, cfg)
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+	conn.stanza("m1")
+	conn.send("<message id='in1' from='bob@example.org/x'/>")
+	h.awaitIDs("in1")
+	conn.handled(1)
+	cut := j.after(true) // the process ends here
+	conn.cut()
+	stop()
+
+	cfg.Journal = cut
+	c, h, _ = start(t, cfg)
+	conn = s.accept()
+	if req := conn.resumed(2); !strings.Contains(req, "h='1'") {
+		t.Errorf("resumed with %s", req)
+	}
+	h.await("a resumption", func(ev xmppc2s.Event) bool {
+		on, ok := ev.(xmppc2s.Online)
+		return ok && on.Resumed && on.JID.String() == "alice@example.org/desk"
+	})
+	conn.stanza("<message", "m1", "one") // as it was: the session is the same
+	conn.stanza("<iq", "jabber:iq:roster")
+	conn.send(rosterOfBob)
+	conn.stanza("<presence", "to='bob@example.org'", "type='probe'")
+	conn.send("<presence from='bob@example.org/x'><status>here</status></presence>")
+	h.await("bob's presence", func(ev xmppc2s.Event) bool {
+		p, ok := ev.(xmppc2s.ContactPresence)
+		return ok && p.Available && p.Status == "here"
+	})
+	send(t, c, chat("bob@example.org", "two").WithAttr("id", "m2"))
+	conn.stanza("<message", "m2") // and no presence of our own before
+}
+
+// SM-09, SM-11, SM-12: the server does not know the session any more. Messages
+// are sent as delayed, with their ids; the rest would mean nothing now.
+func TestWhatAnotherProcessHasLeftIsSentWithoutItsSession(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	c, h, stop := start(t, journaled(s, j))
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+	conn.stanza("m1")
+	send(t, c, stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: "get"}, stanza.Attr{Name: "id", Value: "q"}))
+	conn.stanza("<iq", "q")
+	conn.cut()
+	stop()
+	_, h, _ = start(t, journaled(s, j.after(false)))
+	conn = s.accept()
+	conn.login(bindSM3)
+	conn.expect("<resume ", "previd='the-id'")
+	conn.send("<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
+	conn.bound()
+	conn.enabled("another")
+	conn.stanza("<message", "m1", "one", "urn:xmpp:delay")
+	conn.roundTrip()
+	h.awaitAll("a session", func(evs []xmppc2s.Event) bool { return countFresh(evs) == 1 })
+}
+
+// SM-11: what waits when the gateway is stopped waits for the next start, and
+// nobody is told that it is lost.
+func TestAnOrderlyStopLeavesWhatWaits(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		s, j := newFake(t), newMemJournal()
+		cfg := journaled(s, j)
+		cfg.CloseOnStop = closes
+		c, h, stop := start(t, cfg)
+		conn := s.accept()
+		conn.fresh()
+		h.await("online", isOnline)
+		send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+		conn.stanza("m1")
+		conn.cut()
+		s.ln.Close()
+		stop()
+		for _, ev := range h.seen() {
+			if ev, ok := ev.(xmppc2s.Undelivered); ok {
+				t.Errorf("undelivered: %v", ev)
+			}
+		}
+		if !j.has("m1") || j.has("the-id") == closes {
+			t.Errorf("closing %v: message left %v, session left %v", closes, j.has("m1"), j.has("the-id"))
+		}
+	}
+}
+
+var errFullDisk = errors.New("no space left on device")
+
+// A full disk: nothing is sent that is not kept, nothing is accepted, nothing
+// that was accepted is lost, and it goes on when there is room.
+func TestAFullDiskStopsTheFlow(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	c, h, _ := start(t, journaled(s, j))
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	conn.roundTrip()
+	j.setFail(errFullDisk)
+	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+	eventually(t, "the failure is known", func() bool { return c.Stats().Unkept > 0 })
+	if err := c.Send(chat("bob@example.org", "two")); !errors.Is(err, xmppc2s.ErrNoRoom) {
+		t.Errorf("Send = %v", err)
+	}
+	conn.send("<message id='in1' from='bob@example.org/x'/>")
+	j.setFail(nil)
+	conn.stanza("<message", "m1")
+	h.awaitIDs("in1")
+	eventually(t, "there is room", func() bool { return c.Send(chat("bob@example.org", "three").WithAttr("id", "m3")) == nil })
+	conn.stanza("<message", "m3")
+}
+
+// A message that no server takes is given up in the end, and its sender told.
+func TestAMessageThatWaitsForTooLongIsReported(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	cfg := journaled(s, j)
+	cfg.MessageTTL = 50 * time.Millisecond
+	s.ln.Close()
+	c, h, _ := start(t, cfg)
+	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+	ev := h.await("undelivered", func(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.Undelivered); return ok }).(xmppc2s.Undelivered)
+	if ev.Stanza.Attr("id") != "m1" || !errors.Is(ev.Err, xmppc2s.ErrExpired) {
+		t.Errorf("undelivered: %v", ev)
+	}
+	eventually(t, "the disk is empty", func() bool { return !j.has("m1") })
+}
+
+// A session of another address is not resumed, now or later; its messages are sent.
+func TestASessionOfAnotherAddressIsForgotten(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	c, h, stop := start(t, journaled(s, j))
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+	conn.stanza("m1")
+	conn.cut()
+	stop()
+	cfg := journaled(s, j.after(true))
+	cfg.JID = parse("alice@example.org/other")
+	start(t, cfg)
+	conn = s.accept()
+	conn.login(bindSM3)
+	conn.expect("<bind", "<resource>other</resource>")
+	if cfg.Journal.(*memJournal).has("the-id") {
+		t.Error("the old session is still on the disk")
+	}
+}
+
+// A journal that cannot be read in part gives what can be read, and no session:
+// its numbers could be wrong.
+func TestADamagedJournalIsUsedAsFarAsItGoes(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	c, h, stop := start(t, journaled(s, j))
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
+	conn.stanza("m1")
+	conn.cut()
+	stop()
+	j = j.after(true)
+	j.rows["w\x00"] = []byte("noise")
+	start(t, journaled(s, j))
+	conn = s.accept()
+	conn.login(bindSM3)
+	conn.bound()
+	conn.enabled("another")
+	conn.stanza("<message", "m1", "urn:xmpp:delay")
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// SM-04, SM-11, SM-12: the process ends at any write to the disk. Nothing was
+// sent that is not there, what is there arrives exactly once (at least once if
+// the server has lost the session, too), and h never goes back.
+func TestTheProcessMayEndAtAnyWrite(t *testing.T) {
+	for power := range 14 {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d, session lost %v", power, lost), func(t *testing.T) {
+				t.Parallel()
+				endAtWrite(t, power, lost)
+			})
+		}
+	}
+}
+
+func endAtWrite(t *testing.T, power int, lost bool) {
+	const messages = 6
+	s, j := newModelServer(t), newMemJournal()
+	for i := range messages {
+		s.tell(fmt.Sprintf("down%d", i))
+	}
+	j.power = power
+	c, before, stop := start(t, journaled(s.fakeServer, j))
+	for i := range messages { // one after the other, so that there are writes between
+		id := fmt.Sprintf("up%d", i)
+		send(t, c, chat("bob@example.org", "x").WithAttr("id", id))
+		s.await(id, j.dark, func() bool { return slices.Contains(s.got, id) })
+	}
+	if lost {
+		s.lose()
+	}
+	s.cutAll()
+	stop()
+	left := j.after(false)
+	want := map[string]int{"end": 1}
+	for i := range messages {
+		id := fmt.Sprintf("up%d", i)
+		if s.counts()[id] > 0 || left.has("id='"+id+"'") || left.has(`id="`+id+`"`) {
+			want[id] = 1
+		}
+	}
+	c, after, _ := start(t, journaled(s.fakeServer, left))
+	send(t, c, chat("bob@example.org", "x").WithAttr("id", "end"))
+	s.await("the end", nil, func() bool { return slices.Contains(s.got, "end") })
+	got := s.counts()
+	if lost {
+		for id, n := range got {
+			got[id] = min(n, 1)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("messages that arrived (-want +got):\n%s", diff)
+	}
+	for i := range messages {
+		id := fmt.Sprintf("down%d", i)
+		was := func(h *tail) bool {
+			return slices.ContainsFunc(h.messages(), func(m xmppc2s.Message) bool { return m.Stanza.Attr("id") == id })
+		}
+		eventually(t, id+" came down", func() bool { return was(before) || was(after) })
+	}
+}
