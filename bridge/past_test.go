@@ -1,0 +1,142 @@
+package bridge
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+// A memShelf keeps rows in memory, the oldest first.
+type memShelf struct{ rows [][2]string }
+
+func (s *memShelf) All() iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		for _, r := range s.rows {
+			if !yield([]byte(r[0]), []byte(r[1])) {
+				return
+			}
+		}
+	}
+}
+
+func (s *memShelf) Put(key, value []byte) {
+	s.Delete(key)
+	s.rows = append(s.rows, [2]string{string(key), string(value)})
+}
+
+func (s *memShelf) Delete(key []byte) {
+	s.rows = slices.DeleteFunc(s.rows, func(r [2]string) bool { return r[0] == string(key) })
+}
+
+// restarted is a rig of the same office that knows what was shelved by r, some
+// time after r was killed.
+func (r *rig) restarted(cfg Config, after time.Duration) *rig {
+	h := &Hub{past: Past{Sent: new(memShelf), Seen: new(memShelf), Talks: new(memShelf)}.shelves()}
+	for _, a := range r.actions {
+		if a, ok := a.(shelve); ok {
+			h.shelve(a)
+		}
+	}
+	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int)}
+	n.e = newEngine(n.now, cfg.withDefaults(), nil)
+	h.recall(n.e)
+	n.flush()
+	n.online(true)
+	return n
+}
+
+func (r *rig) trail() string { return strings.Join(r.taken(), "\n") }
+
+// SM-11: after a restart the talk goes on: what comes back finds who wrote it,
+// words without an address find whom they are for, and what was delivered is
+// known.
+func TestARestartForgetsNobody(t *testing.T) {
+	cfg := office()
+	r := newRig(t, cfg)
+	r.online(false)
+	r.presence("alice@example.org/x", "", "", 0, true)
+	r.peer("bob@h2", linklocal.Presence{})
+	r.peer("carol@h1", linklocal.Presence{})
+	r.fromLAN(alice, "bob@h2", "<message type='chat'><body>lost words</body></message>")
+	id := r.sent()[0].Attr("id")
+	r.fromLAN(alice, "carol@h1", "<message type='chat'><body>x</body></message>")
+	r.fromNet("<message from='alice@example.org/x' id='n1' type='chat'><body>@bob delivered</body></message>")
+	r.result(nil)
+
+	r = r.restarted(cfg, time.Hour)
+	r.presence("alice@example.org/x", "", "", 0, true)
+	r.peer("bob@h2", linklocal.Presence{})
+	r.peer("carol@h1", linklocal.Presence{})
+	r.taken()
+	r.fromNet("<message from='alice@example.org/x' id='n2' type='chat'><body>to the last one</body></message>")
+	if got := r.trail(); !strings.Contains(got, `to bob@h2 from alice@example.org: "to the last one"`) {
+		t.Errorf("without an address: %s", got)
+	}
+	r.result(nil)
+	r.taken()
+	r.fromNet("<message from='alice@example.org/x' id='n1' type='chat'><body>@bob delivered</body><delay xmlns='urn:xmpp:delay' stamp='2026-11-21T12:00:00Z'/></message>")
+	if got := r.trail(); !strings.Contains(got, "duplicate") || strings.Contains(got, "to bob") {
+		t.Errorf("again: %s", got)
+	}
+	r.srv(xmppc2s.Undelivered{Stanza: r.parse("<message type='chat' id='" + id + "'/>"), Err: xmppc2s.ErrExpired})
+	if got := r.trail(); !strings.Contains(got, "to bob@h2") || !strings.Contains(got, "lost words") || !strings.Contains(got, "too long") {
+		t.Errorf("expired: %s", got)
+	}
+	r = r.restarted(cfg, 0) // it was told, and is told once
+	r.taken()
+	r.srv(xmppc2s.Undelivered{Stanza: r.parse("<message type='chat' id='" + id + "'/>"), Err: xmppc2s.ErrExpired})
+	if got := r.trail(); got != "" {
+		t.Errorf("told again: %s", got)
+	}
+}
+
+// Right after a start nobody has been seen yet: what is for a peer with whom
+// the contact talks waits for it, and what comes behind waits, too.
+func TestEarlyWordsWaitForTheirPeer(t *testing.T) {
+	cfg := office()
+	r := newRig(t, cfg)
+	r.online(false)
+	r.presence("alice@example.org/x", "", "", 0, true)
+	r.peer("bob@h2", linklocal.Presence{})
+	r.fromLAN(alice, "bob@h2", "<message type='chat'><body>x</body></message>")
+	cfg.Timing.LookAround = 10 * time.Second
+	first := r
+
+	for _, comes := range []bool{true, false} {
+		r := first.restarted(cfg, 0)
+		r.presence("alice@example.org/x", "", "", 0, true)
+		r.peer("carol@h1", linklocal.Presence{})
+		r.taken()
+		r.fromNet("<message from='alice@example.org/x' id='n1' type='chat'><body>one</body></message>")
+		r.fromNet("<message from='alice@example.org/x' id='n2' type='chat'><body>@carol two</body></message>")
+		r.wait(5 * time.Second)
+		if got := r.trail(); strings.Contains(got, "one") || strings.Contains(got, "two") || strings.Contains(got, "finished") {
+			t.Errorf("at once: %s", got)
+		}
+		r.wantBalanced()
+		if comes {
+			r.peer("bob@h2", linklocal.Presence{})
+		} else {
+			r.wait(6 * time.Second)
+		}
+		got := r.trail()
+		if one := strings.Contains(got, `to bob@h2 from alice@example.org: "one"`); one != comes {
+			t.Errorf("bob comes %v: %s", comes, got)
+		}
+		if !comes && !strings.Contains(got, "recipient-unavailable to n1") || !strings.Contains(got, `to carol@h1 from alice@example.org: "two"`) {
+			t.Errorf("bob comes %v: %s", comes, got)
+		}
+		for len(r.tokens) > 0 {
+			r.result(nil)
+		}
+		r.wantBalanced()
+		if r.done["n1"] != 1 || r.done["n2"] != 1 {
+			t.Errorf("finished: %v", r.done)
+		}
+	}
+}
