@@ -76,11 +76,12 @@ func parseStanza(key, value []byte) (s sm.Stanza, ok bool) {
 	if len(key) != 1+numberLen || key[0] != waitingKey || len(value) < numberLen {
 		return s, false
 	}
-	return sm.Stanza{
+	s = sm.Stanza{
 		Seq:  binary.BigEndian.Uint64(key[1:]),
 		At:   time.UnixMilli(int64(binary.BigEndian.Uint64(value))),
 		Data: slices.Clone(value[numberLen:]),
-	}, true
+	}
+	return s, s.Seq > 0
 }
 
 func sessionChange(s sm.Session) Change {

@@ -70,7 +70,6 @@ func TestAKilledGatewayComesBackUnderItsNames(t *testing.T) {
 	if record["instance"] != o.Mirror("alice") {
 		t.Errorf("alice is %v now", record["instance"])
 	}
-	alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2")
 	alice.Msg(o.GatewayJID(), "@bob after")
 	bob.AwaitIM(o.Mirror("alice"), "after")
 	bob.Msg(o.Mirror("alice"), "good to have you back")
