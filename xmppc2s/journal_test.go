@@ -360,7 +360,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // sent that is not there, what is there arrives exactly once (at least once if
 // the server has lost the session, too), and h never goes back.
 func TestTheProcessMayEndAtAnyWrite(t *testing.T) {
-	for power := range 14 {
+	for power := range 10 {
 		for _, lost := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d, session lost %v", power, lost), func(t *testing.T) {
 				t.Parallel()

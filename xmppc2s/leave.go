@@ -23,7 +23,7 @@ func (l *loop) leave() {
 	if l.tr == nil {
 		return
 	}
-	l.farewell(deadline.C)
+	l.farewell()
 	if l.tr != nil {
 		l.tr.close()
 		l.tr = nil
@@ -60,12 +60,14 @@ func (l *loop) leaveStep(deadline <-chan time.Time) bool {
 
 // farewell writes the last h and, if the stream is to be closed, waits for the
 // server to close its side.
-func (l *loop) farewell(deadline <-chan time.Time) {
+func (l *loop) farewell() {
+	limit := time.NewTimer(lastWords)
+	defer limit.Stop()
 	if l.tr.busy {
 		select {
 		case <-l.tr.wrote:
 			l.tr.busy = false
-		case <-deadline:
+		case <-limit.C:
 			return
 		}
 	}
@@ -74,11 +76,9 @@ func (l *loop) farewell(deadline <-chan time.Time) {
 	if l.cfg.CloseOnStop {
 		l.buf = append(l.buf, "</stream:stream>"...)
 	}
-	if len(l.buf) == 0 || !l.settleJournal(deadline) {
+	if len(l.buf) == 0 || !l.settleJournal(limit.C) {
 		return
 	}
-	limit := time.NewTimer(lastWords)
-	defer limit.Stop()
 	l.tr.send(l.buf)
 	select {
 	case err := <-l.tr.wrote:
