@@ -94,13 +94,16 @@ func TestWhatWaitsOutlivesTheGateway(t *testing.T) {
 			bob.Msg(o.Mirror("alice"), fmt.Sprintf("meanwhile %d.", i))
 		}
 		awaitWaiting(o.Gateway, "kept", count)
-		for _, end := range []func(){func() { o.Gateway.Kill() }, func() { o.Gateway.Stop() }} {
-			end()
-			o.Gateway.Start()
-			awaitWaiting(o.Gateway, "taking up what the last run has left", count)
-		}
+		o.Gateway.Kill()
+		o.Gateway.Start()
+		awaitWaiting(o.Gateway, "taking up what the last run has left", count)
+		o.Gateway.Stop()
+		// COMPAT ejabberd 23.01: what comes in the moment in which a client logs
+		// in may be kept until it logs in again; so alice is there first.
 		o.Server.Start()
 		alice.AwaitSession()
+		o.Gateway.Start()
+		awaitWaiting(o.Gateway, "taking up what the last run has left", count)
 		for i := range count {
 			if m := alice.AwaitMessage(o.GatewayJID(), fmt.Sprintf("meanwhile %d.", i)); !m.Delayed || m.ID == "" {
 				t.Errorf("message %d is not delayed, or has no id: %s", i, m.XML)
