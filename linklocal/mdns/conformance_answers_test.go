@@ -249,3 +249,22 @@ func TestTextThatDidNotFitIsAnsweredAtOnce(t *testing.T) {
 		t.Errorf("%d pointers and %d texts", len(r.answers(dns.TypePTR)), len(r.answers(dns.TypeTXT)))
 	}
 }
+
+// TestRFC6762_7_2_TwoQueriesAtOnce: avahi asks for what expires in several
+// queries, and the known answers of the second come while the first is held.
+func TestRFC6762_7_2_TwoQueriesAtOnce(t *testing.T) {
+	r := publishing(t, service("a", "k=a"), service("b", "k=b"))
+	r.advance(time.Minute)
+	r.clear()
+	known := func(id string) record { return txtRecord(testName(id), textBlob([]string{"k=" + id})) }
+	first, second := ask(dns.TypeTXT, testName("a")), ask(dns.TypeTXT, testName("b"))
+	first.truncated, second.truncated = true, true
+	second.answers = []record{known("a")}
+	for _, m := range []message{first, second, {answers: []record{known("b")}}} {
+		r.receive(m)
+	}
+	r.advance(2 * time.Second)
+	if got := r.answers(dns.TypeTXT); len(got) > 0 {
+		t.Errorf("said what is known: %v", got)
+	}
+}

@@ -41,14 +41,8 @@ func (e *Engine) handleQuery(now time.Time, p Packet, m *message) {
 	if !p.Unicast && p.Src.Port() == mdnsPort {
 		e.monitor.hear(now, m)
 	}
-	if h := e.heldFrom(p.Src); h != nil {
-		h.addKnown(m.answers)
-		if m.truncated {
-			h.at = now.Add(e.jitter(moreKnownMin, moreKnownMax))
-		}
-		if len(m.questions) == 0 {
-			return
-		}
+	if e.addKnown(now, p.Src, m) && len(m.questions) == 0 {
+		return
 	}
 	q := query{id: m.id, src: p.Src, unicast: p.Unicast, probe: len(m.authority) > 0, questions: m.questions}
 	if !e.concerns(&q) {
@@ -86,13 +80,21 @@ func (q *query) addKnown(rr []record) {
 	}
 }
 
-func (e *Engine) heldFrom(src netip.AddrPort) *query {
+// addKnown takes the known answers in a packet for all queries of its sender
+// that are held, and reports whether there are any. avahi has several on their
+// way at once, and what it knows it knows for each.
+func (e *Engine) addKnown(now time.Time, src netip.AddrPort, m *message) (held bool) {
 	for _, q := range e.held {
-		if q.src == src {
-			return q
+		if q.src != src {
+			continue
+		}
+		held = true
+		q.addKnown(m.answers)
+		if m.truncated {
+			q.at = now.Add(e.jitter(moreKnownMin, moreKnownMax))
 		}
 	}
-	return nil
+	return held
 }
 
 // runHeld answers truncated queries whose time has come.
