@@ -98,7 +98,10 @@ func (d *fakeDNS) Register(s mdns.Service) error {
 	}
 	e := mdns.Entry{Instance: name, Type: s.Type, Host: "host.local", Port: s.Port, Addrs: d.addrs, Text: s.Text, Links: []string{""}}
 	d.services[s.ID] = e
-	d.texts[name], d.nulls[name] = s.Text, s.Null
+	d.texts[name] = s.Text
+	if s.Null != nil { // else setNull may have come before
+		d.nulls[name] = s.Null
+	}
 	if d.events != nil {
 		d.events(mdns.Established{ID: s.ID, Instance: name})
 	}
