@@ -341,13 +341,13 @@ func (e *Engine) conflictDelay(now time.Time) time.Duration {
 	return 0
 }
 
-// breakTies compares the probes of others with ours, RFC 6762 §8.2.
-func (e *Engine) breakTies(now time.Time, m *message) {
+// hearProbes looks at what others propose for our names.
+func (e *Engine) hearProbes(now time.Time, m *message) {
 	seen := map[name]bool{}
 	for i := range m.authority {
 		key := m.authority[i].key
 		c := e.claims[key]
-		if c == nil || c.state != probing || c.yielding || seen[key] || !asks(m, key) {
+		if c == nil || !e.minds(c) || seen[key] || !asks(m, key) {
 			continue
 		}
 		seen[key] = true
@@ -357,10 +357,20 @@ func (e *Engine) breakTies(now time.Time, m *message) {
 				theirs = append(theirs, *r)
 			}
 		}
-		if !e.isOurs(now, c, theirs) && compareRecords(theirs, e.propose(c)) > 0 {
+		switch {
+		case e.isOurs(now, c, theirs):
+		case c.state == established:
+			e.probed(now, c)
+		case compareRecords(theirs, e.propose(c)) > 0: // a tie that is lost, RFC 6762 §8.2
 			e.becomeProbing(c, now.Add(tieWait))
 		}
 	}
+}
+
+// minds reports whether it matters that somebody else probes for a name. What
+// that somebody is answered is not decided here.
+func (e *Engine) minds(c *claim) bool {
+	return c.state == probing && !c.yielding || c.state == established && e.isGuest(c)
 }
 
 func asks(m *message, key name) bool {

@@ -36,7 +36,6 @@ type query struct {
 }
 
 func (e *Engine) handleQuery(now time.Time, p Packet, m *message) {
-	e.breakTies(now, m)
 	e.hearProbes(now, m)
 	if !p.Unicast && p.Src.Port() == mdnsPort {
 		e.monitor.hear(now, m)

@@ -1,15 +1,12 @@
 package mdns
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-// What [Config.Yield] is about. Two parts of a network that were cut off from each other become one, and
-// somebody there has had one of our names for as long as we have. RFC 6762 §9
-// lets chance decide. But libpurple never takes another name: if it loses its
-// own it is gone for good, while we lose nothing but a digit. So we go; unless
-// the other does, too.
+// What [Config.Yield] is about. Two parts of a network that were cut off from
+// each other become one, and somebody there has had one of our names for as
+// long as we have. RFC 6762 §9 lets chance decide. But libpurple never takes
+// another name: if it loses its own it is gone for good, while we lose nothing
+// but a digit. So we go; unless the other does, too.
 //
 // Such a one is told from a newcomer by what was heard of it. A newcomer probes
 // before it claims anything. Who claims a name and has not probed for it has
@@ -24,23 +21,12 @@ const (
 	yieldRest  = time.Minute             // until we yield again: two such as we must come to an end
 )
 
-// hearProbes looks for the probes of others for our names.
-func (e *Engine) hearProbes(now time.Time, m *message) {
-	for i := range m.authority {
-		key := m.authority[i].key
-		c := e.claims[key]
-		if c == nil || c.state != established || !asks(m, key) || c.probedAt.Equal(now) {
-			continue
-		}
-		theirs := slices.DeleteFunc(slices.Clone(m.authority[i:]), func(r record) bool { return r.key != key })
-		if e.isOurs(now, c, theirs) {
-			continue
-		}
-		first := now.Sub(c.probedAt) > probeQuiet
-		c.probedAt = now
-		if first && e.mayYield(now, c) && now.Sub(c.saidAt()) < provoked {
-			e.yield(now, c)
-		}
+// probed notes that somebody else probes for a name of ours.
+func (e *Engine) probed(now time.Time, c *claim) {
+	first := now.Sub(c.probedAt) > probeQuiet
+	c.probedAt = now
+	if first && e.mayYield(now, c) && now.Sub(c.saidAt()) < provoked {
+		e.yield(now, c)
 	}
 }
 
@@ -55,10 +41,12 @@ func (c *claim) saidAt() (at time.Time) {
 // newcomer reports whether whoever claims our name now has probed for it.
 func (c *claim) newcomer(now time.Time) bool { return now.Sub(c.probedAt) < probedFor }
 
-// mayYield reports whether a name may be left to another: a host's is no
+// isGuest reports whether a name may be left to another at all: a host's is no
 // person's, and needs no such care.
+func (e *Engine) isGuest(c *claim) bool { return e.yields && c.svc != nil }
+
 func (e *Engine) mayYield(now time.Time, c *claim) bool {
-	return e.yields && c.svc != nil && now.Sub(c.yieldedAt) >= yieldRest
+	return e.isGuest(c) && now.Sub(c.yieldedAt) >= yieldRest
 }
 
 // yield leaves a name to somebody who seems to have had it for long. We are
