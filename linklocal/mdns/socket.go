@@ -71,12 +71,16 @@ func apply(steps ...setting) error {
 	return nil
 }
 
-// rejoin joins after leaving what may be left of a former membership. The
-// interface's name and number are all that is needed of it.
+// membership is what a group is joined and left by. The interface's name and
+// number are all that is needed of it.
+func membership(l *Link, f family) (*net.Interface, net.Addr) {
+	return &net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(f.group())
+}
+
+// rejoin joins after leaving what may be left of a former membership.
 func rejoin(l *Link, f family, leave, join func(*net.Interface, net.Addr) error) error {
-	ifi, group := &net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(f.group())
-	_ = leave(ifi, group) // there was none, as a rule
-	return join(ifi, group)
+	_ = leave(membership(l, f)) // there was none, as a rule
+	return join(membership(l, f))
 }
 
 // A socket4 is bound to 0.0.0.0:5353.
@@ -115,9 +119,7 @@ func (s socket4) WritePacket(b []byte, link int, to netip.AddrPort) error {
 
 func (s socket4) Join(l *Link) error { return rejoin(l, ipv4Family, s.LeaveGroup, s.JoinGroup) }
 
-func (s socket4) Leave(l *Link) {
-	_ = s.LeaveGroup(&net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(ipv4Family.group()))
-}
+func (s socket4) Leave(l *Link) { _ = s.LeaveGroup(membership(l, ipv4Family)) }
 
 // A socket6 is bound to [::]:5353, for IPv6 only.
 type socket6 struct{ *ipv6.PacketConn }
@@ -153,9 +155,7 @@ func (s socket6) WritePacket(b []byte, link int, to netip.AddrPort) error {
 
 func (s socket6) Join(l *Link) error { return rejoin(l, ipv6Family, s.LeaveGroup, s.JoinGroup) }
 
-func (s socket6) Leave(l *Link) {
-	_ = s.LeaveGroup(&net.Interface{Name: l.Name, Index: l.Index}, net.UDPAddrFromAddrPort(ipv6Family.group()))
-}
+func (s socket6) Leave(l *Link) { _ = s.LeaveGroup(membership(l, ipv6Family)) }
 
 // sendError classifies what can go wrong with a datagram. In all cases it is
 // lost and nothing else: if the link is gone, checkLinks finds out.
