@@ -64,6 +64,8 @@ type connection struct {
 	inFlight  int       // bytes of stanzas written and not acknowledged
 	window    int       // most of them; 0: no limit
 	hello     []byte    // to be written before anything else
+	pings     uint64    // requests before the last stanza was written; see surelyWritten
+	passed    bool      // the server has answered one behind it
 }
 
 // Stats counts what happened since New.
@@ -156,7 +158,7 @@ func (e *Engine) NextTimeout() time.Time {
 // outstanding.
 func (e *Engine) requestAt() time.Time {
 	at := latest(e.conn.since, e.conn.received).Add(e.pol.Keepalive)
-	if e.conn.unasked > 0 && e.state == Active {
+	if e.conn.unasked > 0 && (e.state == Active || e.surelyWritten() < e.out.next) {
 		at = earliest(at, e.conn.unaskedAt.Add(e.pol.RequestDelay))
 	}
 	return at

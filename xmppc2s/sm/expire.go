@@ -29,9 +29,6 @@ func (e *Engine) Expire(before time.Time) []GivenUp {
 		if left < e.out.tried {
 			e.out.tried--
 		}
-		if left < e.out.wary {
-			e.out.wary--
-		}
 	}
 	clear(e.out.q[len(keep):])
 	e.out.q = keep

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The server resumes the session but reads nothing: it is given up after the
@@ -120,6 +121,100 @@ func TestSuspicionEndsWithTheSuspects(t *testing.T) {
 		feed(t, e, t0, a(uint32(i+1)))
 	}
 	wantWrite(t, "the others", e, t0, m(3)+m(4))
+}
+
+// Without stream management nothing says which stanzas the server has taken,
+// but it answers pings behind those that are suspected.
+func TestADeadlyStanzaIsFoundWithoutStreamManagement(t *testing.T) {
+	e := New(Policy{})
+	e.Bound(t0, Binding{})
+	enqueue(t, e, t0, m(1), m(2), m(3))
+	var sent []string
+	var gone []GivenUp
+	for i := range 20 { // a server that ends the stream at the second
+		b := string(e.AppendWrite(at(time.Duration(i)*time.Second), nil))
+		sent = append(sent, b)
+		if strings.Contains(b, "<message id='2'") {
+			e.Lost(Refusal)
+			gone = append(gone, e.Bound(t0, Binding{})...)
+			continue
+		}
+		feed(t, e, t0, m(9), "<iq type='result' id='other'/>", "<iq type='result' id='alive-0'/>")
+		if i := strings.Index(b, pingID); i >= 0 {
+			var n int
+			fmt.Sscanf(b[i:], pingID+"%d", &n)
+			feed(t, e, t0, fmt.Sprintf("<iq type='error' id='alive-%d'/>", n))
+		}
+	}
+	if len(gone) != 1 || !strings.Contains(string(gone[0].Bytes), "id='2'") || !errors.Is(gone[0].Reason, ErrDeadly) {
+		t.Errorf("given up: %v", gone)
+	}
+	for _, b := range sent[1:] { // the first of them went together
+		if strings.Count(b, "<message") > 1 {
+			t.Errorf("not alone: %s", b)
+		}
+	}
+	if n, _ := e.Queued(); n != 0 || !strings.Contains(strings.Join(sent[1:], ""), "<message id='3'") {
+		t.Errorf("%d queued after %q", n, sent)
+	}
+}
+
+// SM-12: what speaks against a stanza outlives the process, whichever way the
+// stanza came under suspicion: each process sees the server end one stream.
+func TestADeadlyStanzaIsFoundByProcessAfterProcess(t *testing.T) {
+	var d disk
+	e := active(t, Policy{Journal: true}, 0)
+	enqueue(t, e, t0, m(1), m(2), m(3))
+	var gone []GivenUp
+	for range 10 {
+		acked := uint64(0)
+		for i := range 5 {
+			b := string(e.AppendWrite(t0, nil))
+			d.write(e.AppendRecords(nil))
+			before, _, dies := strings.Cut(b, "<message id='2'")
+			acked += uint64(strings.Count(before, "<message"))
+			if dies {
+				e.Lost(Refusal)
+				e.Refused(&acked)
+				break
+			}
+			if i > 0 || acked > 0 {
+				feed(t, e, t0, a(uint32(acked)))
+			}
+		}
+		d.write(e.AppendRecords(nil))
+		e = restored(t, &d)
+		gone = append(gone, e.Bound(t0, Binding{Dialect: V3})...)
+		e.AppendWrite(t0, nil)
+		feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='y' resume='true'/>")
+	}
+	if len(gone) != 1 || !strings.Contains(string(gone[0].Bytes), "id='2'") {
+		t.Errorf("given up: %v", gone)
+	}
+	if n, _ := e.Queued(); n != 0 {
+		t.Errorf("%d queued", n)
+	}
+}
+
+// Cuts, silence and a server that goes away speak against nobody, however
+// often and in the midst of whatever they come.
+func TestAnUnluckyLinkStrikesNoStanza(t *testing.T) {
+	for _, how := range []Loss{Broken, Silent, Ended} {
+		var d disk
+		e := active(t, Policy{Journal: true}, 0)
+		enqueue(t, e, t0, m(1))
+		for range 2 * maxStrikes {
+			e.AppendWrite(t0, nil)
+			e.Lost(how)
+			e.Refused(nil)
+			d.write(e.AppendRecords(nil))
+			e = restored(t, &d)
+			if gone := e.Bound(t0, Binding{Dialect: V3}); len(gone) > 0 || e.out.q[0].Strikes > 0 {
+				t.Fatalf("loss %d: given up %v, %d strikes", how, gone, e.out.q[0].Strikes)
+			}
+			feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='y' resume='true'/>")
+		}
+	}
 }
 
 func TestRotationWaitsForAMomentOfPeace(t *testing.T) {

@@ -45,6 +45,7 @@ func (e *Engine) HandleFrame(now time.Time, b []byte) error {
 	e.conn.received = now
 	if e.state == Plain {
 		e.conn.requested = time.Time{}
+		e.pong(b)
 	}
 	k := KindOf(b)
 	if k == Nonza {

@@ -79,11 +79,7 @@ func (e *Engine) Forget() { e.id.id = "" }
 func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	keep, gone := e.requeue()
 	keep = slices.Concat(e.ahead(now, b.First, keep), keep)
-	wary := e.out.wary
-	if wary > 0 {
-		wary = min(wary+len(b.First), len(keep))
-	}
-	e.out = outbound{q: keep, seq: e.out.seq, wary: wary}
+	e.out = outbound{q: keep, seq: e.out.seq}
 	for _, it := range keep {
 		e.out.bytes += len(it.Data)
 	}
@@ -135,16 +131,6 @@ func (e *Engine) Lost(how Loss) {
 	e.conn = connection{}
 	e.out.next = 0
 	e.state = Offline
-}
-
-// suspect marks what was in flight when the server refused to go on: one of
-// these stanzas may be what it refuses. They are sent one by one from now on,
-// and one that was alone is struck.
-func (e *Engine) suspect() {
-	if e.out.next == 1 {
-		e.out.q[0].strikes++
-	}
-	e.out.wary = e.out.next
 }
 
 func (e *Engine) connected(now time.Time, s State, window int) {

@@ -15,22 +15,17 @@ type outbound struct {
 	seq   uint64 // the highest that was given to a stanza
 	next  int    // index of the first item not written on this connection
 	tried int    // items at the head that were ever written in this session
-	wary  int    // items at the head to be sent one by one: one of them may be deadly
 }
 
 type item struct {
 	Stanza
-	kind    Kind
-	strikes uint8 // streams that ended while this was the only one in flight
+	kind Kind
 }
 
 // lasting reports whether an item means the same in another session.
 func (it *item) lasting() bool {
 	return it.kind == Message || it.kind == Presence && aboutSubscription(it.Data)
 }
-
-// maxStrikes is how often a stanza may end the stream before it is given up.
-const maxStrikes = 2
 
 // Enqueue appends one whole stanza. Other elements are refused: they would be
 // lost with the connection. It returns the stanza's Seq.
@@ -66,7 +61,7 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 		return b
 	}
 	if e.state == Plain {
-		e.forget(e.out.next) // what was appended last time has been written
+		e.forget(e.surelyWritten())
 	}
 	b = e.appendAnswer(now, b)
 	for e.out.next < len(e.out.q) && !e.windowFull() {
@@ -83,6 +78,7 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 // wrote counts the next item as written.
 func (e *Engine) wrote(now time.Time, it *item) {
 	e.stats.Sent++
+	e.conn.pings, e.conn.passed = e.stats.Requests, false
 	e.conn.inFlight += len(it.Data)
 	if e.conn.unasked == 0 {
 		e.conn.unaskedAt = now
@@ -99,13 +95,10 @@ func (e *Engine) wrote(now time.Time, it *item) {
 // windowFull reports whether the next item has to wait for an acknowledgement.
 func (e *Engine) windowFull() bool {
 	c := &e.conn
-	if e.state != Active || c.inFlight == 0 || e.out.next >= len(e.out.q) {
+	if c.inFlight == 0 || e.out.next >= len(e.out.q) {
 		return false
 	}
-	if e.out.wary > 0 {
-		return true
-	}
-	return c.window > 0 && c.inFlight+len(e.out.q[e.out.next].Data) > c.window
+	return e.suspected() || c.window > 0 && c.inFlight+len(e.out.q[e.out.next].Data) > c.window
 }
 
 func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
@@ -114,7 +107,7 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 		return b
 	}
 	due := !now.Before(e.requestAt())
-	if e.state == Active && (c.unasked >= e.requestEvery() || c.inFlight > 0 && e.windowFull()) {
+	if e.state == Active && c.unasked >= e.requestEvery() || e.windowFull() {
 		due = true
 	}
 	if !due || e.id.dialect == V1 && c.unasked == 0 && e.out.next < len(e.out.q) {
@@ -179,7 +172,6 @@ func (e *Engine) forget(n int) {
 	e.out.q = e.out.q[n:]
 	e.out.next = max(0, e.out.next-n)
 	e.out.tried = max(0, e.out.tried-n)
-	e.out.wary = max(0, e.out.wary-n)
 	if len(e.out.q) == 0 {
 		e.out.q = nil
 	}

@@ -26,6 +26,10 @@ type Stanza struct {
 	Seq  uint64
 	At   time.Time // queued
 	Data []byte    // never changed
+	// Strikes is what speaks against the stanza: 0 is nothing, 1 that it was in
+	// flight among others when the server refused to go on, and each more that
+	// it was alone then.
+	Strikes uint8
 }
 
 // A Snapshot is all that has to survive a process for the next one to resume

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"meshgate/internal/stanza"
@@ -29,7 +30,7 @@ var (
 func (e *Engine) requeue() (keep []item, gone []GivenUp) {
 	for i, it := range e.out.q {
 		switch {
-		case it.strikes >= maxStrikes:
+		case it.Strikes >= maxStrikes:
 			gone = append(gone, e.giveUp(it, ErrDeadly))
 		case e.id.epoch > 0 && !it.lasting():
 			gone = append(gone, e.giveUp(it, ErrStale))
@@ -49,9 +50,13 @@ func (e *Engine) ahead(now time.Time, first [][]byte, keep []item) []item {
 	if len(keep) > 0 {
 		seq = keep[0].Seq - uint64(len(first))
 	}
+	wary := slices.ContainsFunc(keep, func(it item) bool { return it.Strikes > 0 })
 	items := make([]item, len(first))
 	for i, b := range first {
 		items[i] = item{Stanza: Stanza{Seq: seq + uint64(i), At: now, Data: b}, kind: KindOf(b)}
+		if wary { // what went first in the session before may have ended it
+			items[i].Strikes = 1
+		}
 		e.out.seq = max(e.out.seq, items[i].Seq)
 		e.record(Enqueued, items[i].Stanza)
 	}
