@@ -6,7 +6,7 @@ package sm
 // stanza may be given, of any size. It is 0 as long as no stanza is written at
 // all, and while stanzas are sent one by one because one of them may be deadly.
 func (e *Engine) Room() int {
-	if e.state != Active && e.state != Plain || e.out.wary > 0 {
+	if e.state != Active && e.state != Plain || len(e.out.q) > 0 && e.out.q[0].Strikes > 0 {
 		return 0
 	}
 	unwritten := e.out.bytes - e.conn.inFlight
