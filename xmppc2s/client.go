@@ -26,6 +26,8 @@ type Client struct {
 
 	inbox *mailbox.Mailbox[outgoing] // from Send and from the outer session
 	dones *mailbox.Mailbox[sm.Mark]
+	calls chan func(*loop)
+	ended chan struct{} // closed when the loop takes no more calls
 	poke  chan struct{} // own has changed
 	own   atomic.Pointer[ownPresence]
 
@@ -54,7 +56,8 @@ func New(cfg Config) *Client {
 		cfg: cfg, log: cfg.Log, dns: net.DefaultResolver, prefix: strconv.FormatInt(time.Now().UnixNano(), 36) + "-",
 		inbox: mailbox.New[outgoing](cfg.QueueLimit + queueReserve),
 		dones: mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
-		poke:  make(chan struct{}, 1), repaint: make(chan struct{}, 1),
+		calls: make(chan func(*loop)), ended: make(chan struct{}),
+		poke: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
 	}
 	c.own.Store(&ownPresence{})
 	return c
@@ -108,11 +111,12 @@ func (c *Client) Send(st *stanza.Element) error {
 	return nil
 }
 
-// stop makes Send refuse everything from now on.
+// stop makes everything be refused from now on.
 func (c *Client) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true
+	close(c.ended)
 }
 
 // queue hands a stanza to the loop, unless the queue is longer than that.

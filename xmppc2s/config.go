@@ -114,7 +114,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.StopTimeout, 2*time.Second)
 	orDefault(&c.Name, "meshgate")
 	orDefault(&c.SM.RotateAt, prosodyRotate)
-	c.SM.Journal = c.Journal != nil
+	c.SM.Journal, c.SM.Acks = c.Journal != nil, true
 	c.Backoff = c.Backoff.withDefaults()
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

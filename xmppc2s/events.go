@@ -10,7 +10,7 @@ import (
 )
 
 // An Event is something that happened on the XMPP network: one of Online,
-// Offline, Message, ContactPresence, ContactAvatar, Undelivered.
+// Offline, Message, ContactPresence, ContactAvatar, Acknowledged, Undelivered.
 type Event interface{ serverEvent() }
 
 type (
@@ -48,6 +48,11 @@ type (
 		JID    jid.JID // bare
 		Avatar *Avatar // nil: it has none any more
 	}
+	// Acknowledged: the server has these messages of Send, in the order in
+	// which they were sent. After a crash of the gateway some may come again.
+	Acknowledged struct{ Messages []Sent }
+	// A Sent is one of them.
+	Sent struct{ ID, To string }
 	// Undelivered: the client gives up a stanza that it had accepted.
 	Undelivered struct {
 		Stanza *stanza.Element
@@ -60,6 +65,7 @@ func (Offline) serverEvent()         {}
 func (Message) serverEvent()         {}
 func (ContactPresence) serverEvent() {}
 func (ContactAvatar) serverEvent()   {}
+func (Acknowledged) serverEvent()    {}
 func (Undelivered) serverEvent()     {}
 
 // A Handler is told what happens on the network, in order.

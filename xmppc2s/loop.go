@@ -108,6 +108,8 @@ func (l *loop) step(ctx context.Context) {
 	case <-ctx.Done():
 	case <-l.c.inbox.C():
 	case <-l.c.dones.C():
+	case call := <-l.c.calls:
+		call(l)
 	case <-l.c.poke:
 	case v := <-l.verdicts:
 		l.connected(time.Now(), v)
@@ -153,7 +155,30 @@ func (l *loop) gauge() {
 	l.c.queuedBytes.Add(int64(bytes - l.keptBytes))
 	l.kept, l.keptBytes = n, bytes
 	l.c.counts.setSM(l.engine.Stats())
+	l.tellAcked()
 }
+
+// tellAcked says what the server has acknowledged.
+func (l *loop) tellAcked() {
+	acked := l.engine.TakeAcked()
+	if len(acked) == 0 {
+		return
+	}
+	sent := make([]Sent, len(acked))
+	for i, s := range acked {
+		sent[i].ID, sent[i].To = addressee(s.Data)
+	}
+	if n := len(l.pending); n > 0 {
+		if last, ok := l.pending[n-1].(Acknowledged); ok {
+			l.pending[n-1] = Acknowledged{append(last.Messages, sent...)}
+			return
+		}
+	}
+	l.tell(Acknowledged{sent})
+}
+
+// addressee is what the server and we know a stanza by.
+func addressee(b []byte) (id, to string) { return sm.Attr(b, "id"), sm.Attr(b, "to") }
 
 // write sends what is to be written, when the journal knows of it. Meanwhile
 // what comes is for the next write.

@@ -37,6 +37,7 @@ type Engine struct {
 	conn  connection
 	bad   poison
 	log   journal
+	acked []Stanza // for TakeAcked
 	stats Stats
 }
 

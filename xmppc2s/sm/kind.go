@@ -2,6 +2,8 @@ package sm
 
 import (
 	"bytes"
+	"html"
+	"strings"
 
 	"meshgate/internal/stanza"
 )
@@ -77,6 +79,21 @@ func aboutSubscription(b []byte) bool {
 		return true
 	}
 	return false
+}
+
+// Attr is the value of an attribute of the start tag of one whole element; ""
+// if it has none of that name.
+func Attr(b []byte, name string) string {
+	tag := startTag(b)
+	space := bytes.IndexAny(tag, " \t\r\n")
+	if space < 0 {
+		return ""
+	}
+	value, _ := attribute(tag[space:], name)
+	if strings.Contains(value, "&") {
+		return html.UnescapeString(value) // knows those of XML, too
+	}
+	return value
 }
 
 // attribute finds the value of an attribute, as it is written, among those of

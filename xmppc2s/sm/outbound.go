@@ -162,6 +162,9 @@ func (e *Engine) forget(n int) {
 	}
 	e.record(Acked, Stanza{Seq: e.out.q[n-1].Seq})
 	for i := range n {
+		if e.pol.Acks && e.out.q[i].kind == Message {
+			e.acked = append(e.acked, e.out.q[i].Stanza)
+		}
 		size := len(e.out.q[i].Data)
 		e.out.bytes -= size
 		if i < e.out.next {
@@ -175,6 +178,15 @@ func (e *Engine) forget(n int) {
 	if len(e.out.q) == 0 {
 		e.out.q = nil
 	}
+}
+
+// TakeAcked returns the messages that the server has acknowledged since it was
+// called last; without stream management, those that were written. After a
+// process that was killed some may come again.
+func (e *Engine) TakeAcked() []Stanza {
+	list := e.acked
+	e.acked = nil
+	return list
 }
 
 // sent is the number of the last stanza that was ever written in this session.

@@ -36,6 +36,8 @@ type Policy struct {
 	RotateAt uint32
 	// Journal makes the engine report Records. They have to be taken then.
 	Journal bool
+	// Acks makes the engine keep what was acknowledged for TakeAcked.
+	Acks bool
 }
 
 func (p Policy) withDefaults() Policy {
