@@ -14,7 +14,7 @@ import (
 func TestNothingGrowsWithoutBound(t *testing.T) {
 	cfg := office()
 	cfg.Peers = []string{"*"}
-	cfg.Limits = Limits{Peers: 10, Conversations: 7, PendingToLAN: 5, SentIDs: 11, Resources: 3, ContactRate: Rate{1e6, 1e6}, PeerRate: Rate{1e6, 1e6}}
+	cfg.Limits = Limits{Peers: 10, Conversations: 7, PendingToLAN: 5, Resources: 3, ContactRate: Rate{1e6, 1e6}, PeerRate: Rate{1e6, 1e6}}
 	r := newRig(t, cfg)
 	r.online(false)
 	for i := range 200 {
@@ -27,9 +27,9 @@ func TestNothingGrowsWithoutBound(t *testing.T) {
 	e := r.e
 	for what, n := range map[string][2]int{
 		"peers": {len(e.peers.m), 10}, "talks": {len(e.talks.m), 7}, "threads": {len(e.talks.byThread), 7},
-		"pending": {len(e.pending), 5}, "sent": {len(e.sent.m), 11}, "sent order": {len(e.sent.order), 11},
+		"pending": {len(e.pending), 5}, "recent rows": {len(e.book.recent.m), maxRecent}, "coming": {len(e.book.coming), 5},
 		"resources":    {len(e.mirrors.byBare["alice@example.org"].resources), 3},
-		"peer buckets": {len(e.peerRate.m), 10}, "held": {len(e.held), 5}, "early": {len(e.early), 5}, "seen": {len(e.seen.m), MaxSeen},
+		"peer buckets": {len(e.peerRate.m), 10}, "held": {len(e.held), 5}, "early": {len(e.early), 5},
 		"remark buckets": {len(e.remarks.m), 2 * 13},
 	} {
 		if n[0] > n[1] {

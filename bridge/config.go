@@ -80,7 +80,6 @@ type Limits struct {
 	Peers         int  // peers remembered; default 1000
 	Conversations int  // of a peer with a contact; default 1000
 	PendingToLAN  int  // messages on their way to peers; default 256
-	SentIDs       int  // messages whose fate or answer is still awaited, more than the outbox holds; default 16384
 	Resources     int  // of each contact; default 16
 }
 
@@ -96,7 +95,7 @@ type Timing struct {
 	AvatarDamp   time.Duration // between two changes of the account's picture; default 10 min
 	LookAround   time.Duration // after the start, until a peer who is not seen counts as not there; default 10 s
 	TalkIdle     time.Duration // until a conversation is forgotten; default 24 h
-	SentKept     time.Duration // how long a sent message's fate, or an answer to it, is awaited; default 7 days
+	SentKept     time.Duration // how long it is remembered what became of a message; default 7 days
 }
 
 func defaultTo[T comparable](p *T, def T) {
@@ -114,7 +113,6 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Limits.Peers, 1000)
 	defaultTo(&c.Limits.Conversations, 1000)
 	defaultTo(&c.Limits.PendingToLAN, 256)
-	defaultTo(&c.Limits.SentIDs, 16384)
 	defaultTo(&c.Limits.Resources, 16)
 	defaultTo(&c.Timing.Settle, 5*time.Second)
 	defaultTo(&c.Timing.Grace, time.Minute)

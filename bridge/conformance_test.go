@@ -122,8 +122,8 @@ func TestIJ05RatesArePerPeer(t *testing.T) {
 	r.wait(2 * time.Second)
 	r.fromLAN(alice, "eve@h3", `<message><body>again</body></message>`)
 	l := r.e.stats().FromLAN
-	if l.Ended[Accepted] != 7 || l.Ended[RefusedRate] != 45 {
-		t.Errorf("accepted %d, refused %d, want 7 and 45", l.Ended[Accepted], l.Ended[RefusedRate])
+	if l.Pending != 7 || l.Ended[RefusedRate] != 45 {
+		t.Errorf("accepted %d, refused %d, want 7 and 45", l.Pending, l.Ended[RefusedRate])
 	}
 	told := 0
 	for _, a := range r.actions {

@@ -1,34 +1,18 @@
 package bridge
 
-import (
-	"time"
-
-	"meshgate/bridge/rewrite"
-	"meshgate/xmppc2s"
-)
-
-// An earlyMessage is for a peer who has not been seen since the gateway has
-// started, and may still be: it waits, and later ones of its sender behind it.
-type earlyMessage struct {
-	message xmppc2s.Message
-	contact *contact
-	content rewrite.Content
-	key     string // in seen
-}
+import "time"
 
 // lookout is the time until which a peer who is not seen may still come.
 func (e *engine) lookout() time.Time { return e.started.Add(e.cfg.Timing.LookAround) }
 
-// tooEarly keeps words for later whose peer may still come.
-func (e *engine) tooEarly(now time.Time, m earlyMessage, w way) bool {
+// tooEarly keeps words for later whose peer has not been seen since the gateway
+// has started, and may still come. Later ones of their sender wait behind them.
+func (e *engine) tooEarly(now time.Time, m *incoming, w way) bool {
 	waits := e.waitsEarly(m.contact)
 	if !now.Before(e.lookout()) || !waits && w.fate != gone || len(e.early)+len(e.pending) >= e.cfg.Limits.PendingToLAN {
 		return false
 	}
 	e.early = append(e.early, m)
-	if m.key != "" {
-		e.seen.put(now, m.key, struct{}{})
-	}
 	return true
 }
 
@@ -48,9 +32,8 @@ func (e *engine) retryEarly(now time.Time) {
 	waiting := e.early
 	e.early = nil
 	for _, m := range waiting {
-		e.seen.forget(m.key)
-		if o, ended := e.place(now, m); ended {
-			e.finish(m.message, o, "")
+		if o := e.place(now, m); o != Pending {
+			e.finish(now, m, o)
 		}
 	}
 }

@@ -33,13 +33,14 @@ type (
 	setAvatar   struct{ of []*linklocal.Icon } // the account's picture is made of these; none: there is none
 	keepNote    struct{ text string }          // over restarts
 	dropNote    struct{ text string }
-	shelve      struct { // over restarts
-		on    shelfName
-		key   string
-		value []byte // nil: forget it
+	shelve      []ShelfChange // over restarts
+	lookUp      struct {      // on the shelves: the engine shall learn these rows, and then go on
+		keys []string
+		then func(now time.Time)
 	}
-	finish struct{ done func() } // of a message of the network
-	note   struct {              // for the log
+	sweep  struct{ before time.Time } // forget the rows to which nothing has happened since
+	finish struct{ done func() }      // of a message of the network
+	note   struct {                   // for the log
 		direction string
 		outcome   Outcome
 		peer      linklocal.Instance
@@ -56,6 +57,8 @@ func (setAvatar) isAction()   {}
 func (keepNote) isAction()    {}
 func (dropNote) isAction()    {}
 func (shelve) isAction()      {}
+func (lookUp) isAction()      {}
+func (sweep) isAction()       {}
 func (finish) isAction()      {}
 func (note) isAction()        {}
 
@@ -74,12 +77,13 @@ type engine struct {
 	started   time.Time
 	self      jid.JID // our own bare address; zero before the first session
 
-	sent    *memory[string, sentMessage] // by the id that we gave it
-	seen    *memory[string, struct{}]    // messages of the network that may come again
-	pending map[uint64]delivery          // on their way to peers, by token
+	pending map[uint64]delivery // on their way to peers, by token
 	tokens  uint64
 	held    []heldStanza // those of them whose contact is not on the mesh yet, oldest first
-	early   []earlyMessage
+	early   []*incoming  // for a peer who may still come
+
+	book  book
+	swept time.Time // old rows were forgotten then
 
 	peerRate, contactRate *limiter
 	remarks               *limiter // what the gateway says by itself, to each peer or contact
@@ -93,20 +97,21 @@ type engine struct {
 	out          []action
 }
 
-// A sentMessage is a peer's message that the server session has taken.
-type sentMessage struct {
-	contact *contact
-	peer    linklocal.Instance
-	excerpt string
+// An incoming is a message of the network that has not ended.
+type incoming struct {
+	message xmppc2s.Message
+	from    jid.JID  // zero: it has none, or none that can be read
+	contact *contact // nil: a stranger
+	content rewrite.Content
+	answers linklocal.Instance // who wrote what it answers; "": that says nothing
+	entry   *entry
 }
 
 // A delivery is a message of the network that is on its way to a peer.
 type delivery struct {
-	message xmppc2s.Message
-	contact *contact
+	*incoming
 	peer    linklocal.Instance
 	receipt bool
-	key     string // in seen
 }
 
 // remarkRate is how often the gateway says something by itself, so that two
@@ -115,10 +120,6 @@ var remarkRate = Rate{PerMinute: 20, Burst: 8}
 
 // stateRate is how many chat states each side may pass on.
 var stateRate = Rate{PerMinute: 60, Burst: 10}
-
-// MaxSeen bounds the messages of the network that are remembered for the case
-// that they come again.
-const MaxSeen = 1024
 
 // newEngine makes an engine; notes are what it remembers, see Notes.
 func newEngine(now time.Time, cfg Config, notes []string) *engine {
@@ -130,11 +131,10 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		announcer: announcer{damp: cfg.Timing.PresenceDamp},
 		portrait:  portrait{settle: cfg.Timing.AvatarSettle, damp: cfg.Timing.AvatarDamp},
 		warning:   newWarning(),
-		started:   now,
-		outage:    outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
-		sent:      newMemory[string, sentMessage](cfg.Limits.SentIDs, cfg.Timing.SentKept),
-		seen:      newMemory[string, struct{}](MaxSeen, cfg.Timing.SentKept),
-		pending:   make(map[uint64]delivery),
+		started:   now, swept: now,
+		outage:  outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
+		pending: make(map[uint64]delivery),
+		book:    newBook(cfg.Timing.SentKept),
 
 		peerRate:    newLimiter(cfg.Limits.PeerRate, cfg.Limits.Peers),
 		contactRate: newLimiter(cfg.Limits.ContactRate, senders),
@@ -209,8 +209,11 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 		e.message(now, ev)
 	case xmppc2s.Undelivered:
 		if ev.Stanza.Attr("type") != "error" { // whose id is the contact's choice
-			e.undelivered(now, ev.Stanza.Attr("id"), ev.Err)
+			id := ev.Stanza.Attr("id")
+			e.knowing(now, func() { e.undelivered(now, id, ev.Err) }, id)
 		}
+	case xmppc2s.Acknowledged:
+		e.acknowledged(now, ev.Messages)
 	}
 	e.settle(now)
 }
@@ -221,6 +224,10 @@ func (e *engine) handleTimeout(now time.Time) {
 	e.tellOutage(now)
 	if due(now, e.nextEarly()) {
 		e.retryEarly(now)
+	}
+	if due(now, e.nextSweep()) {
+		e.swept = now
+		e.emit(sweep{now.Add(-e.cfg.Timing.SentKept)})
 	}
 	e.changed, e.peersChanged = true, due(now, e.announcer.next) || due(now, e.portrait.due)
 	e.settle(now)
@@ -235,8 +242,13 @@ func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirror
 // nextTimeout is when handleTimeout is wanted; zero: never.
 func (e *engine) nextTimeout() time.Time {
 	next := earlier(earlier(e.nextHeld(), e.outage.next()), earlier(e.mirrors.next, e.announcer.next))
-	return earlier(earlier(next, e.nextEarly()), e.portrait.due)
+	return earlier(earlier(next, e.nextEarly()), earlier(e.portrait.due, e.nextSweep()))
 }
+
+// sweepEvery is how often old rows are looked for.
+const sweepEvery = time.Hour
+
+func (e *engine) nextSweep() time.Time { return e.swept.Add(sweepEvery) }
 
 // takeActions returns what is to be done, in order, and forgets it.
 func (e *engine) takeActions() []action {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -19,12 +20,12 @@ type Hub struct {
 	lan     LAN
 	server  Server
 	notes   Notes
-	past    [numShelves]Shelf
+	past    Past
 	painter *painter
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
 	fromSrv chan xmppc2s.Event
 	results *mailbox.Mailbox[result]
-	pings   chan struct{} // unbuffered
+	calls   chan func(*engine) // unbuffered
 	done    chan struct{}
 
 	mu    sync.Mutex
@@ -42,7 +43,7 @@ type Parts struct {
 	LAN    LAN
 	Server Server
 	Notes  Notes // nil: none are kept
-	Past   Past
+	Past   Past  // nil: it forgets
 }
 
 // New prepares a hub. Nothing happens before Run. What is wrong with cfg is
@@ -52,13 +53,16 @@ func New(cfg Config, parts Parts) *Hub {
 	if parts.Notes == nil {
 		parts.Notes = noNotes{}
 	}
+	if parts.Past == nil {
+		parts.Past = noPast{}
+	}
 	h := &Hub{
-		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past.shelves(),
+		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past,
 		fromLAN: make(chan linklocal.Event),
 		fromSrv: make(chan xmppc2s.Event),
 		// Each result answers a pending delivery or a warning: there is always room.
 		results: mailbox.New[result](cfg.Limits.PendingToLAN + maxWarning),
-		pings:   make(chan struct{}),
+		calls:   make(chan func(*engine)),
 		done:    make(chan struct{}),
 	}
 	h.painter = newPainter(h)
@@ -94,9 +98,13 @@ var ErrEnded = errors.New("bridge: the hub has ended")
 
 // Ping returns nil as soon as the hub has done with what came before, or an
 // error if ctx or the hub ends first. It may be called from any goroutine.
-func (h *Hub) Ping(ctx context.Context) error {
+func (h *Hub) Ping(ctx context.Context) error { return h.call(ctx, func(*engine) {}) }
+
+// call has the hub's goroutine call f. It returns when that takes it up, or
+// with an error, if ctx or the hub ends first; then f is not called.
+func (h *Hub) call(ctx context.Context, f func(*engine)) error {
 	select {
-	case h.pings <- struct{}{}:
+	case h.calls <- f:
 		return nil
 	case <-h.done:
 		return ErrEnded
@@ -135,7 +143,8 @@ func (h *Hub) Run(ctx context.Context) error {
 			e.handleServer(time.Now(), ev)
 		case <-h.results.C():
 			h.takeResults(e)
-		case <-h.pings:
+		case f := <-h.calls:
+			f(e)
 		case <-wake.C():
 			e.handleTimeout(time.Now())
 		case <-ctx.Done():
@@ -147,23 +156,41 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // recall gives the engine what it has put on its shelves before.
 func (h *Hub) recall(e *engine) {
-	for on, s := range h.past {
-		if s == nil {
-			continue
-		}
-		for key, value := range s.All() {
-			e.unshelve(shelfName(on), string(key), value)
+	for _, on := range []Shelf{Waiting, Talks} {
+		for key, value := range h.past.All(on) {
+			e.unshelve(on, string(key), value)
 		}
 	}
 }
 
-func (h *Hub) shelve(a shelve) {
-	switch s := h.past[a.on]; {
-	case s == nil:
-	case a.value == nil:
-		s.Delete([]byte(a.key))
-	default:
-		s.Put([]byte(a.key), a.value)
+// lookUp has the engine learn what is on the shelves.
+func (h *Hub) lookUp(now time.Time, e *engine, a lookUp) {
+	for _, key := range a.keys {
+		row := h.past.Get(Waiting, []byte(key))
+		if row == nil {
+			row = h.past.Get(Passed, []byte(key))
+		}
+		e.learn(now, key, row)
+	}
+	a.then(now)
+}
+
+// maxSwept is how many rows of a shelf are forgotten at once.
+const maxSwept = 10000
+
+// sweep forgets what is old. What waits is not: its end is still to come.
+func (h *Hub) sweep(before time.Time) {
+	for _, on := range []Shelf{Passed, Refused} {
+		var old []ShelfChange
+		for key, value := range h.past.All(on) {
+			if n, ok := parseRow("", value); ok && !n.last().Before(before) || len(old) == maxSwept {
+				break
+			}
+			old = append(old, ShelfChange{On: on, Key: bytes.Clone(key)})
+		}
+		if len(old) > 0 {
+			h.past.Write(old...)
+		}
 	}
 }
 
@@ -234,7 +261,11 @@ func (h *Hub) do(e *engine, a action) {
 	case dropNote:
 		h.notes.Drop(a.text)
 	case shelve:
-		h.shelve(a)
+		h.past.Write(a...)
+	case lookUp:
+		h.lookUp(time.Now(), e, a)
+	case sweep:
+		h.sweep(a.before)
 	case finish:
 		a.done()
 	case note:

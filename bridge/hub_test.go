@@ -216,7 +216,7 @@ func TestHubCarriesMessagesBothWays(t *testing.T) {
 			t.Errorf("the server got %q", got)
 		}
 		s := r.hub.Stats()
-		if s.FromLAN.Ended[Accepted] != 1 || s.FromNetwork.Ended[Delivered] != 1 || !s.Online || s.Peers != 1 || s.Mirrors != 1 {
+		if s.FromLAN.Pending != 1 || s.FromNetwork.Ended[Delivered] != 1 || !s.Online || s.Peers != 1 || s.Mirrors != 1 {
 			t.Errorf("stats %+v", s)
 		}
 	})
@@ -233,7 +233,7 @@ func TestWhatTheOutboxDoesNotTakeIsToldToItsSender(t *testing.T) {
 		if got := r.lan.bodies(); len(got) != 1 || !strings.Contains(got[0], "not delivered: “hi” (too much is waiting for the server)") {
 			t.Errorf("the LAN got %q", got)
 		}
-		if l := r.hub.Stats().FromLAN; l.Ended[Bounced] != 1 || l.Ended[Accepted] != 0 || l.Entered != 1 {
+		if l := r.hub.Stats().FromLAN; l.Ended[RefusedFull] != 1 || l.Pending != 0 || l.Entered != 1 {
 			t.Errorf("ledger %+v", l)
 		}
 	})

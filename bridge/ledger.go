@@ -1,20 +1,23 @@
 package bridge
 
-// An Outcome is how a message ended.
+// An Outcome is how a message ended. The numbers are on the disk: new ones
+// come last.
 type Outcome uint8
 
 // The outcomes. The sender of words that were refused is told, with an error or
 // in words (unless it was told only just now).
 const (
-	Accepted        Outcome = iota // mesh to network: in the outbox, and not bounced since
-	Delivered                      // network to mesh: written to the peer's stream
+	Pending         Outcome = iota // not ended: it waits for the server, or is on its way to its peer
+	Delivered                      // the server has acknowledged it, or it is written to the peer's stream; and not bounced since
+	Bounced                        // could not be delivered, its sender was told
+	Expired                        // the server could not be reached in time, its sender was told
+	Dropped                        // the person who runs the gateway took it out, its sender was told
+	Duplicate                      // delivered before (IJ-08)
 	Answered                       // by the gateway itself: a question, or no way was found
 	StatePassed                    // a chat state, passed on
 	Consumed                       // an error about a message that the gateway had sent
-	Bounced                        // could not be delivered, its sender was told
 	Ignored                        // nothing that the other side could use
 	Echo                           // the gateway's own (IJ-08)
-	Duplicate                      // delivered before (IJ-08)
 	RefusedStranger                // the sender is nobody that policy knows (IJ-05, IJ-06)
 	RefusedContact                 // the peer may not write to this contact
 	RefusedRate                    // too many
@@ -22,37 +25,52 @@ const (
 	RefusedType                    // groupchat, headline, another gateway's, forwarded, no message at all
 	RefusedSealed                  // encrypted
 	RefusedPeer                    // the peer is gone, unknown or ambiguous
-	RefusedFull                    // too many messages on their way to the mesh
+	RefusedFull                    // too many messages on their way to the mesh, or in the outbox
 	numOutcomes
 )
 
 func (o Outcome) String() string {
 	return [numOutcomes]string{
-		"accepted", "delivered", "answered", "state-passed", "consumed", "bounced", "ignored", "echo", "duplicate",
+		"pending", "delivered", "bounced", "expired", "dropped", "duplicate", "answered", "state-passed", "consumed", "ignored", "echo",
 		"refused-stranger", "refused-contact", "refused-rate", "refused-length", "refused-type", "refused-sealed",
 		"refused-peer", "refused-full",
 	}[o]
 }
 
-// Outcomes are all outcomes, for whoever shows them.
+// Outcomes are all ends, for whoever shows them.
 func Outcomes() []Outcome {
-	all := make([]Outcome, numOutcomes)
-	for i := range all {
-		all[i] = Outcome(i)
+	all := make([]Outcome, 0, numOutcomes)
+	for o := Pending + 1; o < numOutcomes; o++ {
+		all = append(all, o)
 	}
 	return all
 }
 
-// A Ledger counts the messages of one direction. At any time Entered is the
-// sum of Pending and all that Ended.
+// A Ledger counts the messages of one direction since the start. It balances:
+// what entered and what was taken over is pending or has ended.
 type Ledger struct {
 	Entered uint64
-	Pending uint64 // not yet ended: on their way to a peer
-	Ended   [numOutcomes]uint64
+	Carried uint64 // taken over from before the start: they waited then, or came back since
+	Pending uint64
+	Ended   [numOutcomes]uint64 // that of Pending is not used
+}
+
+// Balanced reports whether every message is accounted for.
+func (l Ledger) Balanced() bool {
+	sum := l.Pending
+	for _, n := range l.Ended {
+		sum += n
+	}
+	return l.Entered+l.Carried == sum
 }
 
 func (l *Ledger) enter() {
 	l.Entered++
+	l.Pending++
+}
+
+func (l *Ledger) carry() {
+	l.Carried++
 	l.Pending++
 }
 
@@ -61,10 +79,15 @@ func (l *Ledger) end(o Outcome) {
 	l.Ended[o]++
 }
 
-// bounce moves a message that had been accepted.
-func (l *Ledger) bounce() {
-	l.Ended[Accepted]--
-	l.Ended[Bounced]++
+// move gives another end to a message that has one: it had it in this run, or
+// is taken over now.
+func (l *Ledger) move(from, to Outcome, thisRun bool) {
+	if thisRun && l.Ended[from] > 0 {
+		l.Ended[from]--
+	} else {
+		l.Carried++
+	}
+	l.Ended[to]++
 }
 
 // Stats are the bridge's counters at one moment.

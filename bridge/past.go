@@ -1,109 +1,83 @@
 package bridge
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"iter"
 	"time"
 
-	"meshgate/bridge/rewrite"
-	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 )
 
-// A Shelf keeps rows over restarts, which only the hub understands. No method
-// blocks; what is put is kept soon, and before anything that is sent after it.
-type Shelf interface {
-	// All are the rows, the oldest first.
-	All() iter.Seq2[[]byte, []byte]
-	// Put keeps a row. The oldest is forgotten if there are too many.
-	Put(key, value []byte)
-	// Delete forgets a row. One that is not there is no error.
-	Delete(key []byte)
+// A Past keeps rows over restarts, which only the hub understands.
+type Past interface {
+	// All are the rows of a shelf, the oldest first; those of Waiting in any
+	// order. Nothing may be written within the loop.
+	All(Shelf) iter.Seq2[[]byte, []byte]
+	// Get is a row, nil if there is none. What was written only just now may
+	// not be there yet.
+	Get(on Shelf, key []byte) []byte
+	// Write makes the changes, all or none, soon, and before anything that is
+	// sent after it is on the disk. It does not block.
+	Write(...ShelfChange)
 }
 
-// A Past is what the hub has to know of its life before a restart: nil shelves
-// forget.
-type Past struct {
-	Sent  Shelf // whose messages went to the network: Limits.SentIDs rows
-	Seen  Shelf // which messages of the network were delivered: MaxSeen rows
-	Talks Shelf // who talks with whom: Limits.Conversations rows
+// A Shelf is a part of a Past. Each but Waiting forgets its oldest row if there
+// are too many.
+type Shelf uint8
+
+const (
+	Waiting Shelf = iota // messages of the mesh that the server has not acknowledged
+	Passed               // those that it has, those delivered to a peer, and those that came back
+	Refused              // those that were not passed on
+	Talks                // who talks with whom: Limits.Conversations rows
+	numShelves
+)
+
+func (s Shelf) String() string {
+	return [numShelves]string{"waiting", "passed", "refused", "talks"}[s]
+}
+
+// Shelves are all of them, for whoever makes them.
+func Shelves() []Shelf { return []Shelf{Waiting, Passed, Refused, Talks} }
+
+// A ShelfChange puts a row, or with a nil Value removes it.
+type ShelfChange struct {
+	On         Shelf
+	Key, Value []byte
 }
 
 // MaxPastRow is the most bytes of a row with its key.
 const MaxPastRow = 8 << 10
 
-// A shelfName names one of the shelves of Past.
-type shelfName uint8
+// noPast forgets.
+type noPast struct{}
 
-const (
-	sentShelf shelfName = iota
-	seenShelf
-	talkShelf
-	numShelves
-)
+func (noPast) All(Shelf) iter.Seq2[[]byte, []byte] { return func(func(_, _ []byte) bool) {} }
+func (noPast) Get(Shelf, []byte) []byte            { return nil }
+func (noPast) Write(...ShelfChange)                {}
 
-func (p Past) shelves() [numShelves]Shelf {
-	return [numShelves]Shelf{sentShelf: p.Sent, seenShelf: p.Seen, talkShelf: p.Talks}
-}
-
-// A pastRow is the value of a row. A sent message's key is its id, that of a
-// seen one its seenKey, that of a conversation both parties.
-type pastRow struct {
+// A talkRow is the value of a conversation's row, whose key is both parties.
+type talkRow struct {
 	At      int64              `json:"at"` // milliseconds of unix time
 	Contact string             `json:"contact,omitempty"`
 	Peer    linklocal.Instance `json:"peer,omitempty"`
-	Text    string             `json:"text,omitempty"` // a message's excerpt, a conversation's thread
-}
-
-// shelve keeps a row.
-func (e *engine) shelve(on shelfName, key string, row pastRow) {
-	b, err := json.Marshal(row)
-	if err != nil {
-		panic("bridge: a row cannot be written: " + err.Error()) // it is made of strings
-	}
-	e.emit(shelve{on, key, b})
+	Text    string             `json:"text,omitempty"` // the thread
 }
 
 // unshelve takes a row of before the last restart. One that is of no use any
 // more is left to grow old.
-func (e *engine) unshelve(on shelfName, key string, value []byte) {
-	var row pastRow
-	if json.Unmarshal(value, &row) != nil {
-		return
-	}
-	at := time.UnixMilli(row.At)
-	if on == seenShelf {
-		e.seen.put(at, key, struct{}{})
-		return
-	}
-	ct := e.mirrors.byBare[row.Contact]
-	switch {
-	case ct == nil: // none any more
-	case on == sentShelf:
-		e.sent.put(at, key, sentMessage{ct, row.Peer, row.Text})
-	case on == talkShelf:
-		k := e.talks.touch(at, ct, row.Peer, func() string { return row.Text })
+func (e *engine) unshelve(on Shelf, key string, value []byte) {
+	switch on {
+	case Waiting:
+		e.takeOver(key, value)
+	case Talks:
+		var row talkRow
+		if json.Unmarshal(value, &row) != nil || e.mirrors.byBare[row.Contact] == nil {
+			return
+		}
+		at := time.UnixMilli(row.At)
+		k := e.talks.touch(at, e.mirrors.byBare[row.Contact], row.Peer, func() string { return row.Text })
 		k.shelved = at
-	}
-}
-
-// noteSent remembers whose message this id is, as long as its fate is open.
-func (e *engine) noteSent(now time.Time, id string, m sentMessage) {
-	e.sent.put(now, id, m)
-	e.shelve(sentShelf, id, pastRow{At: now.UnixMilli(), Contact: m.contact.bare, Peer: m.peer, Text: m.excerpt})
-}
-
-func (e *engine) forgetSent(id string) {
-	e.sent.forget(id)
-	e.emit(shelve{on: sentShelf, key: id})
-}
-
-// noteDelivered remembers for longer than this run that a message need not
-// come again.
-func (e *engine) noteDelivered(now time.Time, key string) {
-	if key != "" {
-		e.shelve(seenShelf, key, pastRow{At: now.UnixMilli()})
 	}
 }
 
@@ -119,16 +93,15 @@ func (e *engine) touchTalk(now time.Time, c *contact, peer linklocal.Instance) *
 	k = e.talks.touch(now, c, peer, e.newID)
 	if news {
 		k.shelved = now
-		e.shelve(talkShelf, k.key.bare+"\x00"+k.key.peer, pastRow{At: now.UnixMilli(), Contact: c.bare, Peer: peer, Text: k.thread})
+		e.shelveTalk(k)
 	}
 	return k
 }
 
-// seenKey recognises a message that comes again, or is "" without an id.
-func seenKey(st *stanza.Element, c rewrite.Content) string {
-	if st.Attr("id") == "" {
-		return ""
+func (e *engine) shelveTalk(k *talk) {
+	b, err := json.Marshal(talkRow{At: k.shelved.UnixMilli(), Contact: k.contact.bare, Peer: k.peer, Text: k.thread})
+	if err != nil {
+		panic("bridge: a row cannot be written: " + err.Error()) // it is made of strings
 	}
-	sum := sha256.Sum256([]byte(st.Attr("from") + "\x00" + st.Attr("id") + "\x00" + rewrite.Line(c.Body, 200)))
-	return string(sum[:16])
+	e.emit(shelve{{Talks, []byte(k.key.bare + "\x00" + k.key.peer), b}})
 }

@@ -11,12 +11,12 @@ import (
 	"meshgate/xmppc2s"
 )
 
-// A memShelf keeps rows in memory, the oldest first.
-type memShelf struct{ rows [][2]string }
+// A memPast keeps rows in memory, the oldest of each shelf first.
+type memPast [numShelves][][2]string
 
-func (s *memShelf) All() iter.Seq2[[]byte, []byte] {
+func (p *memPast) All(on Shelf) iter.Seq2[[]byte, []byte] {
 	return func(yield func([]byte, []byte) bool) {
-		for _, r := range s.rows {
+		for _, r := range p[on] {
 			if !yield([]byte(r[0]), []byte(r[1])) {
 				return
 			}
@@ -24,27 +24,32 @@ func (s *memShelf) All() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-func (s *memShelf) Put(key, value []byte) {
-	s.Delete(key)
-	s.rows = append(s.rows, [2]string{string(key), string(value)})
+func (p *memPast) Get(on Shelf, key []byte) []byte {
+	for _, r := range p[on] {
+		if r[0] == string(key) {
+			return []byte(r[1])
+		}
+	}
+	return nil
 }
 
-func (s *memShelf) Delete(key []byte) {
-	s.rows = slices.DeleteFunc(s.rows, func(r [2]string) bool { return r[0] == string(key) })
+func (p *memPast) Write(changes ...ShelfChange) {
+	for _, c := range changes {
+		p[c.On] = slices.DeleteFunc(p[c.On], func(r [2]string) bool { return r[0] == string(c.Key) })
+		if c.Value != nil {
+			p[c.On] = append(p[c.On], [2]string{string(c.Key), string(c.Value)})
+		}
+	}
 }
+
+func (p *memPast) len(on Shelf) int { return len(p[on]) }
 
 // restarted is a rig of the same office that knows what was shelved by r, some
 // time after r was killed.
 func (r *rig) restarted(cfg Config, after time.Duration) *rig {
-	h := &Hub{past: Past{Sent: new(memShelf), Seen: new(memShelf), Talks: new(memShelf)}.shelves()}
-	for _, a := range r.actions {
-		if a, ok := a.(shelve); ok {
-			h.shelve(a)
-		}
-	}
-	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int)}
+	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int), past: r.past, came: r.came}
 	n.e = newEngine(n.now, cfg.withDefaults(), nil)
-	h.recall(n.e)
+	(&Hub{past: &n.past}).recall(n.e)
 	n.flush()
 	n.online(true)
 	return n

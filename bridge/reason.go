@@ -10,6 +10,19 @@ import (
 	"meshgate/xmppc2s"
 )
 
+// outcomeOf is how a peer's message ends that did not get through.
+func outcomeOf(err error) Outcome {
+	switch {
+	case errors.Is(err, xmppc2s.ErrExpired):
+		return Expired
+	case errors.Is(err, xmppc2s.ErrDropped):
+		return Dropped
+	case errors.Is(err, xmppc2s.ErrQueueFull), errors.Is(err, xmppc2s.ErrNoRoom):
+		return RefusedFull
+	}
+	return Bounced
+}
+
 // reason says in words why a peer's message did not get through.
 func reason(err error) string {
 	var st *stanza.Error
@@ -24,6 +37,8 @@ func reason(err error) string {
 		return "the gateway's disk is full or broken"
 	case errors.Is(err, xmppc2s.ErrExpired):
 		return "the server could not be reached for too long"
+	case errors.Is(err, xmppc2s.ErrDropped):
+		return "the person who runs the gateway has taken it out of the queue"
 	case !errors.As(err, &st):
 		return "the server did not take it"
 	case st.Text != "":

@@ -50,6 +50,8 @@ type rig struct {
 	trace   []string
 	actions []action
 	done    map[string]int // how often the message of this id was finished
+	past    memPast
+	came    []string // what fromNet was given
 }
 
 // A fataler is a *testing.T or a *rapid.T.
@@ -90,6 +92,12 @@ func (r *rig) obey(a action) {
 		}
 	case finish:
 		a.done()
+	case shelve:
+		r.past.Write(a...)
+	case lookUp:
+		(&Hub{past: &r.past}).lookUp(r.now, r.e, a)
+	case sweep:
+		(&Hub{past: &r.past}).sweep(a.before)
 	}
 }
 
@@ -149,6 +157,7 @@ func (r *rig) fromLAN(to linklocal.ContactID, from linklocal.Instance, xml strin
 func (r *rig) fromNet(xml string) {
 	st := r.parse(xml)
 	id := st.Attr("id")
+	r.came = append(r.came, xml)
 	r.srv(xmppc2s.Message{Stanza: st, Done: func() { r.done[id]++ }})
 }
 
@@ -180,6 +189,11 @@ func (r *rig) taken() []string {
 	return lines
 }
 
+// acknowledge lets the server acknowledge a stanza.
+func (r *rig) acknowledge(st *stanza.Element) {
+	r.srv(xmppc2s.Acknowledged{Messages: []xmppc2s.Sent{{ID: st.Attr("id"), To: st.Attr("to")}}})
+}
+
 // sent returns the stanzas that went to the server since the rig was made.
 func (r *rig) sent() []*stanza.Element {
 	var out []*stanza.Element
@@ -196,16 +210,15 @@ func (r *rig) wantBalanced() {
 	r.t.Helper()
 	s := r.e.stats()
 	for name, l := range map[string]Ledger{"LAN": s.FromLAN, "network": s.FromNetwork} {
-		sum := l.Pending
-		for _, n := range l.Ended {
-			sum += n
-		}
-		if sum != l.Entered {
-			r.t.Fatalf("from %s: %d entered, %d are accounted for: %+v", name, l.Entered, sum, l)
+		if !l.Balanced() {
+			r.t.Fatalf("from %s: what entered is not what is accounted for: %+v", name, l)
 		}
 	}
-	if int(s.FromNetwork.Pending) != len(r.e.pending)+len(r.e.early) || s.FromLAN.Pending != 0 {
-		r.t.Fatalf("pending %d and %d, want %d and 0", s.FromNetwork.Pending, s.FromLAN.Pending, len(r.e.pending))
+	if n := len(r.e.pending) + len(r.e.early); int(s.FromNetwork.Pending) != n {
+		r.t.Fatalf("from network: %d pending, want %d", s.FromNetwork.Pending, n)
+	}
+	if n, rows := len(r.e.book.waiting), r.past.len(Waiting); int(s.FromLAN.Pending) != n || rows != n {
+		r.t.Fatalf("from LAN: %d pending, %d waiting in memory and %d on the disk", s.FromLAN.Pending, n, rows)
 	}
 }
 

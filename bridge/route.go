@@ -57,12 +57,12 @@ func (e *engine) known(now time.Time, ct *contact) []linklocal.Instance {
 
 // route finds the peer for a contact's words: by "@name" in front, by what it
 // answers or quotes, by the thread, else the last talk.
-func (e *engine) route(now time.Time, ct *contact, c rewrite.Content) way {
+func (e *engine) route(now time.Time, ct *contact, c rewrite.Content, answers linklocal.Instance) way {
 	if text, ok := addressed(c.Body); ok {
 		return e.routeMention(now, ct, text)
 	}
-	if m, ok := e.sent.get(now, c.ReplyTo); ok && m.contact == ct {
-		return e.toward(ct, m.peer, c.Body)
+	if answers != "" {
+		return e.toward(ct, answers, c.Body)
 	}
 	if name := quoted(c.Body); name != "" {
 		peer, ok := shownAs(name, e.known(now, ct))

@@ -82,6 +82,8 @@ func play(t *testing.T, file string) {
 //	netxml <xml>
 //	ok | fail words                what became of the oldest delivery
 //	bounce m1 words                the server session gives up a message
+//	ack m1                         the server acknowledges a message
+//	restart                        the gateway is killed, and starts again a second later
 //	probing on | off               whether published names are told at once
 //	published alice alice@gw
 func (r *rig) command(line string) {
@@ -134,6 +136,10 @@ func (r *rig) command(line string) {
 	case "bounce":
 		id, words, _ := strings.Cut(rest, " ")
 		r.srv(xmppc2s.Undelivered{Stanza: stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "id", Value: r.unalias(id)}), Err: errors.New(words)})
+	case "ack":
+		r.srv(xmppc2s.Acknowledged{Messages: []xmppc2s.Sent{{ID: r.unalias(rest)}}})
+	case "restart":
+		*r = *r.restarted(office(), time.Second)
 	case "probing":
 		r.probing = rest == "on"
 	case "published":

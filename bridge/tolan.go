@@ -7,53 +7,76 @@ import (
 
 	"meshgate/bridge/rewrite"
 	"meshgate/internal/stanza"
-	"meshgate/linklocal"
 	"meshgate/xmppc2s"
 )
 
 // message takes a message of the network to its end, or on its way to a peer.
 func (e *engine) message(now time.Time, m xmppc2s.Message) {
 	e.fromNetwork.enter()
-	if o, ended := e.takeMessage(now, m); ended {
-		e.finish(m, o, "")
+	in := e.newIncoming(now, m)
+	e.knowing(now, func() {
+		if o := e.takeMessage(now, in); o != Pending {
+			e.finish(now, in, o)
+		}
+	}, in.wants()...)
+}
+
+func (e *engine) newIncoming(now time.Time, m xmppc2s.Message) *incoming {
+	in := &incoming{message: m, content: rewrite.ParseNetwork(m.Stanza)}
+	in.from, _ = jid.Parse(m.Stanza.Attr("from")) // what cannot be read is nobody's
+	bare := in.from.Bare().String()
+	in.contact = e.mirrors.byBare[bare]
+	in.entry = noted(now, m, in.content, bare)
+	return in
+}
+
+// wants are the keys of the rows that decide on the message.
+func (in *incoming) wants() []string {
+	switch {
+	case in.content.Kind == rewrite.Failure:
+		return []string{in.message.Stanza.Attr("id")}
+	case in.contact == nil || in.content.Kind != rewrite.Words:
+		return nil
 	}
+	return []string{in.entry.key, in.content.ReplyTo}
 }
 
 // finish ends a message of the network.
-func (e *engine) finish(m xmppc2s.Message, o Outcome, peer linklocal.Instance) {
-	e.fromNetwork.end(o)
-	e.emit(note{"from network", o, peer, m.Stanza.Attr("from")})
-	e.emit(finish{m.Done})
+func (e *engine) finish(now time.Time, in *incoming, o Outcome) {
+	e.end(now, in.entry, o)
+	e.done(in)
 }
 
-func (e *engine) takeMessage(now time.Time, m xmppc2s.Message) (o Outcome, ended bool) {
-	c := rewrite.ParseNetwork(m.Stanza)
-	from, err := jid.Parse(m.Stanza.Attr("from"))
-	if c.Kind == rewrite.Failure {
-		return e.failure(now, m.Stanza, from), true
-	}
-	if m.Stanza.Attr("from") == "" || err == nil && from.Bare().Equal(e.self) {
-		return Echo, true // carbons and our own account: RFC 6120 §8.1.2.1
-	}
-	ct := e.mirrors.byBare[from.Bare().String()]
-	if ct == nil {
-		return e.refuseStranger(m.Stanza, c), true
+func (e *engine) done(in *incoming) {
+	e.emit(note{"from network", in.entry.end, in.entry.peer, in.message.Stanza.Attr("from")})
+	e.emit(finish{in.message.Done})
+}
+
+func (e *engine) takeMessage(now time.Time, in *incoming) Outcome {
+	st, c := in.message.Stanza, in.content
+	switch {
+	case c.Kind == rewrite.Failure:
+		return e.failure(now, st, in.from)
+	case st.Attr("from") == "" || in.from.Bare().Equal(e.self) && !in.from.Equal(jid.JID{}):
+		return Echo // carbons and our own account: RFC 6120 §8.1.2.1
+	case in.contact == nil:
+		return e.refuseStranger(st, c)
 	}
 	switch c.Kind {
 	case rewrite.Words:
-		return e.takeWords(now, m, ct, c)
+		return e.takeWords(now, in)
 	case rewrite.State:
-		return e.stateToLAN(now, ct, c), true
+		return e.stateToLAN(now, in.contact, c)
 	case rewrite.Encrypted:
-		return e.refuse(m.Stanza, RefusedSealed, "modify", stanza.NotAcceptable, wordsSealed), true
+		return e.refuse(st, RefusedSealed, "modify", stanza.NotAcceptable, wordsSealed)
 	case rewrite.Relayed:
-		return e.refuse(m.Stanza, RefusedType, "cancel", stanza.NotAcceptable, wordsRelayed), true
+		return e.refuse(st, RefusedType, "cancel", stanza.NotAcceptable, wordsRelayed)
 	case rewrite.Wrapped:
-		return e.refuse(m.Stanza, RefusedType, "modify", stanza.NotAcceptable, wordsWrapped), true
+		return e.refuse(st, RefusedType, "modify", stanza.NotAcceptable, wordsWrapped)
 	case rewrite.WrongType, rewrite.Foreign:
-		return RefusedType, true
+		return RefusedType
 	}
-	return Ignored, true
+	return Ignored
 }
 
 // refuseStranger answers words of somebody who is no contact (IJ-06). What is
@@ -82,70 +105,70 @@ func (e *engine) answerError(st *stanza.Element, err *stanza.Error) {
 // counts only if it comes from where the message went.
 func (e *engine) failure(now time.Time, st *stanza.Element, from jid.JID) Outcome {
 	id := st.Attr("id")
-	m, ok := e.sent.get(now, id)
-	if !ok {
+	n, ok := e.book.recent.get(now, id)
+	if !ok || !n.fromLAN {
 		return Ignored
 	}
-	contact := m.contact.JID
-	if !from.Bare().Equal(contact.Bare()) && !from.Equal(contact.Domain()) && !from.Bare().Equal(e.self) && st.Attr("from") != "" {
+	contact, err := jid.Parse(n.contact)
+	if err != nil || !from.Bare().Equal(contact) && !from.Equal(contact.Domain()) && !from.Bare().Equal(e.self) && st.Attr("from") != "" {
 		return Ignored
 	}
 	e.undelivered(now, id, stanza.ParseError(st))
 	return Consumed
 }
 
-func (e *engine) takeWords(now time.Time, m xmppc2s.Message, ct *contact, c rewrite.Content) (o Outcome, ended bool) {
-	key := seenKey(m.Stanza, c)
-	_, again := e.seen.get(now, key)
+func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
+	st, c := in.message.Stanza, in.content
 	switch {
-	case again && key != "" && !c.Stamp.IsZero():
-		// The server stored it although it had been delivered: the session broke
-		// before our acknowledgement arrived.
-		return Duplicate, true
-	case !e.contactRate.allow(now, contactKey(ct.bare)):
-		return e.refuse(m.Stanza, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast), true
+	case e.repeats(now, in.entry, !c.Stamp.IsZero()):
+		return Duplicate
+	case !e.contactRate.allow(now, contactKey(in.contact.bare)):
+		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
-		text := wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes)
-		return e.refuse(m.Stanza, RefusedLength, "modify", stanza.NotAcceptable, text), true
+		return e.refuse(st, RefusedLength, "modify", stanza.NotAcceptable, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))
 	}
-	if text := e.command(now, ct, c.Body); text != "" {
-		return e.answer(now, m.Stanza, Answered, text), true
+	if text := e.command(now, in.contact, c.Body); text != "" {
+		return e.answer(now, st, Answered, text)
 	}
-	return e.place(now, earlyMessage{m, ct, c, key})
+	if n, ok := e.book.recent.get(now, c.ReplyTo); ok && n.fromLAN && n.contact == in.contact.bare {
+		in.answers = n.peer
+	}
+	if in.entry.key != "" {
+		e.book.coming[in.entry.key] = in.entry
+	}
+	return e.place(now, in)
 }
 
 // place finds the peer for words that are admitted.
-func (e *engine) place(now time.Time, m earlyMessage) (o Outcome, ended bool) {
-	ct, c, st := m.contact, m.content, m.message.Stanza
-	w := e.route(now, ct, c)
+func (e *engine) place(now time.Time, in *incoming) Outcome {
+	ct, st := in.contact, in.message.Stanza
+	w := e.route(now, ct, in.content, in.answers)
+	in.entry.peer = w.peer
 	switch {
-	case e.tooEarly(now, m, w):
-		return 0, false
+	case e.tooEarly(now, in, w):
+		return Pending
 	case w.fate != found:
-		return e.astray(now, st, ct, w), true
+		return e.astray(now, st, ct, w)
 	case w.body == "":
 		e.touchTalk(now, ct, w.peer)
-		return e.answer(now, st, Answered, wordsTalking(w.peer)), true
+		return e.answer(now, st, Answered, wordsTalking(w.peer))
 	case len(e.pending) >= e.cfg.Limits.PendingToLAN:
-		return e.refuse(st, RefusedFull, "wait", stanza.ResourceConstraint, wordsFull), true
+		return e.refuse(st, RefusedFull, "wait", stanza.ResourceConstraint, wordsFull)
 	}
-	c.Body = w.body
-	e.deliver(now, delivery{message: m.message, contact: ct, peer: w.peer, receipt: c.Receipt && st.Attr("id") != "", key: m.key}, c)
-	return 0, false
+	in.content.Body = w.body
+	e.deliver(now, delivery{in, w.peer, in.content.Receipt && st.Attr("id") != ""})
+	return Pending
 }
 
-func (e *engine) deliver(now time.Time, d delivery, c rewrite.Content) {
+func (e *engine) deliver(now time.Time, d delivery) {
 	k := e.touchTalk(now, d.contact, d.peer)
 	k.toLAN = passedState{}
 	e.tokens++
 	e.pending[e.tokens] = d
-	if d.key != "" {
-		e.seen.put(now, d.key, struct{}{})
-	}
 	d.contact.spokeTill = now.Add(spokeFor)
 	e.changed = true
 	e.settle(now)
-	st := rewrite.ToLAN(c, d.contact.name(), now.In(e.cfg.Location))
+	st := rewrite.ToLAN(d.content, d.contact.name(), now.In(e.cfg.Location))
 	send := toLAN{from: d.contact.mirror.id, to: d.peer, stanza: st, token: e.tokens}
 	if !d.receipt { // which has to be on its way before
 		send.done = d.message.Done
@@ -164,16 +187,16 @@ func (e *engine) handleSent(now time.Time, token uint64, err error) {
 	}
 	delete(e.pending, token)
 	if err != nil {
-		e.seen.forget(d.key)
+		d.entry.why = reasonLAN(err)
 		e.answerError(d.message.Stanza, refusalOf(d.peer, err))
-		e.finish(d.message, Bounced, d.peer)
+		e.finish(now, d.incoming, Bounced)
 		return
 	}
-	e.noteDelivered(now, d.key)
+	e.end(now, d.entry, Delivered)
 	if d.receipt {
 		e.emit(toServer{rewrite.Receipt(d.message.Stanza)})
 	}
-	e.finish(d.message, Delivered, d.peer)
+	e.done(d.incoming)
 	e.warn(now, e.talks.with(now, d.contact, d.peer))
 }
 

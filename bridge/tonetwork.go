@@ -5,18 +5,22 @@ import (
 
 	"meshgate/bridge/rewrite"
 	"meshgate/linklocal"
+	"meshgate/xmppc2s"
 )
 
-// received takes a message of a peer to its end.
+// received takes a message of a peer to its end, or into the outbox.
 func (e *engine) received(now time.Time, r linklocal.Received) {
 	e.fromLAN.enter()
-	o := e.takeReceived(now, r)
-	e.fromLAN.end(o)
+	c := rewrite.ParseLAN(r.Stanza)
+	n := &entry{fromLAN: true, worded: worded(c.Kind), came: now.UnixMilli(), contact: string(r.To), peer: r.From}
+	o := e.takeReceived(now, r, c, n)
+	if o != Pending {
+		e.end(now, n, o)
+	}
 	e.emit(note{"from LAN", o, r.From, string(r.To)})
 }
 
-func (e *engine) takeReceived(now time.Time, r linklocal.Received) Outcome {
-	c := rewrite.ParseLAN(r.Stanza)
+func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Content, n *entry) Outcome {
 	to := e.mirrors.byBare[string(r.To)]
 	switch {
 	case e.peers.isOwn(r.From):
@@ -46,8 +50,8 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received) Outcome {
 		return e.ask(now, r.From, c.Body)
 	}
 	e.payloadsDropped += uint64(c.Dropped)
-	e.sendWords(now, to, r.From, c)
-	return Accepted
+	e.sendWords(now, to, n, c)
+	return Pending
 }
 
 // reject tells the peer why its words are not passed on, unless it was told
@@ -59,12 +63,13 @@ func (e *engine) reject(now time.Time, r linklocal.Received, c rewrite.Content, 
 	return o
 }
 
-func (e *engine) sendWords(now time.Time, to *contact, from linklocal.Instance, c rewrite.Content) {
-	k := e.touchTalk(now, to, from)
+func (e *engine) sendWords(now time.Time, to *contact, n *entry, c rewrite.Content) {
+	k := e.touchTalk(now, to, n.peer)
 	k.toNetwork = passedState{}
 	env := rewrite.Envelope{To: to.bare, ID: e.newID(), Thread: k.thread}
-	e.noteSent(now, env.ID, sentMessage{to, from, rewrite.Line(c.Body, maxExcerpt)})
-	e.emit(toServer{rewrite.ToNetwork(c, rewrite.DisplayName(from), env)})
+	n.key, n.id, n.text = env.ID, env.ID, rewrite.Line(c.Body, maxExcerpt)
+	e.wait(now, n)
+	e.emit(toServer{rewrite.ToNetwork(c, rewrite.DisplayName(n.peer), env)})
 	e.warn(now, k)
 	e.wroteInOutage(now, k)
 }
@@ -83,15 +88,31 @@ func (e *engine) stateToNetwork(now time.Time, r linklocal.Received, to *contact
 	return StatePassed
 }
 
-// undelivered tells a peer that its message did not get through. It reports
-// whether the id was that of a message.
-func (e *engine) undelivered(now time.Time, id string, err error) bool {
-	m, ok := e.sent.get(now, id)
-	if !ok {
-		return false
+// acknowledged notes that the server has messages of peers.
+func (e *engine) acknowledged(now time.Time, list []xmppc2s.Sent) {
+	for _, s := range list {
+		if _, waits := e.book.waiting[waitKeyOf(s.ID)]; waits { // else it is no peer's, or was told before
+			e.knowing(now, func() {
+				if n, ok := e.endSent(now, s.ID, Delivered, ""); ok {
+					e.emit(note{"from LAN", n.end, n.peer, n.contact})
+				}
+			}, s.ID)
+		}
 	}
-	e.forgetSent(id)
-	e.fromLAN.bounce()
-	e.tellAbout(m.contact, m.peer, wordsUndelivered(m.excerpt, reason(err)))
-	return true
+}
+
+// undelivered tells a peer that its message did not get through, unless the id
+// is that of no message, or it was told before. The row has to be known.
+func (e *engine) undelivered(now time.Time, id string, err error) {
+	n, ok := e.endSent(now, id, outcomeOf(err), reason(err))
+	if !ok {
+		return
+	}
+	text := wordsUndelivered(n.text, n.why)
+	if ct := e.mirrors.byBare[n.contact]; ct != nil {
+		e.tellAbout(ct, n.peer, text)
+	} else { // the configuration names it no more
+		e.tell(conciergeID, n.peer, "to "+n.contact+": "+text)
+	}
+	e.emit(note{"from LAN", n.end, n.peer, n.contact})
 }

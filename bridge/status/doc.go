@@ -8,6 +8,9 @@
 //	                    there, and one whenever something has changed
 //	GET /survey         what the XMPP server offers, asked now; the caller of
 //	                    New knows its shape
+//	GET /ledger         a Ledger: how many messages came, wait and ended how
+//	GET /trace?of=&n=   a list of Entry: the last n messages with that id, or of
+//	                    that peer or contact
 //	POST /forget?name=  has the TLS key of that peer forgotten: true, or false
 //	                    if there was none
 //

@@ -52,7 +52,10 @@ type Config struct {
 	Survey func(context.Context) (any, error)
 	// Forget forgets the TLS key of a peer; nil: nothing can be forgotten.
 	Forget func(name string) (known bool, err error)
-	Log    *slog.Logger // nil: none
+	Ledger func(context.Context) (Ledger, error)
+	// Trace returns the last n messages with that id, or of that peer or contact.
+	Trace func(ctx context.Context, of string, n int) ([]Entry, error)
+	Log   *slog.Logger // nil: none
 }
 
 // A Server answers on a unix socket.
@@ -151,6 +154,8 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.cfg.Report()) })
 	mux.HandleFunc("GET /peers", s.peers)
 	mux.HandleFunc("GET /survey", s.survey)
+	mux.HandleFunc("GET /ledger", s.ledger)
+	mux.HandleFunc("GET /trace", s.trace)
 	mux.HandleFunc("POST /forget", s.forget)
 	return mux
 }

@@ -53,6 +53,8 @@ func (g *gateway) statusConfig(c *config, log *slog.Logger) status.Config {
 			return peersOf(list), err
 		},
 		Survey: func(ctx context.Context) (any, error) { return c.askServer(ctx), nil },
+		Ledger: g.ledger,
+		Trace:  g.trace,
 		Forget: func(name string) (bool, error) { return g.state.pins.forget(name) },
 		Log:    log,
 	}

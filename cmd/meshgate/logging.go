@@ -85,7 +85,7 @@ func occurred(name string, m map[string]int64) slog.Attr {
 }
 
 func ledger(name string, l bridge.Ledger) slog.Attr {
-	attrs := []any{slog.Uint64("entered", l.Entered), slog.Uint64("pending", l.Pending)}
+	attrs := []any{slog.Uint64("entered", l.Entered), slog.Uint64("carried", l.Carried), slog.Uint64("pending", l.Pending)}
 	for _, o := range bridge.Outcomes() {
 		if n := l.Ended[o]; n > 0 {
 			attrs = append(attrs, slog.Uint64(o.String(), n))

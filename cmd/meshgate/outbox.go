@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"iter"
 	"time"
 
@@ -19,14 +18,13 @@ const (
 	maxTalks = 1000
 	// outboxBytes is what each message of the outbox may have on average.
 	outboxBytes = 2 << 10
-	// sentMore is for how many messages more than wait their fate is followed.
-	sentMore = 6384
+	// passedMore is for how many messages more than twice as many as may wait it
+	// is remembered what became of them, and maxRefused those not passed on.
+	passedMore = 6384
+	maxRefused = 4096
 	// fateKept is for how long it is, behind the time that they may wait.
 	fateKept = 7 * 24 * time.Hour
 )
-
-// sentIDs is how many messages of the LAN are remembered.
-func (c *config) sentIDs() int { return c.Outbox.Messages + sentMore }
 
 // outbox is the session's journal. Its rows are put in their order by their keys.
 type outbox struct {
@@ -65,15 +63,37 @@ func (o outbox) SetMark(b []byte) {
 	}
 }
 
-// shelf is one of the hub's.
-type shelf struct {
-	state  *state
-	bucket *store.Bucket
+// past is what the hub remembers: a bucket for each shelf.
+type past struct {
+	state   *state
+	buckets map[bridge.Shelf]*store.Bucket
 }
 
-func (s shelf) All() iter.Seq2[[]byte, []byte] { return s.bucket.All() }
-func (s shelf) Put(key, value []byte)          { s.state.write("a row", s.bucket.Put(key, value)) }
-func (s shelf) Delete(key []byte)              { s.state.write("a row", s.bucket.Delete(key)) }
+func (p past) All(on bridge.Shelf) iter.Seq2[[]byte, []byte] { return p.buckets[on].All() }
+func (p past) Get(on bridge.Shelf, key []byte) []byte        { return p.buckets[on].Get(key) }
+
+func (p past) Write(changes ...bridge.ShelfChange) {
+	list := make([]store.Change, len(changes))
+	for i, c := range changes {
+		if b := p.buckets[c.On]; c.Value == nil {
+			list[i] = b.Delete(c.Key)
+		} else {
+			list[i] = b.Put(c.Key, c.Value)
+		}
+	}
+	p.state.write("what became of a message", list...)
+}
+
+// pastLimits are those of the shelves, where that many messages may wait.
+func pastLimits(waiting int) map[bridge.Shelf]store.Limit {
+	const row = bridge.MaxPastRow
+	return map[bridge.Shelf]store.Limit{
+		bridge.Waiting: {Rows: maxOutboxRows, RowBytes: row, Sorted: true},
+		bridge.Passed:  {Rows: 2*waiting + passedMore, RowBytes: row, Evict: true},
+		bridge.Refused: {Rows: maxRefused, RowBytes: row, Evict: true},
+		bridge.Talks:   {Rows: maxTalks, RowBytes: row, Evict: true},
+	}
+}
 
 // openMark opens the mark beside the state. Without it what was handled at the
 // very moment of a kill may come again.
@@ -85,17 +105,17 @@ func (s *state) openMark(path string) {
 }
 
 // openOutbox opens what the session and the hub keep of their talk.
-func (s *state) openOutbox(sentIDs int) error {
-	var errs []error
-	open := func(name string, limit store.Limit) *store.Bucket {
-		b, err := s.Bucket(name, limit)
-		errs = append(errs, err)
-		return b
+func (s *state) openOutbox(waiting int) error {
+	b, err := s.Bucket("outbox", store.Limit{Rows: maxOutboxRows, RowBytes: maxOutboxRow, Sorted: true})
+	if err != nil {
+		return err
 	}
-	row := func(name string, rows int) bridge.Shelf {
-		return shelf{s, open(name, store.Limit{Rows: rows, RowBytes: bridge.MaxPastRow, Evict: true})}
+	s.outbox = outbox{state: s, bucket: b}
+	s.past = past{s, make(map[bridge.Shelf]*store.Bucket)}
+	for on, limit := range pastLimits(waiting) {
+		if s.past.buckets[on], err = s.Bucket(on.String(), limit); err != nil {
+			return err
+		}
 	}
-	s.outbox = outbox{state: s, bucket: open("outbox", store.Limit{Rows: maxOutboxRows, RowBytes: maxOutboxRow, Sorted: true})}
-	s.past = bridge.Past{Sent: row("sent", sentIDs), Seen: row("seen", bridge.MaxSeen), Talks: row("talks", maxTalks)}
-	return errors.Join(errs...)
+	return nil
 }

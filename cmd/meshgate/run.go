@@ -21,7 +21,7 @@ func runCommand(args []string, p process) int {
 	}
 	log := newLogger(p.stderr, c.Log, o.verbose)
 	c.logProblems(log, slog.LevelWarn)
-	st, err := openState(c.statePath(), c.sentIDs(), log.With("part", "state"))
+	st, err := openState(c.statePath(), c.Outbox.Messages, log.With("part", "state"))
 	if err != nil {
 		log.Error("not started", "err", err)
 		return exitFailed

@@ -45,25 +45,25 @@ type state struct {
 	notes   *notes
 	pins    *pins
 	outbox  outbox
-	past    bridge.Past
+	past    past
 	log     *slog.Logger
 }
 
-// openState opens the state, in which that many sent messages are remembered.
+// openState opens the state, in which that many messages may wait.
 // Where it cannot be kept the gateway is told so and works all the same: then
 // what waits lasts as long as the program. Only a second gateway with the same
 // state is an error.
-func openState(path string, sentIDs int, log *slog.Logger) (*state, error) {
+func openState(path string, waiting int, log *slog.Logger) (*state, error) {
 	st, err := store.Open(path)
 	switch {
 	case errors.Is(err, store.ErrBusy):
 		return nil, fmt.Errorf("%s: another meshgate is running with this state_dir", path)
 	case err != nil:
-		return volatileState(err, sentIDs, log)
+		return volatileState(err, waiting, log)
 	}
-	s, err := newState(st, true, sentIDs, log)
+	s, err := newState(st, true, waiting, log)
 	if err != nil { // a full disk, say
-		return volatileState(err, sentIDs, log)
+		return volatileState(err, waiting, log)
 	}
 	s.openMark(path + markSuffix)
 	if st.PutAside() != "" {
@@ -73,17 +73,17 @@ func openState(path string, sentIDs int, log *slog.Logger) (*state, error) {
 	return s, nil
 }
 
-func volatileState(why error, sentIDs int, log *slog.Logger) (*state, error) {
+func volatileState(why error, waiting int, log *slog.Logger) (*state, error) {
 	log.Warn("the state cannot be kept: what it holds is forgotten when the gateway ends", "err", why,
 		"mend", "let the gateway's user write to state_dir")
 	st, err := store.OpenVolatile()
 	if err != nil {
 		return nil, err
 	}
-	return newState(st, false, sentIDs, log)
+	return newState(st, false, waiting, log)
 }
 
-func newState(st *store.Store, lasting bool, sentIDs int, log *slog.Logger) (*state, error) {
+func newState(st *store.Store, lasting bool, waiting int, log *slog.Logger) (*state, error) {
 	s := &state{Store: st, lasting: lasting, log: log}
 	b, err := st.Bucket("notes", store.Limit{Rows: bridge.MaxNotes, RowBytes: maxNoteBytes, Evict: true})
 	if err != nil {
@@ -91,7 +91,7 @@ func newState(st *store.Store, lasting bool, sentIDs int, log *slog.Logger) (*st
 	}
 	s.notes = &notes{s, b}
 	s.pins, err = newPins(s)
-	if err = errors.Join(err, s.openOutbox(sentIDs)); err != nil {
+	if err = errors.Join(err, s.openOutbox(waiting)); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil

@@ -186,10 +186,10 @@ func TestCountersAreLoggedHourly(t *testing.T) {
 func TestCountersOfALedgerHaveNames(t *testing.T) {
 	var log bytes.Buffer
 	s := bridge.Stats{FromLAN: bridge.Ledger{Entered: 7, Pending: 1}, Peers: 3}
-	s.FromLAN.Ended[bridge.Accepted] = 4
+	s.FromLAN.Ended[bridge.Delivered] = 4
 	s.FromLAN.Ended[bridge.RefusedStranger] = 2
 	slog.New(slog.NewTextHandler(&log, nil)).Info("counters", counters(s)...)
-	for _, want := range []string{"from_lan.entered=7", "from_lan.pending=1", "from_lan.accepted=4", "from_lan.refused-stranger=2", "peers=3", "online=false"} {
+	for _, want := range []string{"from_lan.entered=7", "from_lan.pending=1", "from_lan.delivered=4", "from_lan.refused-stranger=2", "peers=3", "online=false"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %s in %s", want, &log)
 		}

@@ -154,7 +154,6 @@ func (c *config) hubConfig() (bridge.Config, error) {
 			Peers:       c.Limits.Peers,
 
 			Conversations: maxTalks,
-			SentIDs:       c.sentIDs(),
 		},
 		Timing: bridge.Timing{SentKept: c.Outbox.TTL + fateKept},
 	}

@@ -1,0 +1,180 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/xmppc2s"
+)
+
+// A book is the part of the ledger that is in memory: which messages are
+// pending, and the rows that were used last. Of a message that waits for the
+// server it holds no more than a hash of its id; the rest is on the disk.
+type book struct {
+	waiting map[waitKey]bool       // mesh to network; true: since before the start
+	coming  map[string]*entry      // network to mesh, by the key of their row
+	recent  *memory[string, entry] // rows that may not be on the disk yet, or are likely to be asked for
+}
+
+// A waitKey is the beginning of the SHA-256 of a message's id.
+type waitKey [16]byte
+
+func waitKeyOf(id string) waitKey {
+	sum := sha256.Sum256([]byte(id))
+	return waitKey(sum[:])
+}
+
+// maxRecent is how many rows are held in memory.
+const maxRecent = 1024
+
+func newBook(kept time.Duration) book {
+	return book{waiting: make(map[waitKey]bool), coming: make(map[string]*entry), recent: newMemory[string, entry](maxRecent, kept)}
+}
+
+// ledger is that of the direction of a message.
+func (e *engine) ledger(n *entry) *Ledger {
+	if n.fromLAN {
+		return &e.fromLAN
+	}
+	return &e.fromNetwork
+}
+
+// file puts the row of an entry where it belongs.
+func (e *engine) file(now time.Time, n *entry, waited bool) {
+	on := n.shelf()
+	changes := shelve{{on, []byte(n.key), n.appendRow(nil)}}
+	if waited && on != Waiting {
+		changes = append(changes, ShelfChange{On: Waiting, Key: []byte(n.key)})
+	}
+	if on != Refused {
+		e.book.recent.put(now, n.key, *n)
+	}
+	e.emit(changes)
+}
+
+// wait notes that a message of the mesh waits for the server. It is on the
+// disk before the message itself.
+func (e *engine) wait(now time.Time, n *entry) {
+	e.book.waiting[waitKeyOf(n.key)] = false
+	e.file(now, n, false)
+}
+
+// takeOver takes the row of a message that waited when the last run ended.
+func (e *engine) takeOver(key string, value []byte) {
+	if _, ok := parseRow(key, value); !ok {
+		e.emit(shelve{{On: Waiting, Key: []byte(key)}})
+		return
+	}
+	e.fromLAN.carry()
+	e.book.waiting[waitKeyOf(key)] = true
+}
+
+// end ends a message that does not wait for the server.
+func (e *engine) end(now time.Time, n *entry, o Outcome) {
+	e.ledger(n).end(o)
+	n.end, n.ended = o, now.UnixMilli()
+	if e.book.coming[n.key] == n {
+		delete(e.book.coming, n.key)
+	}
+	if !n.worded || o == Echo || o == Ignored {
+		return
+	}
+	if n.key == "" || n.shelf() == Refused { // the key is that of the message it repeats, or may be used again
+		n.key = e.newID()
+	}
+	e.file(now, n, false)
+}
+
+// endSent ends a message of the mesh that waits for the server, or gives
+// another end to one that was delivered. ok is false if there is none of that
+// id, or nothing more is known of it.
+func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n entry, ok bool) {
+	n, ok = e.book.recent.get(now, id)
+	ok = ok && n.fromLAN
+	switch _, waits := e.book.waiting[waitKeyOf(id)]; {
+	case waits:
+		delete(e.book.waiting, waitKeyOf(id))
+		e.fromLAN.end(o)
+		if !ok { // the row was lost
+			e.emit(shelve{{On: Waiting, Key: []byte(id)}})
+			return n, false
+		}
+	case !ok || n.end != Delivered || o == Delivered:
+		return n, false
+	default:
+		e.fromLAN.move(n.end, o, n.ended >= e.started.UnixMilli())
+		n.passed = n.ended
+	}
+	n.end, n.ended, n.why = o, now.UnixMilli(), rewrite.Line(why, maxEntryWhy)
+	e.file(now, &n, true)
+	return n, true
+}
+
+// knowing has the rows of these keys at hand for f, which is called at once,
+// or when they were looked up. An empty key is none.
+func (e *engine) knowing(now time.Time, f func(), keys ...string) {
+	var missing []string
+	for _, k := range keys {
+		if _, ok := e.book.recent.get(now, k); k != "" && len(k) <= maxEntryID && !ok {
+			missing = append(missing, k)
+		}
+	}
+	if len(missing) == 0 {
+		f()
+		return
+	}
+	e.emit(lookUp{missing, func(now time.Time) {
+		f()
+		e.settle(now)
+	}})
+}
+
+// learn takes a row that was looked up; nil: there is none.
+func (e *engine) learn(now time.Time, key string, row []byte) {
+	if n, ok := parseRow(key, row); ok && now.Sub(n.last()) <= e.cfg.Timing.SentKept {
+		e.book.recent.put(now, key, n)
+	}
+}
+
+// noted is the entry of a message of the network that enters.
+func noted(now time.Time, m xmppc2s.Message, c rewrite.Content, bare string) *entry {
+	return &entry{
+		key: seenKey(m.Stanza.Attr("from"), m.Stanza.Attr("id"), "", c.Body), worded: worded(c.Kind), came: now.UnixMilli(),
+		contact: bare, id: rewrite.Line(m.Stanza.Attr("id"), maxEntryID),
+	}
+}
+
+// repeats reports whether the message was delivered before, or is on its way:
+// the server has stored it although it has been delivered, because the session
+// broke before our acknowledgement arrived, or its archive has it as well. What
+// a client says again is said again.
+func (e *engine) repeats(now time.Time, n *entry, delayed bool) bool {
+	old, ok := e.book.coming[n.key]
+	if !ok {
+		row, known := e.book.recent.get(now, n.key)
+		old, ok = &row, known && !row.fromLAN && row.end == Delivered
+	}
+	switch {
+	case n.key == "" || !ok:
+		return false
+	case n.archive != "" && old.archive != "":
+		return n.archive == old.archive
+	}
+	return delayed
+}
+
+// seenKey recognises a message that comes again: by its sender, id and words,
+// or without an id by that of the archive. It is "" without both.
+func seenKey(from, id, archive, body string) string {
+	switch {
+	case id != "":
+		archive = ""
+	case archive != "":
+		body = ""
+	default:
+		return ""
+	}
+	sum := sha256.Sum256([]byte(from + "\x00" + id + "\x00" + archive + "\x00" + rewrite.Line(body, 200)))
+	return string(sum[:16])
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/bridge"
+	"meshgate/bridge/status"
+	"meshgate/xmppc2s"
+)
+
+// ledger is what has become of the messages, in memory and on the disk.
+func (g *gateway) ledger(context.Context) (status.Ledger, error) {
+	s := g.hub.Stats()
+	l := status.Ledger{
+		Balanced: s.FromLAN.Balanced() && s.FromNetwork.Balanced(),
+		FromLAN:  accountOf(s.FromLAN), FromNetwork: accountOf(s.FromNetwork),
+	}
+	lan, network := g.hub.Kept()
+	l.Disk.FromLAN, l.Disk.FromNetwork = accountOf(lan), accountOf(network)
+	return l, nil
+}
+
+func accountOf(l bridge.Ledger) status.Account {
+	a := status.Account{Entered: l.Entered, Carried: l.Carried, Pending: l.Pending, Ended: map[string]uint64{}}
+	for _, o := range bridge.Outcomes() {
+		if n := l.Ended[o]; n > 0 {
+			a.Ended[o.String()] = n
+		}
+	}
+	return a
+}
+
+// trace finds the last messages of what a person has written: an id, a
+// presence name, an address.
+func (g *gateway) trace(ctx context.Context, of string, n int) ([]status.Entry, error) {
+	found, err := g.hub.Entries(ctx, fitting(of), n)
+	if err != nil {
+		return nil, err
+	}
+	queued, _, err := g.server.Queue(ctx, maxTraced)
+	if err != nil {
+		return nil, err
+	}
+	where := map[string]xmppc2s.Queued{}
+	for _, q := range queued {
+		where[q.ID] = q
+	}
+	list := make([]status.Entry, len(found))
+	for i, x := range found {
+		list[i] = entryOf(x)
+		if q, ok := where[x.ID]; ok && x.FromLAN && x.End == bridge.Pending {
+			list[i].Queue, list[i].Reason = string(q.State), q.Reason
+		}
+	}
+	return list, nil
+}
+
+// maxTraced is how far into the queue is looked for where a message stands.
+const maxTraced = 1000
+
+// fitting recognises the entries that are meant.
+func fitting(of string) func(bridge.Entry) bool {
+	bare := of
+	if j, err := jid.Parse(of); err == nil {
+		bare = j.Bare().String()
+	}
+	return func(x bridge.Entry) bool {
+		return x.ID == of || strings.EqualFold(string(x.Peer), of) || x.Contact != "" && x.Contact == bare
+	}
+}
+
+func entryOf(x bridge.Entry) status.Entry {
+	e := status.Entry{ID: x.ID, From: "network", Peer: string(x.Peer), Contact: x.Contact, Came: x.Came, End: x.End.String(), Why: x.Why}
+	if x.FromLAN {
+		e.From = "lan"
+	}
+	e.Ended, e.Passed = unlessZero(x.Ended), unlessZero(x.Passed)
+	return e
+}
+
+func unlessZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
