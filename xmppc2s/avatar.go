@@ -59,5 +59,4 @@ func (o *outer) avatars(ctx context.Context) {
 	for _, ev := range out.events {
 		o.teller.handler.HandleServer(ctx, ev)
 	}
-	o.teller.wake.Set(d.nextTimeout())
 }

@@ -31,6 +31,9 @@ type Client struct {
 	poke  chan struct{} // own has changed
 	own   atomic.Pointer[ownPresence]
 
+	caught   *mailbox.Mailbox[uint64]   // messages that are done, for the archive's desk
+	archived atomic.Pointer[archiveRow] // to be kept; nil: it is
+
 	avatar  atomic.Pointer[*Avatar] // as SetAvatar said; nil: it was never called
 	repaint chan struct{}           // avatar has changed
 
@@ -54,9 +57,10 @@ func New(cfg Config) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
 		cfg: cfg, log: cfg.Log, dns: net.DefaultResolver, prefix: strconv.FormatInt(time.Now().UnixNano(), 36) + "-",
-		inbox: mailbox.New[outgoing](cfg.QueueLimit + queueReserve),
-		dones: mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
-		calls: make(chan func(*loop)), ended: make(chan struct{}),
+		inbox:  mailbox.New[outgoing](cfg.QueueLimit + queueReserve),
+		dones:  mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
+		caught: mailbox.New[uint64](cfg.MaxUndone + archivePage + queueReserve),
+		calls:  make(chan func(*loop)), ended: make(chan struct{}),
 		poke: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
 	}
 	c.own.Store(&ownPresence{})
@@ -71,8 +75,9 @@ func New(cfg Config) *Client {
 func (c *Client) Run(ctx context.Context, h Handler) error {
 	cache := iconcache.Open(iconcache.Config{Dir: c.cfg.AvatarCache, Log: c.log}, time.Now())
 	defer cache.Close()
-	t := newTeller(h, newAvatarDesk(c.cfg.JID, c.cfg.Contacts, cache, c.log))
+	t := newTeller(h, newAvatarDesk(c.cfg.JID, c.cfg.Contacts, cache, c.log), newArchiveDesk(&c.cfg))
 	t.desk.ids = uint64(time.Now().UnixMilli()) // answers to the process before may still come
+	t.archive.ids = t.desk.ids
 	var teller sync.WaitGroup
 	teller.Go(func() { t.run(ctx) })
 	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, t)

@@ -49,6 +49,11 @@ type Config struct {
 	// nowhere. MessageTTL is how long a message may wait; 0: for ever.
 	Journal    Journal
 	MessageTTL time.Duration
+	// CatchUp is how old what a session that cannot be resumed has missed may be
+	// for the client to fetch it from the account's archive (XEP-0313); 0:
+	// nothing is fetched. CatchUpMessages (default 1000) is how much, at most.
+	CatchUp         time.Duration
+	CatchUpMessages int
 	// MaxUndone (default 256) is how many messages may be waiting for their
 	// Done before reading pauses.
 	MaxUndone int
@@ -106,6 +111,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.QueueLimit, 10000)
 	orDefault(&c.QueueBytes, 16<<20)
 	orDefault(&c.MaxUndone, 256)
+	orDefault(&c.CatchUpMessages, 1000)
 	orDefault(&c.MaxStanza, 256<<10)
 	orDefault(&c.MaxResources, 32)
 	orDefault(&c.DialTimeout, 10*time.Second)

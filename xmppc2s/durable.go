@@ -32,6 +32,9 @@ func (l *loop) restore(now time.Time) {
 		panic(err.Error()) // the rows are in order and stanzas, and the engine is new
 	}
 	l.keeper.begin(k.Snapshot)
+	if k.archive != nil {
+		l.teller.archive.restore(*k.archive) // the teller has no session yet
+	}
 	l.records(now)
 	if k.own != nil && k.own.Caps == l.cfg.capsHash() {
 		p := k.own.presence()
@@ -68,6 +71,7 @@ func (l *loop) revive(now time.Time, full string) {
 	l.full = j
 	l.book = newContactBook(j, l.cfg.Contacts, l.cfg.MaxResources)
 	l.book.probing = true
+	l.bound = false
 	l.c.queueOwn(rosterRequest())
 	l.own.at = now.Add(presenceHeld)
 }

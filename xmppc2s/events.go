@@ -31,9 +31,14 @@ type (
 	// client answers itself. Done must be called exactly once, from any
 	// goroutine, when the message has been delivered, stored or refused with
 	// an error to its sender: only then it counts as handled (XEP-0198 §4).
+	//
+	// A message may come a second time, by itself and from the account's archive
+	// or from both sides of a restart: then it has the same ArchiveID.
 	Message struct {
-		Stanza *stanza.Element
-		Done   func()
+		Stanza    *stanza.Element
+		Done      func()
+		ArchiveID string // names it in the account's archive (XEP-0359); "": unknown
+		Fetched   bool   // from the archive, where it was missed; it has a delay (XEP-0203)
 	}
 	// ContactPresence is the presence of one resource of a contact.
 	ContactPresence struct {

@@ -28,7 +28,7 @@ func (o *outer) iq(ctx context.Context, w xmlstream.TokenWriter, el *stanza.Elem
 	switch el.Attr("type") {
 	case "result", "error":
 		switch {
-		case o.teller.desk.answer(time.Now(), el):
+		case o.teller.desk.answer(time.Now(), el), o.teller.archive.answer(time.Now(), el):
 		case el.Attr("type") == "result" && el.Attr("id") == rosterID && o.fromOwnAccount(el):
 			o.act(ctx, o.book.roster(el.Child(stanza.NSRoster, "query")))
 		}

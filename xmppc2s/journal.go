@@ -34,6 +34,7 @@ type Change struct{ Key, Value []byte }
 
 // The rows of a journal:
 //
+//	archive    how far we have come in the account's archive: archiveRow, as JSON
 //	own        our presence as it was sent last: ownRow, as JSON
 //	session    the session that can be resumed: sm.Session, as JSON; none if there is none
 //	w SEQ      a stanza that waits: when it was queued, in milliseconds of unix
@@ -136,7 +137,8 @@ func ahead(mark []byte, s sm.Session) uint32 {
 // A kept is what a journal holds.
 type kept struct {
 	sm.Snapshot
-	own *ownRow // nil: none was sent
+	own     *ownRow     // nil: none was sent
+	archive *archiveRow // nil: nothing is known
 }
 
 // readJournal reads everything. Rows that are no use are named in the error;
@@ -154,6 +156,8 @@ func readJournal(j Journal) (k kept, err error) {
 		case string(key) == string(ownKey):
 			k.own = new(ownRow)
 			e = json.Unmarshal(value, k.own)
+		case string(key) == string(archiveKey):
+			k.archive, e = parseArchive(value)
 		default:
 			bad++
 		}

@@ -40,6 +40,7 @@ type loop struct {
 	outer   *outer
 	full    jid.JID      // of the session that the outer session is for
 	book    *contactBook // of that session
+	bound   bool         // that session, by this process
 	own     ownSender
 	teller  *teller
 	pending []Event // for the teller, in order
@@ -142,6 +143,9 @@ func (l *loop) collect(now time.Time) {
 		if _, err := l.engine.Enqueue(o.at, o.data); err != nil {
 			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
 		}
+	}
+	if row := l.c.archived.Swap(nil); row != nil && l.cfg.Journal != nil { // behind the inbox: it is durable before the question leaves
+		l.keeper.want(now, false, archiveChange(*row))
 	}
 	if l.tr != nil && !l.tr.busy && l.engine.RotationDue() {
 		l.rotate(now)

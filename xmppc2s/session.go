@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"mellium.im/xmlstream"
@@ -32,6 +31,7 @@ type outer struct {
 	book   *contactBook
 	teller *teller
 	batch  []sm.Inbound // from next, still to be read
+	bound  bool         // begun by this process, and not taken over
 
 	next   chan []sm.Inbound // from the loop
 	stop   chan struct{}     // closed by the loop
@@ -50,6 +50,8 @@ func newOuter(c *Client, full jid.JID, book *contactBook, t *teller) *outer {
 func (o *outer) run(ctx context.Context) {
 	defer close(o.done)
 	o.teller.desk.fresh(time.Now())
+	o.teller.archive.fresh(time.Now(), o.bound)
+	defer o.leaveArchive(ctx)
 	for ended := false; !ended; {
 		fetch := func() (in sm.Inbound, ok bool) {
 			in, ok = o.fetch(ctx)
@@ -113,8 +115,11 @@ func (o *outer) fetch(ctx context.Context) (sm.Inbound, bool) {
 			}
 			o.c.forget(in)
 		}
+		o.archive(ctx)
 		o.avatars(ctx)
+		o.setWake()
 		select {
+		case <-o.c.caught.C():
 		case o.batch = <-o.next:
 		case ev := <-o.teller.events:
 			o.teller.tell(ctx, ev)
@@ -159,6 +164,8 @@ func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start 
 	case el.Is(stanza.NSClient, "message") && isNotification(el):
 		o.c.counts.messagesIn.Add(1)
 		o.teller.desk.event(time.Now(), el)
+	case o.isArchived(el):
+		o.teller.archive.result(time.Now(), el)
 	case el.Is(stanza.NSClient, "message"):
 		o.message(ctx, el)
 	case el.Is(stanza.NSClient, "presence"):
@@ -171,18 +178,11 @@ func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start 
 	}
 }
 
-// message passes a message on. It counts as handled when Done is called.
+// message passes a message on, sooner or later. It counts as handled when Done
+// is called.
 func (o *outer) message(ctx context.Context, el *stanza.Element) {
-	o.c.counts.messagesIn.Add(1)
-	mark := o.v.claim()
-	var called atomic.Bool
-	done := func() {
-		if called.CompareAndSwap(false, true) {
-			o.c.undone.Add(-1)
-			o.c.markDone(mark)
-		}
-	}
-	o.teller.handler.HandleServer(ctx, Message{Stanza: el, Done: done})
+	o.teller.archive.message(time.Now(), el, o.v.claim())
+	o.archive(ctx)
 }
 
 // act does what the contact book wants done.

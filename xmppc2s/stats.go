@@ -23,9 +23,11 @@ type Stats struct {
 	Undelivered                            uint64
 	Unkept                                 uint64 // writes that the journal could not make
 	Connects, ConnectFailures              uint64
-	AvatarsAsked, AvatarsWritten           uint64 // contacts' asked for; parts of our own sent
-	TLSResumed                             uint64 // connects on which TLS did not begin from nothing
-	SM                                     sm.Stats
+	// Fetched messages came from the archive; ArchiveStrays claimed to.
+	Fetched, ArchiveStrays       uint64
+	AvatarsAsked, AvatarsWritten uint64 // contacts' asked for; parts of our own sent
+	TLSResumed                   uint64 // connects on which TLS did not begin from nothing
+	SM                           sm.Stats
 }
 
 // counters are safe from any goroutine.
@@ -35,6 +37,7 @@ type counters struct {
 	sent, refused, unsaid, undelivered     atomic.Uint64
 	connects, failures, tlsResumed         atomic.Uint64
 	avatarsAsked, avatarsWritten           atomic.Uint64
+	fetched, archiveStrays                 atomic.Uint64
 	unkept                                 atomic.Uint64
 	online                                 atomic.Bool
 
@@ -58,6 +61,7 @@ func (c *Client) Stats() Stats {
 		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
 		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(), Unkept: n.unkept.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
+		Fetched: n.fetched.Load(), ArchiveStrays: n.archiveStrays.Load(),
 		AvatarsAsked: n.avatarsAsked.Load(), AvatarsWritten: n.avatarsWritten.Load(),
 	}
 	n.mu.Lock()

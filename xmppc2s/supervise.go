@@ -105,6 +105,7 @@ func (l *loop) bind(now time.Time, k *link) {
 	l.stopOuter()
 	l.full = full
 	l.book = newContactBook(full, l.cfg.Contacts, l.cfg.MaxResources)
+	l.bound = true
 }
 
 // announce says Online as soon as stream management is settled: before that,
@@ -233,6 +234,7 @@ func (l *loop) startOuter() {
 		return
 	}
 	l.outer = newOuter(l.c, l.full, l.book, l.teller)
+	l.outer.bound = l.bound
 	l.teller.sessions <- l.outer // there is room: the one before is done
 }
 

@@ -44,7 +44,6 @@ type Survey struct {
 const (
 	nsTime     = "urn:xmpp:time"
 	nsCarbons  = "urn:xmpp:carbons:2"
-	nsArchive  = "urn:xmpp:mam:2"
 	nsBlocking = "urn:xmpp:blocking"
 	nsVCard    = "vcard-temp"
 )
@@ -240,7 +239,7 @@ func (s *surveyor) takeInfo(_ question, query *stanza.Element) {
 
 func (s *surveyor) takeFeature(name string) {
 	for ns, has := range map[string]*bool{
-		nsCarbons: &s.found.Carbons, nsArchive: &s.found.Archive, nsBlocking: &s.found.Blocking,
+		nsCarbons: &s.found.Carbons, stanza.NSMAM: &s.found.Archive, nsBlocking: &s.found.Blocking,
 		nsVCard: &s.found.VCard, stanza.NSPing: &s.found.Ping,
 	} {
 		if name == ns {

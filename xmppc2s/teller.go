@@ -18,14 +18,15 @@ const lastWords = time.Second
 type teller struct {
 	handler  Handler
 	desk     *avatarDesk
-	wake     alarm.Alarm // for the desk
+	archive  *archiveDesk
+	wake     alarm.Alarm // for the desks
 	events   chan Event  // from the loop, which closes it in the end
 	sessions chan *outer // from the loop, one at a time
 	until    time.Time   // when the last words are over
 }
 
-func newTeller(h Handler, d *avatarDesk) *teller {
-	return &teller{handler: h, desk: d, events: make(chan Event), sessions: make(chan *outer, 1)}
+func newTeller(h Handler, d *avatarDesk, a *archiveDesk) *teller {
+	return &teller{handler: h, desk: d, archive: a, events: make(chan Event), sessions: make(chan *outer, 1)}
 }
 
 func (t *teller) run(ctx context.Context) {
@@ -46,6 +47,12 @@ func (t *teller) run(ctx context.Context) {
 // tell passes on what the loop says. It may still be bad news when ctx has
 // ended, so a handler that minds ctx gets a little longer for that.
 func (t *teller) tell(ctx context.Context, ev Event) {
+	switch ev.(type) {
+	case Online:
+		t.archive.connected(time.Now(), true)
+	case Offline:
+		t.archive.connected(time.Now(), false)
+	}
 	if ctx.Err() != nil {
 		if t.until.IsZero() {
 			t.until = time.Now().Add(lastWords)

@@ -9,8 +9,6 @@ import (
 // Namespaces that the gateway recognises in order to leave them alone.
 const (
 	nsCarbons = "urn:xmpp:carbons:2"         // XEP-0280
-	nsMAM     = "urn:xmpp:mam:2"             // XEP-0313
-	nsForward = "urn:xmpp:forward:0"         // XEP-0297
 	nsCorrect = "urn:xmpp:message-correct:0" // XEP-0308
 	nsOpenPGP = "urn:xmpp:openpgp:0"         // XEP-0373
 	nsVia     = "urn:x-meshgate:via:0"       // our own: <via/> marks what a gateway has written (IJ-08)
@@ -28,7 +26,7 @@ func ParseNetwork(st *stanza.Element) Content {
 	sealed, relayed := false, false
 	for child := range st.Children() {
 		switch child.Name.Space {
-		case nsCarbons, nsMAM, nsForward:
+		case nsCarbons, stanza.NSMAM, stanza.NSFwd:
 			return Content{Kind: Wrapped}
 		}
 		sealed = sealed || isSealed(child)

@@ -20,6 +20,10 @@ const (
 	NSCaps   = "http://jabber.org/protocol/caps"        // XEP-0115
 	NSNick   = "http://jabber.org/protocol/nick"        // XEP-0172
 	NSRcpt   = "urn:xmpp:receipts"                      // XEP-0184
+	NSForm   = "jabber:x:data"                          // XEP-0004
+	NSRSM    = "http://jabber.org/protocol/rsm"         // XEP-0059
+	NSMAM    = "urn:xmpp:mam:2"                         // XEP-0313
+	NSFwd    = "urn:xmpp:forward:0"                     // XEP-0297
 	NSSM3    = "urn:xmpp:sm:3"                          // XEP-0198
 	NSSM2    = "urn:xmpp:sm:2"                          // XEP-0198 v1.0
 	NSSM1    = "urn:xmpp:sm:1"                          // XEP-0198 v0.7

@@ -1,0 +1,352 @@
+package xmppc2s
+
+import (
+	"log/slog"
+	"strconv"
+	"time"
+
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s/sm"
+)
+
+const (
+	// archivePage is how many messages are asked for at a time: the next ones
+	// when all of these are done.
+	archivePage = 50
+	// archiveWait is how long the server may say nothing of what it was asked.
+	archiveWait = time.Minute
+	// archiveHold is how long what arrives by itself waits for what came
+	// before it.
+	archiveHold = 30 * time.Second
+	// archiveMargin is how far clocks may be apart when only a time is known:
+	// what comes again is recognised.
+	archiveMargin = time.Minute
+	// archiveTell is the least time between two rows that are kept.
+	archiveTell = 100 * time.Millisecond
+	// archiveLooks is how many messages of an archive are looked at for each
+	// that may be passed on: our own are in it, too.
+	archiveLooks = 10
+)
+
+// archiveRetries are the pauses behind questions that brought nothing, the
+// last one for all further ones.
+var archiveRetries = [...]time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}
+
+// An archiveDesk gets from the account's archive (XEP-0313) what came while
+// there was no session, and remembers how far we have come in it. It is pure,
+// outlives sessions, and belongs to the teller's goroutine.
+//
+//	        fresh session             archive          that was all             all are done
+//	resting ─────────────▶ exploring ────────▶ asking ─────────────▶ finishing ─────────────▶ resting
+//	                         │  ▲ ▼  no answer  ▲ ▼ │ ▲                  ▲
+//	                         │  pausing      pausing ▼ │ all are done      │
+//	                         │                  reading                  │
+//	                         └───────────────────────────────────────────┘
+//	                                         no archive
+//
+// Until it is finishing, what arrives by itself is held back for a while, so
+// that the order is kept.
+type archiveDesk struct {
+	own      string        // bare address
+	age      time.Duration // of what is fetched, at most; 0: nothing is
+	messages int           // that are fetched, at most
+	maxHeld  int
+	log      *slog.Logger
+	mark     archiveMark
+	told     archiveRow // of mark, in an output …
+	toldAt   time.Time  // … then
+
+	state  archiveState
+	online bool
+	asked  string    // id of the open question; "": none
+	until  time.Time // of the answer, or of the pause
+	paused archiveState
+	tries  int
+	ids    uint64
+
+	began   time.Time
+	byTime  bool // the server does not know our id
+	query   archiveQuery
+	last    string                   // of the page
+	results int                      // in the page
+	looked  int                      // in all
+	news    int                      // passed on
+	over    bool                     // there were more than that may be
+	had     map[string]*archiveEntry // by id; nil: left out
+
+	held      []passing
+	holdUntil time.Time // zero: nothing is held
+	out       archiveOutput
+}
+
+type archiveState int
+
+const (
+	archiveResting archiveState = iota
+	archiveExploring
+	archiveAsking
+	archiveReading
+	archivePausing
+	archiveFinishing
+)
+
+func (s archiveState) String() string {
+	return [...]string{"resting", "exploring", "asking", "reading", "pausing", "finishing"}[s]
+}
+
+// A passing is a message that is to be passed on.
+type passing struct {
+	stanza  *stanza.Element
+	at      time.Time
+	live    bool // it arrived by itself, and has a mark
+	mark    sm.Mark
+	id      string // in the archive; "": unknown
+	fetched bool
+	number  uint64 // for done; 0: nobody wants to know
+}
+
+// An archiveOutput is what is to be done, in this order. The row is durable
+// before the question leaves.
+type archiveOutput struct {
+	row  *archiveRow
+	send *stanza.Element
+	pass []passing
+
+	fetched, strays uint64
+}
+
+func newArchiveDesk(cfg *Config) *archiveDesk {
+	return &archiveDesk{
+		own: cfg.JID.Bare().String(), age: cfg.CatchUp, messages: cfg.CatchUpMessages, maxHeld: cfg.MaxUndone / 2, log: cfg.Log,
+		mark: newArchiveMark(),
+	}
+}
+
+// restore takes what was kept by the process before this one. It comes first.
+// If nothing is to be fetched any more, what was known grows old: it is forgotten.
+func (d *archiveDesk) restore(r archiveRow) {
+	d.told = r
+	if d.age > 0 {
+		d.mark.row, d.mark.known = r, true
+	}
+}
+
+// fresh begins a session that is new to this process: a bound one, in which
+// something may be missing, or one that another process had.
+func (d *archiveDesk) fresh(now time.Time, bound bool) {
+	d.become(archiveResting)
+	if d.age <= 0 || !bound && d.mark.known && !d.mark.row.Open {
+		return
+	}
+	d.began, d.byTime, d.tries = now, false, 0
+	d.looked, d.news, d.over, d.had = 0, 0, false, make(map[string]*archiveEntry)
+	d.query = archiveQuery{max: archivePage}
+	d.mark.row.Open = d.mark.known
+	d.holdUntil = now.Add(archiveHold)
+	d.explore(now)
+}
+
+// become enters a state without open question.
+func (d *archiveDesk) become(s archiveState) { d.state, d.asked, d.until = s, "", time.Time{} }
+
+// connected notes whether answers can come at all.
+func (d *archiveDesk) connected(now time.Time, online bool) {
+	d.online = online
+	if d.asked != "" {
+		d.until = now.Add(archiveWait)
+	}
+}
+
+// ask asks the account a question.
+func (d *archiveDesk) ask(now time.Time, s archiveState, typ string, payload func(id string) *stanza.Element) {
+	d.become(s)
+	d.ids++
+	d.asked, d.until = "archive-"+strconv.FormatUint(d.ids, 10), now.Add(archiveWait)
+	d.out.send = stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: typ},
+		stanza.Attr{Name: "id", Value: d.asked}, stanza.Attr{Name: "to", Value: d.own}, payload(d.asked))
+}
+
+// explore asks whether there is an archive.
+func (d *archiveDesk) explore(now time.Time) {
+	d.ask(now, archiveExploring, "get", func(string) *stanza.Element { return stanza.New(stanza.NSDisco, "query") })
+}
+
+// next asks for a page.
+func (d *archiveDesk) next(now time.Time) {
+	d.last, d.results = "", 0
+	d.ask(now, archiveAsking, "set", func(id string) *stanza.Element {
+		d.query.id = id
+		return d.query.element()
+	})
+}
+
+// start asks for the first page: behind the id that is known, unless that is
+// older than all that is wanted.
+func (d *archiveDesk) start(now time.Time) {
+	row, oldest := d.mark.row, now.Add(-d.age)
+	d.query.after, d.query.start = "", oldest
+	switch {
+	case row.At.Before(oldest):
+	case row.ID != "" && !d.byTime:
+		d.query.after, d.query.start = row.ID, time.Time{}
+	default:
+		d.query.start = row.At.Add(-archiveMargin)
+	}
+	d.log.Debug("catching up with the archive", "id", d.query.after, "since", d.query.start)
+	d.next(now)
+}
+
+// answer takes a result or an error. It reports whether that is for us.
+func (d *archiveDesk) answer(now time.Time, iq *stanza.Element) bool {
+	if d.asked == "" || iq.Attr("id") != d.asked || iq.Attr("from") != d.own {
+		return false
+	}
+	switch {
+	case iq.Attr("type") == "error":
+		d.refused(now, stanza.ParseError(iq))
+	case d.state == archiveExploring:
+		d.explored(now, parseServerArchive(iq.Child(stanza.NSDisco, "query")))
+	default:
+		d.fin(now, iq.Child(stanza.NSMAM, "fin"))
+	}
+	return true
+}
+
+func (d *archiveDesk) explored(now time.Time, a serverArchive) {
+	d.tries = 0
+	d.mark.row.IDs = a.there && a.ids
+	switch {
+	case !a.there:
+		d.mark.row = archiveRow{}
+		d.finish()
+	case !d.mark.known || d.mark.row.At.IsZero():
+		d.mark.row.At = d.began // what was before is others' past
+		d.mark.known = true
+		d.finish()
+	default:
+		d.start(now)
+	}
+}
+
+// fin takes the end of a page. XEP-0313 §4.3
+func (d *archiveDesk) fin(now time.Time, fin *stanza.Element) {
+	d.tries = 0
+	if last := fin.Child(stanza.NSRSM, "set").Child(stanza.NSRSM, "last").Text(); last != "" && len(last) <= maxArchiveID {
+		d.last = last
+	}
+	d.looked++ // even if there was nothing
+	switch {
+	case d.over:
+		d.giveUp("more was missed than may be fetched")
+	case fin.Attr("complete") == "true" || d.last == "" && d.results == 0:
+		d.finish()
+	case d.last == "" || d.last == d.query.after || d.looked > archiveLooks*d.messages:
+		d.giveUp("its pages do not end")
+	default:
+		d.query.after = d.last
+		d.become(archiveReading)
+	}
+}
+
+// refused takes an error. An id that the server does not know may have been
+// too old for its archive.
+func (d *archiveDesk) refused(now time.Time, err *stanza.Error) {
+	switch {
+	case d.state == archiveAsking && d.mark.row.ID != "" && !d.byTime && (err.Condition == stanza.ItemNotFound || err.Condition == stanza.BadRequest):
+		d.byTime = true
+		d.start(now)
+	case err.Type == "wait" || err.Condition == stanza.InternalServerError:
+		d.pause(now, err)
+	default:
+		d.giveUp(err.Error())
+	}
+}
+
+// pause asks the same again later.
+func (d *archiveDesk) pause(now time.Time, err error) {
+	d.paused = d.state
+	d.become(archivePausing)
+	d.until = now.Add(archiveRetries[min(d.tries, len(archiveRetries)-1)])
+	d.tries++
+	d.log.Warn("the server's archive does not answer; it is asked again", "err", err)
+}
+
+// giveUp leaves what is still in the archive there.
+func (d *archiveDesk) giveUp(why string) {
+	d.log.Warn("what was written while there was no session may be missing: the archive does not give all of it", "reason", why, "fetched", d.news)
+	d.finish()
+}
+
+// finish ends the catching up. The mark stays open until all is done.
+func (d *archiveDesk) finish() {
+	if d.news > 0 {
+		d.log.Info("fetched from the archive what came while there was no session", "messages", d.news)
+	}
+	d.become(archiveFinishing)
+	d.release()
+}
+
+// done says which messages are.
+func (d *archiveDesk) done(numbers ...uint64) {
+	for _, n := range numbers {
+		d.mark.done(n)
+	}
+}
+
+// advance does what is due. It is called after every input.
+func (d *archiveDesk) advance(now time.Time) {
+	if !d.holdUntil.IsZero() && !now.Before(d.holdUntil) {
+		d.release()
+	}
+	switch due := d.online && !d.until.IsZero() && !now.Before(d.until); {
+	case d.state == archiveReading && d.mark.fetched == 0:
+		d.next(now)
+	case d.state == archiveFinishing && d.mark.fetched == 0:
+		d.mark.close()
+		d.had = nil
+		d.become(archiveResting)
+	case d.state == archivePausing && due && d.paused == archiveExploring:
+		d.explore(now)
+	case d.state == archivePausing && due:
+		d.next(now)
+	case due:
+		d.pause(now, errNoAnswer)
+	}
+	if row := d.mark.row; !now.Before(d.tellAt()) || row.Open != d.told.Open || row.IDs != d.told.IDs {
+		d.tell(now)
+	}
+}
+
+// tellAt is when the row is to be kept as it is; zero: it is.
+func (d *archiveDesk) tellAt() time.Time {
+	if d.mark.row == d.told {
+		return time.Time{}
+	}
+	return d.toldAt.Add(archiveTell)
+}
+
+func (d *archiveDesk) tell(now time.Time) {
+	if row := d.mark.row; row != d.told {
+		d.told, d.toldAt, d.out.row = row, now, &row
+	}
+}
+
+// nextTimeout is when advance has something to do; zero: never.
+func (d *archiveDesk) nextTimeout() (at time.Time) {
+	times := [...]time.Time{d.holdUntil, d.tellAt(), d.until}
+	if !d.online {
+		times[2] = time.Time{}
+	}
+	for _, t := range times {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	return at
+}
+
+func (d *archiveDesk) takeOutput() archiveOutput {
+	out := d.out
+	d.out = archiveOutput{}
+	return out
+}

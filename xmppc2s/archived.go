@@ -1,0 +1,89 @@
+package xmppc2s
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"meshgate/internal/stanza"
+)
+
+// archive lets the archive's desk work, and does what it wants done. It runs
+// in the teller's goroutine, as everything of the outer session.
+func (o *outer) archive(ctx context.Context) {
+	d := o.teller.archive
+	d.done(o.c.caught.Take()...)
+	d.advance(time.Now())
+	out := d.takeOutput()
+	o.c.keepArchived(out.row)
+	if out.send != nil {
+		o.c.queueOwn(stanza.Append(nil, out.send, stanza.NSClient))
+	}
+	o.c.counts.fetched.Add(out.fetched)
+	o.c.counts.archiveStrays.Add(out.strays)
+	for _, p := range out.pass {
+		o.passOn(ctx, p)
+	}
+}
+
+// keepArchived hands a row to the loop, which keeps it before it sends what
+// the outer session queues from now on.
+func (c *Client) keepArchived(row *archiveRow) {
+	if row == nil {
+		return
+	}
+	c.archived.Store(row)
+	select {
+	case c.poke <- struct{}{}:
+	default:
+	}
+}
+
+// passOn tells the handler of a message.
+func (o *outer) passOn(ctx context.Context, p passing) {
+	o.c.counts.messagesIn.Add(1)
+	var called atomic.Bool
+	done := func() {
+		if !called.CompareAndSwap(false, true) {
+			return
+		}
+		if p.live {
+			o.c.undone.Add(-1)
+			o.c.markDone(p.mark)
+		}
+		if p.number != 0 && !o.c.caught.Put(p.number) {
+			panic("xmppc2s: more messages done than were passed on")
+		}
+	}
+	o.teller.handler.HandleServer(ctx, Message{Stanza: p.stanza, Done: done, ArchiveID: p.id, Fetched: p.fetched})
+}
+
+// isArchived reports whether a message is the archive's: everybody else can
+// put a result into a message, but not send it from our account.
+func (o *outer) isArchived(el *stanza.Element) bool {
+	return el.Is(stanza.NSClient, "message") && o.fromOwnAccount(el) && el.Child(stanza.NSMAM, "result") != nil
+}
+
+// leaveArchive ends the desk's part in a session. Of what is held, the server
+// sends again what it counts (see fetch).
+func (o *outer) leaveArchive(ctx context.Context) {
+	o.teller.archive.done(o.c.caught.Take()...)
+	held := o.teller.archive.abandon(time.Now())
+	o.archive(ctx)
+	for _, p := range held {
+		if p.mark.Counted() {
+			o.c.undone.Add(-1)
+		} else {
+			o.passOn(ctx, p)
+		}
+	}
+}
+
+// setWake sets the alarm for the desks.
+func (o *outer) setWake() {
+	at := o.teller.desk.nextTimeout()
+	if t := o.teller.archive.nextTimeout(); !t.IsZero() && (at.IsZero() || t.Before(at)) {
+		at = t
+	}
+	o.teller.wake.Set(at)
+}

@@ -1,0 +1,157 @@
+package xmppc2s
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// An archiveRow says how far we have come in the account's archive on the
+// server. Everything up to ID is delivered, stored or refused.
+type archiveRow struct {
+	ID   string    `json:"id,omitempty"` // in the archive (XEP-0359); "": only At is known
+	At   time.Time `json:"at"`           // nothing of what came later than this may be missing; zero: there is no archive
+	Open bool      `json:"open,omitempty"`
+	// IDs: the server says the ids of messages, and lets nobody else do so.
+	IDs bool `json:"ids,omitempty"`
+}
+
+// An archiveMark advances a row over messages as they are done, in their order
+// in the archive. While it is open, something between the row and what arrives
+// by itself has still to be fetched: that comes first.
+type archiveMark struct {
+	row     archiveRow
+	known   bool // row says something
+	entries []*archiveEntry
+	behind  []*archiveEntry // arrived by themselves while the mark is open
+	waiting map[uint64]*archiveEntry
+	fetched int // entries of the archive that are not done
+	numbers uint64
+}
+
+// An archiveEntry is one message that was passed on, or left out.
+type archiveEntry struct {
+	id      string
+	at      time.Time
+	number  uint64
+	fetched bool // it stands in entries because the archive has it there
+	done    bool
+}
+
+func newArchiveMark() archiveMark { return archiveMark{waiting: make(map[uint64]*archiveEntry)} }
+
+// arrived notes a message that came by itself. Its number is for done.
+func (m *archiveMark) arrived(id string, at time.Time) *archiveEntry {
+	e := m.enter(id, at)
+	if m.row.Open {
+		m.behind = append(m.behind, e)
+	} else {
+		m.entries = append(m.entries, e)
+	}
+	return e
+}
+
+// fetch notes a message that the archive gave.
+func (m *archiveMark) fetch(id string, at time.Time) *archiveEntry {
+	e := m.enter(id, at)
+	m.place(e)
+	return e
+}
+
+// place puts an entry where the archive has it.
+func (m *archiveMark) place(e *archiveEntry) {
+	if e.fetched {
+		return
+	}
+	e.fetched = true
+	m.entries = append(m.entries, e)
+	if !e.done {
+		m.fetched++
+	}
+}
+
+// pass notes that there is nothing to be done up to an id.
+func (m *archiveMark) pass(id string, at time.Time) {
+	m.entries = append(m.entries, &archiveEntry{id: id, at: at, done: true, fetched: true})
+	m.settle()
+}
+
+func (m *archiveMark) enter(id string, at time.Time) *archiveEntry {
+	m.numbers++
+	e := &archiveEntry{id: id, at: at, number: m.numbers}
+	m.waiting[e.number] = e
+	return e
+}
+
+// done says that a message is.
+func (m *archiveMark) done(number uint64) {
+	e := m.waiting[number]
+	if e == nil {
+		return
+	}
+	delete(m.waiting, number)
+	e.done = true
+	if e.fetched {
+		m.fetched--
+	}
+	m.settle()
+}
+
+// close ends the time in which what came by itself had to wait for what was
+// fetched. It is called when nothing fetched is undone.
+func (m *archiveMark) close() {
+	m.row.Open = false
+	for _, e := range m.behind {
+		if !e.fetched {
+			m.entries = append(m.entries, e)
+		}
+	}
+	m.behind = nil
+	m.settle()
+}
+
+// settle advances the row over what is done.
+func (m *archiveMark) settle() {
+	n := 0
+	for ; n < len(m.entries) && m.entries[n].done; n++ {
+		e := m.entries[n]
+		m.row.ID = e.id
+		if !e.at.IsZero() {
+			m.row.At = e.at
+		}
+	}
+	m.entries = m.entries[n:]
+	if len(m.entries)+len(m.behind) > 2*len(m.waiting)+2 {
+		m.entries, m.behind = thin(m.entries), thin(m.behind)
+	}
+}
+
+// thin keeps of several entries in a row that are done the last one: so there
+// are at most twice as many entries as messages that are not done.
+func thin(list []*archiveEntry) []*archiveEntry {
+	kept := list[:0]
+	for i, e := range list {
+		if e.done && i+1 < len(list) && list[i+1].done {
+			continue
+		}
+		kept = append(kept, e)
+	}
+	clear(list[len(kept):])
+	if len(kept) == 0 {
+		return nil
+	}
+	return kept
+}
+
+// archiveKey is the row of a journal that says how far we have come in the archive: archiveRow, as JSON.
+var archiveKey = []byte("archive")
+
+func archiveChange(r archiveRow) Change { return Change{archiveKey, mustJSON(r)} }
+
+// parseArchive reads a row.
+func parseArchive(value []byte) (*archiveRow, error) {
+	r := new(archiveRow)
+	if err := json.Unmarshal(value, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
