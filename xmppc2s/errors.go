@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 
 	"mellium.im/xmpp/stream"
@@ -33,11 +32,12 @@ const (
 	NotServed                   // the server does not serve the domain
 	Conflict                    // another client has taken our place
 	StreamEnded                 // the server has ended the stream
+	Incompatible                // the server speaks another XMPP
 )
 
 var problemNames = [...]string{
 	"trouble", "wrong login", "account disabled", "no encryption", "no mechanism", "untrusted certificate",
-	"unknown host", "unreachable", "domain not served", "conflict", "stream ended",
+	"unknown host", "unreachable", "domain not served", "conflict", "stream ended", "incompatible",
 }
 
 func (p Problem) String() string { return problemNames[p] }
@@ -45,7 +45,7 @@ func (p Problem) String() string { return problemNames[p] }
 // fatal reports whether trying again is of no use until a person has acted.
 func (p Problem) fatal() bool {
 	switch p {
-	case WrongLogin, Disabled, NoEncryption, NoMechanism, Untrusted, NotServed, Conflict:
+	case WrongLogin, Disabled, NoEncryption, NoMechanism, Untrusted, NotServed, Conflict, Incompatible:
 		return true
 	}
 	return false
@@ -58,6 +58,9 @@ type Error struct {
 	Text      string
 	Condition string // of the stream error or the SASL failure, if it was one
 	Err       error  // the cause, if there is more to know
+
+	rule      *streamRule // of a stream error
+	elsewhere string      // where see-other-host sends us, unchecked
 }
 
 func (e *Error) Error() string { return "xmppc2s: " + e.Text }
@@ -85,7 +88,11 @@ func explain(err error, cfg *Config, addr string) *Error {
 		return e
 	}
 	if e, ok := errors.AsType[stream.Error](err); ok {
-		return streamProblem(e.Err, "", cfg)
+		s := streamError{condition: e.Err, elsewhere: e.Content}
+		if len(e.Text) > 0 {
+			s.text = e.Text[0].Value
+		}
+		return s.problem(cfg)
 	}
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return certificateProblem(e, cfg, addr)
@@ -97,6 +104,20 @@ func explain(err error, cfg *Config, addr string) *Error {
 		return p
 	}
 	return connectionProblem(err, addr)
+}
+
+// paceOf is how fast to go on after err.
+func paceOf(err error) pace {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		return usual
+	case e.Problem.fatal():
+		return held
+	case e.rule != nil:
+		return e.rule.pace
+	}
+	return usual
 }
 
 func connectionProblem(err error, addr string) *Error {
@@ -168,48 +189,4 @@ func loginProblem(failure *stanza.Element, cfg *Config, err error) *Error {
 			Text: fmt.Sprintf("the server does not accept the way %s logs in (%v)", user, err)}
 	}
 	return &Error{Condition: condition, Err: err, Text: fmt.Sprintf("the server cannot log %s in at the moment (%v)", user, err)}
-}
-
-// streamProblem words a stream error (RFC 6120 §4.9.3).
-func streamProblem(condition, text string, cfg *Config) *Error {
-	e := &Error{Problem: StreamEnded, Condition: condition}
-	domain := cfg.JID.Domain().String()
-	switch condition {
-	case "host-unknown", "host-gone":
-		e.Problem, e.Text = NotServed, fmt.Sprintf("the server does not serve %s", domain)
-	case "conflict":
-		e.Problem, e.Text = Conflict, fmt.Sprintf("another client has logged in as %s/%s: use another resource", cfg.JID.Bare(), cfg.resource())
-	case "system-shutdown":
-		e.Text = "the server is shutting down"
-	default:
-		e.Text = "the server ended the stream: " + condition
-	}
-	if text = strings.TrimSpace(text); text != "" {
-		e.Text += " (" + text + ")"
-	}
-	return e
-}
-
-// parseStreamError reads a <stream:error/>.
-func parseStreamError(el *stanza.Element, cfg *Config) *Error {
-	condition, text := "undefined-condition", ""
-	for c := range el.Children() {
-		switch {
-		case c.Is(stanza.NSStErr, "text"):
-			text = c.Text()
-		case c.Name.Space == stanza.NSStErr:
-			condition = c.Name.Local
-		}
-	}
-	return streamProblem(condition, text, cfg)
-}
-
-// aboutUs reports whether a stream error says that what we sent was wrong.
-func aboutUs(condition string) bool {
-	switch condition {
-	case "bad-format", "bad-namespace-prefix", "invalid-from", "invalid-namespace", "invalid-xml", "not-well-formed",
-		"policy-violation", "restricted-xml", "undefined-condition", "unsupported-stanza-type", "internal-server-error":
-		return true
-	}
-	return false
 }

@@ -1,6 +1,11 @@
 package xmppc2s
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"meshgate/xmppc2s/sm"
+)
 
 // SetResolver makes a client look up servers in a test's own DNS.
 func SetResolver(c *Client, r resolver) { c.dns = r }
@@ -13,10 +18,33 @@ type SRVRecord = srvRecord
 func Addr(t target) string { return t.addr }
 
 // NewPacer is a pacer in which chance always says r.
-func NewPacer(cfg Backoff, r float64) func(error) (wait time.Duration) {
+func NewPacer(cfg Backoff, r float64) *Pacer {
 	p := newPacer(cfg.withDefaults())
 	p.rand = func() float64 { return r }
-	return p.next
+	return &Pacer{p}
+}
+
+// NewPacerWith is a pacer with the defaults and somebody's chance.
+func NewPacerWith(chance func() float64) *Pacer {
+	p := newPacer(Backoff{}.withDefaults())
+	p.rand = chance
+	return &Pacer{p}
+}
+
+// A Pacer paces a client that a test plays.
+type Pacer struct{ p *pacer }
+
+// Failed is the wait after an attempt that failed, Ended after the end of a
+// connection.
+func (p *Pacer) Failed(err error) time.Duration { return p.p.next(paceOf(err)) }
+func (p *Pacer) Ended(uptime time.Duration, good bool, err error) time.Duration {
+	p.p.ended(uptime, good)
+	return p.Failed(err)
+}
+
+// StreamError is the error of a condition.
+func StreamError(condition string) *Error {
+	return streamError{condition: condition}.problem(&Config{})
 }
 
 // Told is what is left to say of events that nobody has taken yet.
@@ -26,4 +54,23 @@ func Told(events ...Event) []Event {
 		l.tell(ev)
 	}
 	return l.pending
+}
+
+// Speaks reports whether a stream error speaks of what we have sent.
+func Speaks(e *Error) bool { return e.rule.loss == sm.Refusal }
+
+// ParsePlace is where see-other-host sends us, as host and port.
+var ParsePlace = parsePlace
+
+// Target is a place where a server is.
+func Target(addr string) target { return target{addr: addr} }
+
+// Follow is where a server at from may send us with see-other-host.
+func Follow(cfg *Config, dns resolver, from target, place string) (addrs []string, err error) {
+	c := connector{cfg: cfg, dns: dns}
+	list, err := c.follow(context.Background(), from, place)
+	for _, t := range list {
+		addrs = append(addrs, t.addr)
+	}
+	return addrs, err
 }

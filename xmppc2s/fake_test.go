@@ -233,6 +233,17 @@ func (c *fakeConn) secure() {
 	c.conn = &recorder{Conn: tls.Server(rec.Conn, c.server.tls)}
 }
 
+// distrusted plays STARTTLS with a certificate that the client does not accept.
+func (c *fakeConn) distrusted() {
+	c.t.Helper()
+	c.open(startTLS)
+	c.expect("<starttls")
+	c.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	if err := tls.Server(c.conn, c.server.tls).Handshake(); err == nil {
+		c.t.Error("the client trusts anybody")
+	}
+}
+
 // login plays everything up to the features behind authentication.
 func (c *fakeConn) login(features string) {
 	c.t.Helper()
@@ -279,6 +290,12 @@ func (c *fakeConn) resumed(h int) string {
 	req := c.expect("<resume ", "previd='the-id'")
 	c.send("<resumed xmlns='urn:xmpp:sm:3' previd='the-id' h='%d'/>", h)
 	return req
+}
+
+// streamError ends the stream. More, if any, stands beside the condition.
+func (c *fakeConn) streamError(condition string, more ...string) {
+	c.t.Helper()
+	c.send("<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>%s</stream:error></stream:stream>", condition, strings.Join(more, ""))
 }
 
 func (c *fakeConn) cut() { c.conn.(*recorder).Conn.Close() }

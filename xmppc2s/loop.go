@@ -27,6 +27,7 @@ type loop struct {
 	verdicts  chan verdict
 	retryAt   time.Time
 	pacer     *pacer
+	sent      *redirection // for the next attempt; nil: the server has not sent us on
 
 	kept, keptBytes int // of what Client counts as queued: in the engine
 

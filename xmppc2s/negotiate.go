@@ -27,6 +27,7 @@ type link struct {
 	conn    *byteConn
 	raw     net.Conn // below TLS: closing it never waits
 	addr    string
+	place   target
 	jid     string
 	resumed bool
 	h       *uint64       // of <resumed/>
@@ -56,20 +57,30 @@ type connector struct {
 
 // connect tries the targets until one gives a link, a verdict about the
 // session or a reason why none will.
-func (c *connector) connect(ctx context.Context, resume *sm.Resumption, hint string) verdict {
+//
+// sent is a redirection by which the last connection has ended.
+func (c *connector) connect(ctx context.Context, resume *sm.Resumption, hint string, sent *redirection) verdict {
 	v := verdict{asked: resume}
 	list, err := targets(ctx, c.cfg, c.dns, hint)
 	if err != nil {
 		v.err = explain(err, c.cfg, c.cfg.JID.Domain().String())
 		return v
 	}
-	for _, t := range list {
+	r := course{ahead: list}
+	if sent != nil {
+		c.cfg.Log.Info("the server has sent us on", "from", sent.from.addr, "err", c.redirect(ctx, &r, sent.from, sent.err))
+	}
+	for t, ok := r.next(); ok; t, ok = r.next() {
 		err := c.try(ctx, t, &v)
 		if err == nil {
 			v.err = nil
 			return v
 		}
-		v.err = explain(err, c.cfg, t.addr)
+		e := c.redirect(ctx, &r, t, explain(err, c.cfg, t.addr))
+		if e.resetsTLS() {
+			c.forgetTLS()
+		}
+		v.err = e
 		c.cfg.Log.Debug("no session at this address", "addr", t.addr, "err", v.err)
 		final := Fatal(v.err) && !t.hinted // a place that was right once may be anybody's now
 		if final || v.refused || ctx.Err() != nil {
@@ -78,6 +89,9 @@ func (c *connector) connect(ctx context.Context, resume *sm.Resumption, hint str
 	}
 	return v
 }
+
+// forgetTLS makes the next connection begin with a whole handshake.
+func (c *connector) forgetTLS() { c.cache = tls.NewLRUClientSessionCache(0) }
 
 // try negotiates with one target, within NegotiateTimeout.
 func (c *connector) try(ctx context.Context, t target, v *verdict) (err error) {
@@ -100,7 +114,7 @@ func (c *connector) try(ctx context.Context, t target, v *verdict) (err error) {
 			}
 		}
 	}()
-	n := negotiation{cfg: c.cfg, verdict: v, link: &link{addr: t.addr, raw: tcp}}
+	n := negotiation{cfg: c.cfg, verdict: v, link: &link{addr: t.addr, place: t, raw: tcp}}
 	if err := n.run(ctx, c, tcp, t.directTLS); err != nil {
 		return err
 	}
@@ -325,7 +339,7 @@ func (n *negotiation) bind(s *xmpp.Session, r xml.TokenReader) error {
 		return err
 	}
 	if !answer.Is(stanza.NSClient, "iq") || answer.Attr("id") != id || answer.Attr("type") != "result" {
-		return fmt.Errorf("the server binds no session: %w", stanza.ParseError(answer))
+		return n.notBound(stanza.ParseError(answer))
 	}
 	full, err := jid.Parse(answer.Child(stanza.NSBind, "bind").Child(stanza.NSBind, "jid").Text())
 	if err != nil || full.Resourcepart() == "" {
@@ -333,6 +347,16 @@ func (n *negotiation) bind(s *xmpp.Session, r xml.TokenReader) error {
 	}
 	n.link.jid = full.String()
 	return nil
+}
+
+// notBound words what a server has against a session of ours. Some refuse the
+// resource of a session that is still there, rather than to end that.
+// RFC 6120 §7.7.2.2
+func (n *negotiation) notBound(why error) error {
+	if e, ok := errors.AsType[*stanza.Error](why); ok && e.Condition == "conflict" {
+		return streamError{condition: "conflict"}.problem(n.cfg)
+	}
+	return fmt.Errorf("the server binds no session: %w", why)
 }
 
 // read returns the next element of the stream; a stream error is an error.

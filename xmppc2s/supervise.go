@@ -34,9 +34,9 @@ func (l *loop) dial(ctx context.Context, now time.Time) {
 		return
 	}
 	l.dialing = true
-	ask, hint := l.attempt.ask, l.engine.Location()
-	l.attempt = nil
-	l.wg.Go(func() { l.verdicts <- l.connector.connect(ctx, ask, hint) })
+	ask, hint, sent := l.attempt.ask, l.engine.Location(), l.sent
+	l.attempt, l.sent = nil, nil
+	l.wg.Go(func() { l.verdicts <- l.connector.connect(ctx, ask, hint, sent) })
 }
 
 // connected takes the outcome of an attempt.
@@ -160,10 +160,8 @@ func (l *loop) ended(now time.Time, err error) {
 	how := sm.Broken
 	e, isOurs := errors.AsType[*Error](err)
 	switch {
-	case isOurs && aboutUs(e.Condition):
-		how = sm.Refusal
 	case isOurs:
-		how = sm.Ended
+		how = l.obey(e)
 	case errors.Is(err, errStreamClosed):
 		how = sm.Ended
 		err = &Error{Problem: StreamEnded, Text: err.Error()}
@@ -176,12 +174,27 @@ func (l *loop) ended(now time.Time, err error) {
 	l.lost(now, err, how)
 }
 
+// obey does what a stream error asks for, and says how it ends the connection.
+func (l *loop) obey(e *Error) sm.Loss {
+	if e.rule == nil {
+		return sm.Ended
+	}
+	if e.rule.forget {
+		l.engine.Forget()
+	}
+	if e.rule.reset {
+		l.connector.forgetTLS() // nobody connects now
+	}
+	if e.elsewhere != "" {
+		l.sent = &redirection{l.tr.link.place, e}
+	}
+	return e.rule.loss
+}
+
 // lost notes the end of the connection. The session waits to be resumed.
 func (l *loop) lost(now time.Time, err error, how sm.Loss) {
 	l.tr.close()
-	if l.worthwhile(now, how) {
-		l.pacer.good()
-	}
+	l.pacer.ended(now.Sub(l.tr.since), l.worthwhile(now, how))
 	l.engine.Lost(how)
 	l.tr, l.online, l.lostAt = nil, false, now
 	l.c.counts.online.Store(false)
@@ -201,7 +214,7 @@ func (l *loop) worthwhile(now time.Time, how sm.Loss) bool {
 
 // retry plans the next attempt and says so.
 func (l *loop) retry(now time.Time, err error) {
-	wait := l.pacer.next(err)
+	wait := l.pacer.next(paceOf(err))
 	l.retryAt = now.Add(wait)
 	l.c.log.Warn("offline", "err", err, "retry", wait)
 	l.tell(Offline{Err: err, Fatal: Fatal(err), Retry: wait})

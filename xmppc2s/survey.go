@@ -60,7 +60,7 @@ func Ask(ctx context.Context, cfg Config) (Survey, error) {
 	}
 	cfg.JID = own
 	c := connector{cfg: &cfg, dns: net.DefaultResolver, cache: tls.NewLRUClientSessionCache(1)}
-	v := c.connect(ctx, nil, "")
+	v := c.connect(ctx, nil, "", nil)
 	if v.err != nil {
 		return Survey{}, v.err
 	}
