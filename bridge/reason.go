@@ -39,6 +39,8 @@ func reason(err error) string {
 		return "the server could not be reached for too long"
 	case errors.Is(err, xmppc2s.ErrDropped):
 		return "the person who runs the gateway has taken it out of the queue"
+	case errors.Is(err, xmppc2s.ErrTooLarge):
+		return "it is larger than the server takes"
 	case !errors.As(err, &st):
 		return "the server did not take it"
 	case st.Text != "":

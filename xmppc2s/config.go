@@ -70,14 +70,15 @@ type Config struct {
 	AvatarCache string
 
 	SM sm.Policy
-	// Window is how many bytes of stanzas may be sent and not acknowledged;
-	// 0: 4000 towards Prosody, else no limit; negative: never a limit.
+	// Window is how many bytes of stanzas may be sent and not acknowledged, if
+	// not less is learned from how fast the server takes them; 0: 4000 towards
+	// Prosody; negative: whatever there is.
 	Window  int
 	Backoff Backoff
 
 	DialTimeout      time.Duration // for TCP, each address; default 10 s
 	NegotiateTimeout time.Duration // from TCP to a bound session; default 20 s
-	WriteTimeout     time.Duration // for one write; default 20 s
+	WriteTimeout     time.Duration // for 16 KiB; default 20 s
 	StopTimeout      time.Duration // to send what waits, when stopping; default 2 s
 
 	// CloseOnStop: the stream is closed when Run ends, and the server forgets
@@ -148,15 +149,4 @@ func (c *Config) resource() string {
 		return r
 	}
 	return defaultResource
-}
-
-// window is the engine's limit towards this server.
-func (c *Config) window(prosody bool) int {
-	switch {
-	case c.Window > 0:
-		return c.Window
-	case c.Window == 0 && prosody:
-		return prosodyWindow
-	}
-	return 0
 }

@@ -15,6 +15,7 @@ import (
 	"mellium.im/xmpp/stream"
 
 	"meshgate/internal/stanza"
+	"meshgate/xmppc2s/sm"
 )
 
 // A Problem says what kind of thing went wrong.
@@ -72,6 +73,7 @@ var (
 	ErrStopped   = errors.New("xmppc2s: the client has stopped")
 	ErrNoRoom    = errors.New("xmppc2s: the disk takes nothing")
 	ErrExpired   = errors.New("xmppc2s: the server could not be reached for too long")
+	ErrTooLarge  = sm.ErrTooLarge
 	ErrNotStanza = errors.New("xmppc2s: not a stanza")
 )
 

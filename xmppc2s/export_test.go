@@ -11,7 +11,10 @@ import (
 func SetResolver(c *Client, r resolver) { c.dns = r }
 
 // Features of the client's internals that tests look at.
-var Order = order
+var (
+	Order       = order
+	ParseLimits = parseLimits
+)
 
 type SRVRecord = srvRecord
 

@@ -2,6 +2,7 @@ package xmppc2s
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -141,7 +142,10 @@ func (l *loop) collect(now time.Time) {
 	for _, o := range l.c.inbox.Take() {
 		l.kept++
 		l.keptBytes += len(o.data)
-		if _, err := l.engine.Enqueue(o.at, o.data); err != nil {
+		switch _, err := l.engine.Enqueue(o.at, o.data); {
+		case errors.Is(err, ErrTooLarge) && sm.KindOf(o.data) == sm.Message:
+			l.giveUp(o.data, err)
+		case err != nil:
 			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
 		}
 	}
@@ -267,6 +271,7 @@ func (l *loop) written() <-chan error {
 // wrote notes that the writer is free again.
 func (l *loop) wrote(now time.Time, err error) {
 	l.tr.busy, l.buf = false, l.buf[:0]
+	l.engine.Written(now)
 	switch {
 	case err != nil:
 		l.lost(now, explain(err, l.cfg, l.tr.link.addr), sm.Broken)

@@ -35,6 +35,7 @@ type link struct {
 	stanzas int           // what the feature of sm:1 wishes …
 	max     time.Duration // … and grants
 	prosody bool
+	limits  sm.Limits // as far as the server says
 	tls     tls.ConnectionState
 }
 
@@ -205,7 +206,7 @@ func (n *negotiation) mechanisms() []sasl.Mechanism {
 }
 
 func (n *negotiation) features(secure *tls.Config) []xmpp.StreamFeature {
-	list := []xmpp.StreamFeature{n.login(), n.bindOrResume(), n.capabilities(), n.legacyManagement()}
+	list := []xmpp.StreamFeature{n.login(), n.bindOrResume(), n.capabilities(), n.legacyManagement(), n.limits()}
 	if n.cfg.InsecureNoTLS {
 		return list
 	}
@@ -242,7 +243,7 @@ func (n *negotiation) login() xmpp.StreamFeature {
 	f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
 		mask, rw, err := negotiate(ctx, s, data)
 		if err == nil && mask&xmpp.Authn != 0 {
-			n.link.conn = newByteConn(s.Conn())
+			n.link.conn, n.link.limits = newByteConn(s.Conn()), sm.Limits{}
 			rw = n.link.conn
 		}
 		return mask, rw, err

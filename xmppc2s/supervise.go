@@ -71,7 +71,7 @@ func (l *loop) resume(now time.Time, v verdict) error {
 	if l.book == nil {
 		l.revive(now, v.link.jid)
 	}
-	return l.engine.Resumed(now, *v.asked, v.link.h, l.cfg.window(v.link.prosody))
+	return l.engine.Resumed(now, *v.asked, v.link.h, l.cfg.limits(v.link))
 }
 
 // abandon closes a connection whose session cannot be used.
@@ -94,7 +94,7 @@ func (l *loop) bind(now time.Time, k *link) {
 	l.sentOwn(now, own)
 	l.expire(now)
 	gone := l.engine.Bound(now, sm.Binding{
-		Dialect: k.dialect, JID: k.jid, Window: l.cfg.window(k.prosody), Stanzas: k.stanzas, Max: k.max,
+		Dialect: k.dialect, JID: k.jid, Limits: l.cfg.limits(k), Stanzas: k.stanzas, Max: k.max,
 		First: [][]byte{rosterRequest(), own.bytes(l.cfg)},
 	})
 	for _, g := range gone {

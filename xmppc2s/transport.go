@@ -1,6 +1,7 @@
 package xmppc2s
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -64,8 +65,7 @@ func (t *transport) write(timeout time.Duration) {
 	for {
 		select {
 		case b := <-t.writes:
-			_ = t.link.conn.SetWriteDeadline(time.Now().Add(timeout)) // a closed connection says so in Write
-			_, err := t.link.conn.Write(b)
+			err := t.writeAll(b, timeout)
 			t.wrote <- err
 			if err != nil {
 				return
@@ -74,6 +74,20 @@ func (t *transport) write(timeout time.Duration) {
 			return
 		}
 	}
+}
+
+// maxPiece is one record of TLS. However long a write is, each piece has its
+// own timeout: a server that reads slowly is not dead.
+const maxPiece = 16 << 10
+
+func (t *transport) writeAll(b []byte, timeout time.Duration) error {
+	for piece := range slices.Chunk(b, maxPiece) {
+		_ = t.link.conn.SetWriteDeadline(time.Now().Add(timeout)) // a closed connection says so in Write
+		if _, err := t.link.conn.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // send hands b to the writer, which must not be busy. b must not be changed

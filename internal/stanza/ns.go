@@ -31,6 +31,7 @@ const (
 	NSDelay  = "urn:xmpp:delay"                         // XEP-0203
 	NSHints  = "urn:xmpp:hints"                         // XEP-0334
 	NSSID    = "urn:xmpp:sid:0"                         // XEP-0359
+	NSLimits = "urn:xmpp:stream-limits:0"               // XEP-0478
 	NSEME    = "urn:xmpp:eme:0"                         // XEP-0380
 	NSReply  = "urn:xmpp:reply:0"                       // XEP-0461
 	NSOMEMO  = "eu.siacs.conversations.axolotl"         // XEP-0384 before 0.4

@@ -128,12 +128,23 @@ func (e *Engine) handleAnswer(now time.Time, el *stanza.Element) error {
 		e.bad.progress()
 	}
 	if e.id.dialect != V1 || e.out.acked >= e.conn.asked {
-		e.conn.requested = time.Time{}
+		e.answered(now)
+	}
+	if e.conn.inFlight == 0 {
+		e.conn.unasked, e.conn.unaskedB = 0, 0
 	}
 	if e.conn.unasked > 0 {
 		e.conn.unaskedAt = now
 	}
 	return nil
+}
+
+// answered notes that nothing is asked any more.
+func (e *Engine) answered(now time.Time) {
+	if c := &e.conn; !c.requested.IsZero() {
+		e.pace.answered(now, c.requested)
+		c.requested = time.Time{}
+	}
 }
 
 // A TooHighError is an h above what was sent, with the number that

@@ -112,7 +112,7 @@ func TestCountersWrapAround(t *testing.T) {
 		t.Errorf("resume %s", r.AppendResume(nil))
 	}
 	h := uint64(1)
-	if err := e.Resumed(t0, r, &h, 0); err != nil {
+	if err := e.Resumed(t0, r, &h, Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	wantWrite(t, "the fourth", e, t0, m(4))
@@ -231,7 +231,7 @@ func TestWhatIsHandledDuringAResumptionIsNotDeliveredTwice(t *testing.T) {
 	e.Done(in[0].Mark)
 	enqueue(t, e, t0, m(11))
 	h := uint64(0)
-	if err := e.Resumed(t0, r, &h, 0); err != nil || r.H != "0" {
+	if err := e.Resumed(t0, r, &h, Limits{}); err != nil || r.H != "0" {
 		t.Fatal(r.H, err)
 	}
 	wantWrite(t, "what has become of it", e, t0, a(1)+m(11))
@@ -249,11 +249,11 @@ func TestWhatIsHandledDuringAResumptionIsNotDeliveredTwice(t *testing.T) {
 func TestOnlyTheSessionAskedForIsResumed(t *testing.T) {
 	e := active(t, Policy{}, 0)
 	h := uint64(0)
-	if err := e.Resumed(t0, Resumption{ID: "x"}, &h, 0); !errors.Is(err, errNotResumption) {
+	if err := e.Resumed(t0, Resumption{ID: "x"}, &h, Limits{}); !errors.Is(err, errNotResumption) {
 		t.Errorf("while active: %v", err)
 	}
 	e.Lost(Broken)
-	if err := e.Resumed(t0, Resumption{ID: "y"}, &h, 0); !errors.Is(err, errNotResumption) {
+	if err := e.Resumed(t0, Resumption{ID: "y"}, &h, Limits{}); !errors.Is(err, errNotResumption) {
 		t.Errorf("another one: %v", err)
 	}
 	if _, ok := e.Resumption(); !ok {

@@ -35,6 +35,7 @@ type Engine struct {
 	out   outbound
 	in    inbound
 	conn  connection
+	pace  pace
 	bad   poison
 	log   journal
 	acked []Stanza // for TakeAcked
@@ -58,15 +59,19 @@ type connection struct {
 	received  time.Time // last frame
 	requested time.Time // of the request that is not answered; zero: none
 	asked     uint64    // its u, in sm:1
-	unasked   int       // stanzas written since the last request
+	behind    int       // bytes that were in flight before it
+	leftAt    time.Time // when it had been written
+	unasked   int       // stanzas written since the last request …
+	unaskedB  int       // … and their bytes
 	unaskedAt time.Time // of the first of them
+	wroteAt   time.Time // anything
 	untoldAt  time.Time // since when h is ahead of what was told; zero: it is not
 	garbled   bool      // the server has said what makes no sense
 	inFlight  int       // bytes of stanzas written and not acknowledged
-	window    int       // most of them; 0: no limit
-	hello     []byte    // to be written before anything else
-	pings     uint64    // requests before the last stanza was written; see surelyWritten
-	passed    bool      // the server has answered one behind it
+	limits    Limits
+	hello     []byte // to be written before anything else
+	pings     uint64 // requests before the last stanza was written; see surelyWritten
+	passed    bool   // the server has answered one behind it
 }
 
 // Stats counts what happened since New.
@@ -81,7 +86,7 @@ type Stats struct {
 
 // New makes an engine without session.
 func New(p Policy) *Engine {
-	return &Engine{pol: p.withDefaults(), out: outbound{seq: firstSeq}}
+	return &Engine{pol: p.withDefaults(), out: outbound{seq: firstSeq}, pace: newPace()}
 }
 
 // State is where the session stands.
@@ -132,9 +137,19 @@ func (e *Engine) deadAt() time.Time {
 	if asked.IsZero() {
 		return time.Time{}
 	}
-	silent := latest(asked, c.received).Add(e.pol.AckTimeout)
-	hopeless := asked.Add(4 * e.pol.AckTimeout)
+	asked = latest(asked, c.leftAt)
+	patience := e.pace.patience(c.behind, e.pol.AckTimeout)
+	silent := latest(asked, c.received).Add(patience)
+	hopeless := asked.Add(max(patience, 4*e.pol.AckTimeout))
 	return earliest(silent, hopeless)
+}
+
+// Written says that what AppendWrite returned last has been written: the time
+// that this took is not the server's.
+func (e *Engine) Written(now time.Time) {
+	if c := &e.conn; c.leftAt.IsZero() && !c.requested.IsZero() {
+		c.leftAt = now
+	}
 }
 
 // NextTimeout is when HandleTimeout and AppendWrite are to be called next
@@ -158,9 +173,13 @@ func (e *Engine) NextTimeout() time.Time {
 // requestAt is when an acknowledgement is to be asked for, if none is
 // outstanding.
 func (e *Engine) requestAt() time.Time {
-	at := latest(e.conn.since, e.conn.received).Add(e.pol.Keepalive)
-	if e.conn.unasked > 0 && (e.state == Active || e.surelyWritten() < e.out.next) {
-		at = earliest(at, e.conn.unaskedAt.Add(e.pol.RequestDelay))
+	c := &e.conn
+	at := latest(c.since, c.received).Add(e.pol.Keepalive)
+	if idle := c.limits.Idle; idle > 0 {
+		at = earliest(at, latest(c.since, c.wroteAt).Add(idle/2))
+	}
+	if c.unasked > 0 && (e.state == Active || e.surelyWritten() < e.out.next) {
+		at = earliest(at, c.unaskedAt.Add(e.pol.RequestDelay))
 	}
 	return at
 }

@@ -17,7 +17,7 @@ func at(d time.Duration) time.Time { return t0.Add(d) }
 func active(t *testing.T, p Policy, window int) *Engine {
 	t.Helper()
 	e := New(p)
-	e.Bound(t0, Binding{Dialect: V3, JID: "a@b/c", Window: window})
+	e.Bound(t0, Binding{Dialect: V3, JID: "a@b/c", Limits: Limits{Window: window}})
 	wantWrite(t, "enable first", e, t0, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
 	feed(t, e, t0, "<enabled xmlns='urn:xmpp:sm:3' id='x' resume='1' max='300' location='[::1]:5222'/>")
 	return e
@@ -55,7 +55,7 @@ func resume(e *Engine, how Loss, h uint64) error {
 	if !ok {
 		return errNotResumption
 	}
-	return e.Resumed(t0, r, &h, 0)
+	return e.Resumed(t0, r, &h, Limits{})
 }
 
 func m(n int) string { return fmt.Sprintf("<message id='%d'><body/></message>", n) }
@@ -319,16 +319,16 @@ func TestTheWindowBoundsWhatIsInFlight(t *testing.T) {
 	one := m(1)
 	e := active(t, Policy{}, 2*len(one)+1)
 	enqueue(t, e, t0, one, one, one, one, one)
-	wantWrite(t, "two and a request at once", e, t0, one+one+request)
+	wantWrite(t, "two, and a request behind the first half", e, t0, one+request+one)
 	wantWrite(t, "full", e, t0, "")
 	feed(t, e, t0, a(1))
-	wantWrite(t, "room for one", e, t0, one+request)
+	wantWrite(t, "room for one", e, t0, request+one)
 	feed(t, e, t0, a(3))
-	wantWrite(t, "room for two", e, t0, one+one)
+	wantWrite(t, "room for two", e, t0, one+request+one)
 	big := "<message><body>" + strings.Repeat("x", 1000) + "</body></message>"
 	enqueue(t, e, t0, big)
 	feed(t, e, t0, a(5))
-	wantWrite(t, "larger than the window, alone", e, t0, big)
+	wantWrite(t, "larger than the window, alone", e, t0, big+request)
 }
 
 // SM-07

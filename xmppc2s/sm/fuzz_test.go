@@ -46,7 +46,7 @@ func (f *fuzzed) step(i int, line string) {
 	switch line {
 	case "LOST":
 		e.Lost(Broken)
-		if r, ok := e.Resumption(); ok && e.Resumed(f.now, r, nil, 0) == nil {
+		if r, ok := e.Resumption(); ok && e.Resumed(f.now, r, nil, Limits{}) == nil {
 			return
 		}
 		fallthrough

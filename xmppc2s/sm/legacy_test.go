@@ -48,7 +48,7 @@ func resume1(t *testing.T, e *Engine, want string, h *uint64) {
 	if got := string(r.AppendResume(nil)); !ok || got != want {
 		t.Fatalf("resumption %v:\n got %s\nwant %s", ok, got, want)
 	}
-	if err := e.Resumed(t0, r, h, 0); err != nil {
+	if err := e.Resumed(t0, r, h, Limits{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -61,7 +61,7 @@ func (l *liar) connect() {
 		}
 		a, err := r.ParseAnswer(el)
 		if err == nil && a.Resumed {
-			_ = l.e.Resumed(l.now, r, a.H, 0)
+			_ = l.e.Resumed(l.now, r, a.H, Limits{})
 			return
 		}
 		l.e.Refused(a.H)

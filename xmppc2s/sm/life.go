@@ -8,11 +8,23 @@ import (
 	"meshgate/internal/stanza"
 )
 
+// Limits are what the server at the other end of a connection bears.
+type Limits struct {
+	// Window is the most bytes of stanzas that may be in flight; 0: what is
+	// learned; negative: whatever there is.
+	Window int
+	// MaxStanza is the most bytes of one stanza; 0: whatever there is.
+	MaxStanza int
+	// Idle is after how much silence of ours the server may doubt that we are
+	// there; 0: not said.
+	Idle time.Duration
+}
+
 // A Binding is a freshly bound stream.
 type Binding struct {
 	Dialect Dialect // None: the server has no stream management
 	JID     string
-	Window  int // most bytes in flight; 0: no limit
+	Limits  Limits
 	// Stanzas and Max are what the feature says in sm:1: how many stanzas the
 	// server wants between requests at most, and how long it keeps a lost
 	// session. 0: not said.
@@ -32,7 +44,7 @@ func (e *Engine) Resumption() (Resumption, bool) {
 // Resumed says that the server has answered r with <resumed h=…/>, or without h
 // (sm:1: it has acknowledged nothing). After an error the connection must be
 // closed; the session is forgotten then and a new one has to be bound.
-func (e *Engine) Resumed(now time.Time, r Resumption, h *uint64, window int) error {
+func (e *Engine) Resumed(now time.Time, r Resumption, h *uint64, limits Limits) error {
 	if e.state != Offline || e.id.id == "" || r.ID != e.id.id {
 		return errNotResumption
 	}
@@ -52,7 +64,7 @@ func (e *Engine) Resumed(now time.Time, r Resumption, h *uint64, window int) err
 	h0, _ := e.h()
 	e.in.owed = h0 != r.H // more was handled meanwhile
 	e.stats.Resumptions++
-	e.connected(now, Active, window)
+	e.connected(now, Active, limits)
 	return nil
 }
 
@@ -77,7 +89,7 @@ func (e *Engine) Forget() { e.id.id = "" }
 // answers would come to another one, and presence, of which First has the
 // newest.
 func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
-	keep, gone := e.requeue()
+	keep, gone := e.requeue(b.Limits.MaxStanza)
 	keep = slices.Concat(e.ahead(now, b.First, keep), keep)
 	e.out = outbound{q: keep, seq: e.out.seq}
 	for _, it := range keep {
@@ -91,10 +103,10 @@ func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	}
 	e.stats.Sessions++
 	if b.Dialect == None {
-		e.connected(now, Plain, 0)
+		e.connected(now, Plain, b.Limits)
 		return gone
 	}
-	e.connected(now, Enabling, b.Window)
+	e.connected(now, Enabling, b.Limits)
 	e.conn.hello = b.Dialect.appendEnable(nil)
 	return gone
 }
@@ -128,19 +140,24 @@ func (e *Engine) Lost(how Loss) {
 	if how == Refusal && e.out.next > 0 {
 		e.suspect()
 	}
+	if how == Silent {
+		e.pace.doubt()
+	}
 	e.conn = connection{}
 	e.out.next = 0
 	e.state = Offline
 }
 
-func (e *Engine) connected(now time.Time, s State, window int) {
-	e.conn = connection{since: now, received: now, window: window}
+func (e *Engine) connected(now time.Time, s State, limits Limits) {
+	e.conn = connection{since: now, received: now, limits: limits}
+	e.pace.begin()
 	e.out.next = 0
 	e.state = s
 }
 
 func (e *Engine) becomeActive(now time.Time, enabled *stanza.Element) {
 	e.state = Active
+	e.pace.tripped(now.Sub(e.conn.since))
 	e.conn.received = now
 	if r := enabled.Attr("resume"); r == "true" || r == "1" {
 		e.id.id = enabled.Attr("id")
@@ -156,7 +173,7 @@ func (e *Engine) becomeActive(now time.Time, enabled *stanza.Element) {
 
 func (e *Engine) becomePlain(now time.Time) {
 	e.id.dialect, e.id.id = None, ""
-	e.connected(now, Plain, 0)
+	e.connected(now, Plain, e.conn.limits)
 	e.stats.Fails++
 }
 

@@ -62,7 +62,7 @@ func (w *world) connect() {
 	r, ok := w.e.Resumption()
 	w.commit()
 	if ok && w.s.known {
-		err := w.e.Resumed(w.now, r, w.s.resume(r), w.window)
+		err := w.e.Resumed(w.now, r, w.s.resume(r), Limits{Window: w.window})
 		if w.up = err == nil; !w.up && !errors.Is(err, ErrPoisoned) {
 			w.Fatalf("resumption refused: %v", err)
 		}
@@ -72,7 +72,7 @@ func (w *world) connect() {
 		h, _ := w.s.h()
 		w.e.Refused(&h)
 	}
-	gone := w.e.Bound(w.now, Binding{Dialect: w.s.dialect, JID: "a@b/c", Stanzas: 3, Window: w.window})
+	gone := w.e.Bound(w.now, Binding{Dialect: w.s.dialect, JID: "a@b/c", Stanzas: 3, Limits: Limits{Window: w.window}})
 	w.commit()
 	for _, g := range gone {
 		if g.Kind == Message {

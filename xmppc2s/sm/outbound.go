@@ -28,11 +28,15 @@ func (it *item) lasting() bool {
 }
 
 // Enqueue appends one whole stanza. Other elements are refused: they would be
-// lost with the connection. It returns the stanza's Seq.
+// lost with the connection; and so are those that are larger than the server
+// at the other end takes. It returns the stanza's Seq.
 func (e *Engine) Enqueue(now time.Time, b []byte) (seq uint64, err error) {
 	k := KindOf(b)
 	if k == Nonza {
 		return 0, fmt.Errorf("sm: not a stanza: %.40q", b)
+	}
+	if most := e.conn.limits.MaxStanza; most > 0 && len(b) > most {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), most)
 	}
 	e.out.seq++
 	st := Stanza{Seq: e.out.seq, At: now, Data: b}
@@ -63,8 +67,21 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 	if e.state == Plain {
 		e.forget(e.surelyWritten())
 	}
-	b = e.appendAnswer(now, b)
+	b = e.appendStanzas(now, e.appendAnswer(now, b))
+	if b = e.appendRequest(now, b); len(b) > 0 {
+		e.conn.wroteAt = now
+	}
+	return b
+}
+
+// appendStanzas appends what the window and the batch allow. A request goes
+// behind each half of the window, so that the server has the other half to read
+// while its answer comes.
+func (e *Engine) appendStanzas(now time.Time, b []byte) []byte {
 	for e.out.next < len(e.out.q) && !e.windowFull() {
+		if e.halfUnasked() {
+			b = e.appendRequest(now, b)
+		}
 		it := &e.out.q[e.out.next]
 		if len(b) > 0 && len(b)+len(it.Data) > e.pol.MaxBatch {
 			break
@@ -72,18 +89,24 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 		b = append(b, it.Data...)
 		e.wrote(now, it)
 	}
-	return e.appendRequest(now, b)
+	return b
 }
+
+func (e *Engine) halfUnasked() bool { return e.conn.unasked > 0 && e.conn.unaskedB >= e.window()/2 }
 
 // wrote counts the next item as written.
 func (e *Engine) wrote(now time.Time, it *item) {
 	e.stats.Sent++
 	e.conn.pings, e.conn.passed = e.stats.Requests, false
+	if e.conn.inFlight == 0 {
+		e.pace.launched(now)
+	}
 	e.conn.inFlight += len(it.Data)
 	if e.conn.unasked == 0 {
 		e.conn.unaskedAt = now
 	}
 	e.conn.unasked++
+	e.conn.unaskedB += len(it.Data)
 	e.out.next++
 	if e.out.next > e.out.tried {
 		e.out.tried = e.out.next
@@ -98,7 +121,8 @@ func (e *Engine) windowFull() bool {
 	if c.inFlight == 0 || e.out.next >= len(e.out.q) {
 		return false
 	}
-	return e.suspected() || c.window > 0 && c.inFlight+len(e.out.q[e.out.next].Data) > c.window
+	size := len(e.out.q[e.out.next].Data)
+	return e.suspected() || c.inFlight >= e.learnedWindow() || size > e.fixedWindow()-c.inFlight
 }
 
 func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
@@ -107,7 +131,7 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 		return b
 	}
 	due := !now.Before(e.requestAt())
-	if e.state == Active && c.unasked >= e.requestEvery() || e.windowFull() {
+	if e.state == Active && (c.unasked >= e.requestEvery() || e.halfUnasked()) || e.windowFull() {
 		due = true
 	}
 	if !due || e.id.dialect == V1 && c.unasked == 0 && e.out.next < len(e.out.q) {
@@ -122,7 +146,9 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 	default:
 		b = e.id.dialect.appendRequest(b)
 	}
-	c.requested, c.unasked = now, 0
+	c.requested, c.unasked, c.unaskedB = now, 0, 0
+	c.behind, c.leftAt = c.inFlight, time.Time{}
+	e.pace.full = e.state == Active && c.inFlight >= e.window()/2
 	return b
 }
 
@@ -169,6 +195,7 @@ func (e *Engine) forget(n int) {
 		e.out.bytes -= size
 		if i < e.out.next {
 			e.conn.inFlight -= size
+			e.pace.acked += size
 		}
 		e.out.q[i] = item{}
 	}

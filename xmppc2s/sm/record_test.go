@@ -137,7 +137,7 @@ func TestANewProcessResumesTheSession(t *testing.T) {
 		t.Errorf("location %q", e.Location())
 	}
 	h := uint64(2)
-	if err := e.Resumed(t0, r, &h, 0); err != nil {
+	if err := e.Resumed(t0, r, &h, Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	wantWrite(t, "what the server lacks, in order", e, t0, m(3)+m(4))

@@ -24,16 +24,22 @@ type GivenUp struct {
 var (
 	ErrStale  = errors.New("sm: it belonged to a session that is lost")
 	ErrDeadly = errors.New("sm: the server ends the stream whenever it is sent")
+	// ErrTooLarge is also what Enqueue says. "If, after serialization, a stanza
+	// exceeds the limits that have been advertised on a stream, it SHOULD NOT be
+	// sent on that stream." XEP-0478 §4 (Business Rules)
+	ErrTooLarge = errors.New("sm: it is larger than what the server takes")
 )
 
 // requeue sorts out what goes on waiting in a new session.
-func (e *Engine) requeue() (keep []item, gone []GivenUp) {
+func (e *Engine) requeue(largest int) (keep []item, gone []GivenUp) {
 	for i, it := range e.out.q {
 		switch {
 		case it.Strikes >= maxStrikes:
 			gone = append(gone, e.giveUp(it, ErrDeadly))
 		case e.id.epoch > 0 && !it.lasting():
 			gone = append(gone, e.giveUp(it, ErrStale))
+		case largest > 0 && len(it.Data) > largest:
+			gone = append(gone, e.giveUp(it, ErrTooLarge))
 		default:
 			if i < e.out.tried {
 				e.delay(&it)

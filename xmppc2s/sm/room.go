@@ -1,5 +1,7 @@
 package sm
 
+import "math"
+
 // Room is how many bytes of stanzas may be given to Enqueue now, so that what
 // is in the engine is written or is about to be: all else is better kept where
 // it can still be put into another order. While it is above zero one more
@@ -10,9 +12,26 @@ func (e *Engine) Room() int {
 		return 0
 	}
 	unwritten := e.out.bytes - e.conn.inFlight
-	room := e.pol.MaxBatch - unwritten
-	if w := e.conn.window; w > 0 {
-		room = min(room, w-e.out.bytes)
+	return max(0, min(e.pol.MaxBatch-unwritten, e.window()-e.out.bytes))
+}
+
+// window is how many bytes of stanzas may be in flight.
+func (e *Engine) window() int { return min(e.fixedWindow(), e.learnedWindow()) }
+
+// fixedWindow is kept to the byte. Where nothing is acknowledged there is no
+// window: TCP has to slow us down.
+func (e *Engine) fixedWindow() int {
+	if w := e.conn.limits.Window; w > 0 && e.state == Active {
+		return w
 	}
-	return max(0, room)
+	return math.MaxInt
+}
+
+// learnedWindow may be exceeded by a part of a stanza, or a slow server would
+// often wait for us between two large ones.
+func (e *Engine) learnedWindow() int {
+	if e.conn.limits.Window < 0 || e.state != Active {
+		return math.MaxInt
+	}
+	return e.pace.window()
 }

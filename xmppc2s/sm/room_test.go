@@ -17,7 +17,7 @@ func TestRoomIsWhatMayBeWrittenNow(t *testing.T) {
 		}
 	}
 	want("offline", 0)
-	e.Bound(now, Binding{Dialect: V3, JID: "a@b/c", Window: 250})
+	e.Bound(now, Binding{Dialect: V3, JID: "a@b/c", Limits: Limits{Window: 250}})
 	want("enabling", 0)
 	e.AppendWrite(now, nil)
 	if err := e.HandleFrame(now, []byte("<enabled xmlns='urn:xmpp:sm:3' id='1' resume='true'/>")); err != nil {

@@ -1,0 +1,184 @@
+package sm
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// The shapers of the servers' own configurations.
+var (
+	ejabberdShaper = shaped{rate: 3000, burst: 20000, piece: 16 << 10, delay: 20 * time.Millisecond}
+	prosodyShaper  = shaped{rate: 10000, piece: 4096, delay: 20 * time.Millisecond}
+)
+
+func mustRun(t rapid.TB, s *shaped, most time.Duration, done func() bool) time.Duration {
+	t.Helper()
+	begin := s.now
+	if err := s.run(most, done); err != nil {
+		t.Fatalf("dead after %v: %v", s.now.Sub(begin), err)
+	}
+	if !done() {
+		t.Fatalf("not done after %v: %d read, window %d", most, s.read, s.e.window())
+	}
+	return s.now.Sub(begin)
+}
+
+// sayInBulk has a line of chat said while bulk is on its way, and returns how
+// long it took to the server.
+func sayInBulk(t rapid.TB, s *shaped) time.Duration {
+	t.Helper()
+	at, n := s.now, len(s.chat)
+	s.talk = append(s.talk, chatLine)
+	mustRun(t, s, time.Minute, func() bool { return len(s.chat) > n })
+	return s.chat[n].Sub(at)
+}
+
+// SM-05, SM-13
+func TestChatIsNotHeldUpByBulk(t *testing.T) {
+	for name, server := range map[string]shaped{"ejabberd": ejabberdShaper, "prosody": prosodyShaper} {
+		t.Run(name, func(t *testing.T) {
+			s := newShaped(New(Policy{}), server)
+			s.addBulk(200_000, 500)
+			for i := range 12 {
+				took := sayInBulk(t, s)
+				if most := 7 * time.Second; took > most || i >= 8 && took > most/2 {
+					t.Errorf("line %d took %v at a window of %d", i, took, s.e.window())
+				}
+				_ = s.run(time.Second, func() bool { return false })
+			}
+			ideal := time.Duration((200_000 - server.burst) / server.rate * float64(time.Second))
+			mustRun(t, s, 5*time.Minute, s.idle)
+			if took := s.now.Sub(t0); took > ideal*10/9 {
+				t.Errorf("all took %v, the server needs %v", took, ideal)
+			}
+		})
+	}
+}
+
+// What one connection has learned the next one begins with, and a burst granted
+// after silence does not undo it.
+func TestWhatWasLearnedIsKept(t *testing.T) {
+	s := newShaped(New(Policy{}), ejabberdShaper)
+	s.addBulk(100_000, 500)
+	mustRun(t, s, time.Minute, s.idle)
+	for _, what := range []string{"rest", "reconnect"} {
+		_ = s.run(time.Minute, func() bool { return false })
+		if what == "reconnect" {
+			s.restart()
+		}
+		s.longer = 0
+		s.addBulk(60_000, 500)
+		_ = s.run(2*time.Second, func() bool { return false })
+		if took := sayInBulk(t, s); took > 4*time.Second {
+			t.Errorf("%s: a line took %v, with up to %d bytes before it", what, took, s.longer)
+		}
+		mustRun(t, s, time.Minute, s.idle)
+	}
+}
+
+func TestTheWindowOpensWhereTheServerIsFast(t *testing.T) {
+	for _, delay := range []time.Duration{50 * time.Microsecond, 20 * time.Millisecond, 300 * time.Millisecond} {
+		s := newShaped(New(Policy{}), shaped{rate: 100e6, piece: 4096, delay: delay})
+		s.addBulk(200_000, 200)
+		took := mustRun(t, s, time.Minute, s.idle)
+		if trips := took / (2 * delay); trips > 25 || s.e.window() < 64<<10 {
+			t.Errorf("delay %v: %d trips, window %d", delay, trips, s.e.window())
+		}
+	}
+}
+
+func TestAServersLimitStaysTheLimit(t *testing.T) {
+	e := active(t, Policy{}, 4000)
+	s := &shaped{e: e, now: t0, rate: 1e6, burst: 1e6, piece: 4096}
+	s.framer = newShaped(New(Policy{}), *s).framer
+	s.paidAt, s.balance = t0, 1e6
+	s.addBulk(200_000, 200)
+	mustRun(t, s, time.Minute, s.idle)
+	if s.longer > 4000 || e.pace.window() < 2*4000 {
+		t.Errorf("%d in flight of %d", s.longer, e.pace.window())
+	}
+}
+
+// SM-13
+func TestSlowIsNotDeadAndSilentIs(t *testing.T) {
+	for _, tc := range []struct {
+		rate float64
+		size int
+	}{{3000, 60_000}, {3000, 200_000}, {600, 8000}, {10_000, 250_000}} {
+		t.Run(fmt.Sprint(tc.rate, "-", tc.size), func(t *testing.T) {
+			server := ejabberdShaper
+			server.rate = tc.rate
+			s := newShaped(New(Policy{}), server)
+			s.addBulk(40_000, 500)
+			mustRun(t, s, 5*time.Minute, s.idle)
+			s.addBulk(tc.size, tc.size)
+			mustRun(t, s, 10*time.Minute, s.idle)
+		})
+	}
+	for name, server := range map[string]shaped{"slow": ejabberdShaper, "fast": {rate: 1e6, burst: 1, piece: 4096}} {
+		s := newShaped(New(Policy{}), server)
+		s.addBulk(100_000, 500)
+		mustRun(t, s, time.Minute, s.idle)
+		for what, bytes := range map[string]int{"a line": 100, "bulk": 100_000} {
+			s.restart()
+			s.deaf = true
+			s.bulk = nil
+			s.addBulk(bytes, 100)
+			begin := s.now
+			err := s.run(time.Hour, func() bool { return false })
+			if took := s.now.Sub(begin); !errors.Is(err, ErrAckTimeout) || took > 21*time.Second {
+				t.Errorf("%s, %s: %v after %v", name, what, err, took)
+			}
+			s.deaf = false
+		}
+	}
+}
+
+// SM-05, SM-13
+func TestAnyShaperIsFilledAndNotDrowned(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.IntRange(1000, 50_000).Draw(t, "rate")
+		server := shaped{
+			rate: float64(rate), burst: float64(rapid.IntRange(0, min(60_000, 10*rate)).Draw(t, "burst")),
+			piece: rapid.SampledFrom([]int{512, 4096, 16 << 10}).Draw(t, "piece"),
+			delay: time.Duration(rapid.IntRange(0, 400).Draw(t, "delay")) * time.Millisecond,
+		}
+		size := rapid.IntRange(max(60, rate/25), 2000).Draw(t, "size")
+		s := newShaped(New(Policy{}), server)
+		n := int(server.burst + 60*server.rate)
+		s.addBulk(n, size)
+		// Learn:
+		mustRun(t, s, time.Hour, func() bool { return s.read > int(server.burst+20*server.rate) })
+		begin, paid := s.now, float64(s.read)+min(0, s.pay())
+		took := sayInBulk(t, s)
+		lump := time.Duration(float64(server.piece+2*size) / server.rate * float64(time.Second))
+		if most := 2*paceTarget + 6*server.delay + 2*lump; took > most {
+			t.Errorf("a line took %v, not %v; window %d", took, most, s.e.window())
+		}
+		mustRun(t, s, time.Hour, s.idle)
+		if got := (float64(s.read) - paid) / s.now.Sub(begin).Seconds(); got < 0.9*server.rate {
+			t.Errorf("%.0f bytes a second, window %d, trip %v", got, s.e.window(), s.e.pace.trip)
+		}
+	})
+}
+
+// A first flight may be too much for a server slower than any that is known.
+// The next one is not.
+func TestAHopelessServerIsLearnedByLosingConnections(t *testing.T) {
+	s := newShaped(New(Policy{}), shaped{rate: 300, burst: 20000, piece: 4096})
+	s.addBulk(60_000, 500)
+	for lost := 0; !s.idle(); lost++ {
+		if err := s.run(time.Hour, s.idle); err == nil {
+			continue
+		}
+		if lost > 3 {
+			t.Fatalf("lost %d times, window %d", lost, s.e.pace.window())
+		}
+		s.e.Lost(Silent)
+		s.restart()
+	}
+}
