@@ -11,6 +11,11 @@
 //	GET /ledger         a Ledger: how many messages came, wait and ended how
 //	GET /trace?of=&n=   a list of Entry: the last n messages with that id, or of
 //	                    that peer or contact
+//	GET /queue?n=       a Waiting: what waits for the server
+//	GET /queue/7        the XML of the stanza with that number, as a JSON string
+//	POST /queue/7/drop  it is given up, and its sender told: true
+//	POST /queue/7/retry it was set aside and is tried again: true; 0 is no
+//	                    stanza, but has the session try now
 //	POST /forget?name=  has the TLS key of that peer forgotten: true, or false
 //	                    if there was none
 //

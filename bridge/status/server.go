@@ -55,6 +55,7 @@ type Config struct {
 	Ledger func(context.Context) (Ledger, error)
 	// Trace returns the last n messages with that id, or of that peer or contact.
 	Trace func(ctx context.Context, of string, n int) ([]Entry, error)
+	Queue Queue
 	Log   *slog.Logger // nil: none
 }
 
@@ -156,6 +157,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /survey", s.survey)
 	mux.HandleFunc("GET /ledger", s.ledger)
 	mux.HandleFunc("GET /trace", s.trace)
+	s.queueRoutes(mux)
 	mux.HandleFunc("POST /forget", s.forget)
 	return mux
 }

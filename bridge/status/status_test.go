@@ -59,9 +59,14 @@ func (g *gateway) config(path string) Config {
 // serve runs a server until the test ends, or stop is called.
 func serve(t *testing.T, g *gateway, path string) (c *Client, stop func()) {
 	t.Helper()
+	return serveConfig(t, g.config(path))
+}
+
+func serveConfig(t *testing.T, cfg Config) (c *Client, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- New(g.config(path)).Run(ctx) }()
+	go func() { done <- New(cfg).Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -69,7 +74,7 @@ func serve(t *testing.T, g *gateway, path string) (c *Client, stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	c = Dial(path)
+	c = Dial(cfg.Path)
 	for {
 		if _, err := c.Report(ctx); err == nil {
 			return c, stop

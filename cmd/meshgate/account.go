@@ -59,6 +59,29 @@ func (g *gateway) trace(ctx context.Context, of string, n int) ([]status.Entry, 
 	return list, nil
 }
 
+// queue is what waits for the server, as the control socket tells it.
+type queue struct{ server *xmppc2s.Client }
+
+func (q queue) List(ctx context.Context, n int) (status.Waiting, error) {
+	list, total, err := q.server.Queue(ctx, n)
+	w := status.Waiting{Total: total, List: make([]status.Queued, len(list))}
+	for i, x := range list {
+		w.List[i] = status.Queued{
+			Seq: x.Seq, ID: x.ID, To: x.To, Kind: x.Kind, Lane: x.Lane, Since: x.At.Round(0), Bytes: x.Bytes,
+			State: string(x.State), Reason: x.Reason,
+		}
+	}
+	return w, err
+}
+
+func (q queue) Show(ctx context.Context, seq uint64) (string, error) {
+	b, err := q.server.QueuedStanza(ctx, seq)
+	return string(b), err
+}
+
+func (q queue) Drop(ctx context.Context, seq uint64) error  { return q.server.DropQueued(ctx, seq) }
+func (q queue) Retry(ctx context.Context, seq uint64) error { return q.server.RetryQueued(ctx, seq) }
+
 // maxTraced is how far into the queue is looked for where a message stands.
 const maxTraced = 1000
 

@@ -55,6 +55,7 @@ func (g *gateway) statusConfig(c *config, log *slog.Logger) status.Config {
 		Survey: func(ctx context.Context) (any, error) { return c.askServer(ctx), nil },
 		Ledger: g.ledger,
 		Trace:  g.trace,
+		Queue:  queue{g.server},
 		Forget: func(name string) (bool, error) { return g.state.pins.forget(name) },
 		Log:    log,
 	}

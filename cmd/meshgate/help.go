@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "peers", "browse", "doctor", "forget", "version", "help"}
+var commands = []string{"run", "check", "peers", "browse", "doctor", "trace", "queue", "forget", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -44,6 +44,8 @@ usage: meshgate COMMAND [flags]
   peers    list who is on the LAN, as the running gateway sees it
   browse   list who is on the LAN, without a gateway
   doctor   say what is wrong with this LAN and the server, and how to mend it
+  trace    say what became of a message, or of those of a peer or contact
+  queue    list what waits for the server, show, drop or retry it
   forget   have the gateway trust a peer's next TLS key
   version  print the version
   help     explain a command: meshgate help run
@@ -99,6 +101,8 @@ interface, and for how long. The gateway's own mirrors are in it too.
 exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 78 the configuration is wrong
 `,
+	"trace": traceHelp,
+	"queue": queueHelp,
 	"forget": `usage: meshgate forget [-config FILE | -socket PATH] NAME
 
 Has the gateway that runs on this machine forget the TLS key of a peer. The

@@ -11,8 +11,11 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 	"time"
+
+	"meshgate/bridge/status"
 )
 
 // Exit codes, as meshgate help says.
@@ -70,6 +73,10 @@ func realMain(args []string, p process) int {
 		return browseCommand(rest, p)
 	case "doctor":
 		return doctorCommand(rest, p)
+	case "trace":
+		return traceCommand(rest, p)
+	case "queue":
+		return queueCommand(rest, p)
 	case "forget":
 		return forgetCommand(rest, p)
 	case "version", "-version", "--version":
@@ -92,6 +99,9 @@ type options struct {
 	json        bool
 	socket      string
 	name        string
+	seq         uint64
+	count       int
+	rest        []string // queue: what stands behind the flags
 	interfaces  []string
 	wait        time.Duration
 }
@@ -101,7 +111,7 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.config, "config", "", "")
-	o.wait = defaultWait
+	o.wait, o.count = defaultWait, map[string]int{"trace": defaultTraced, "queue": defaultListed}[name]
 	switch name {
 	case "run":
 		fs.BoolVar(&o.verbose, "v", false, "")
@@ -113,6 +123,10 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.BoolVar(&o.json, "json", false, "")
 	case "forget":
 		fs.StringVar(&o.socket, "socket", "", "")
+	case "trace", "queue":
+		fs.StringVar(&o.socket, "socket", "", "")
+		fs.BoolVar(&o.json, "json", false, "")
+		fs.Func("n", "", o.setCount)
 	case "browse":
 		fs.BoolVar(&o.follow, "f", false, "")
 		fs.BoolVar(&o.json, "json", false, "")
@@ -139,11 +153,17 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	if name == "check" && len(rest) > 0 && o.config == "" {
 		o.config, rest = rest[0], rest[1:]
 	}
-	if name == "forget" {
-		if len(rest) == 0 {
-			return o, usage(p, name, "whose key? Write the presence name, as in bob@h2"), true
+	if ask := map[string]string{
+		"forget": "whose key? Write the presence name, as in bob@h2",
+		"trace":  "of what? Write the id of a message, a presence name as in bob@h2, or a contact's address",
+	}[name]; ask != "" {
+		if len(rest) == 0 || rest[0] == "" {
+			return o, usage(p, name, ask), true
 		}
 		o.name, rest = rest[0], rest[1:]
+	}
+	if name == "queue" {
+		o.rest, rest = rest, nil
 	}
 	if len(rest) > 0 {
 		return o, usage(p, name, fmt.Sprintf("what is %q for?", rest[0])), true
@@ -167,6 +187,16 @@ func (o *options) addInterface(name string) error {
 		return errors.New("no name")
 	}
 	o.interfaces = append(o.interfaces, name)
+	return nil
+}
+
+// setCount takes the flag -n.
+func (o *options) setCount(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > status.MaxEntries {
+		return fmt.Errorf("write a number from 1 to %d", status.MaxEntries)
+	}
+	o.count = n
 	return nil
 }
 

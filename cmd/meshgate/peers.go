@@ -36,6 +36,9 @@ func peersCommand(args []string, p process) int {
 	defer stop()
 	if err := o.show(ctx, status.Dial(path), p); err != nil && ctx.Err() == nil {
 		fmt.Fprintf(p.stderr, "meshgate peers: %s\n", controlWords(path, err))
+		if noGateway(err) {
+			fmt.Fprintln(p.stderr, "Without a gateway: meshgate browse")
+		}
 		return exitFailed
 	}
 	return exitOK
@@ -65,12 +68,17 @@ func (o *options) socketPath(p process) (path string, code int) {
 // controlWords says why the gateway did not answer, and what to do.
 func controlWords(path string, err error) string {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("no gateway runs here: nobody listens at %s\nWithout a gateway: meshgate browse", path)
+	case noGateway(err):
+		return "no gateway runs here: nobody listens at " + path
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("this user may not ask the gateway at %s; try it as root", path)
 	}
-	return strings.TrimPrefix(err.Error(), "status: ")
+	return strings.Replace(strings.TrimPrefix(err.Error(), "status: "), "says: xmppc2s: ", "says: ", 1)
+}
+
+// noGateway reports whether nobody listens.
+func noGateway(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // untilSignal is a context that ends with the first signal to stop.
