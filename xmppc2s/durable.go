@@ -20,7 +20,7 @@ func (l *loop) restore(now time.Time) {
 	if l.cfg.Journal == nil {
 		return
 	}
-	k, err := readJournal(l.cfg.Journal)
+	k, err := readJournal(l.cfg.Journal, l.box)
 	if err != nil {
 		l.c.log.Error("what is left of the last session is not complete: it is not resumed", "err", err)
 	}
@@ -47,8 +47,8 @@ func (l *loop) restore(now time.Time) {
 			})
 		}
 	}
-	if n := len(k.Queue); n > 0 || k.Session.ID != "" {
-		l.c.log.Info("taking up what the last run has left", "waiting", n, "session", k.Session.ID != "")
+	if n, _ := l.box.Len(); n > 0 || len(k.Queue) > 0 || k.Session.ID != "" {
+		l.c.log.Info("taking up what the last run has left", "waiting", n, "sent", len(k.Queue), "session", k.Session.ID != "")
 	}
 }
 
@@ -76,11 +76,13 @@ func (l *loop) revive(now time.Time, full string) {
 	l.own.at = now.Add(presenceHeld)
 }
 
-// records takes what has changed in the engine to the journal.
+// records takes what has changed in the engine and in the box to the journal,
+// and says what is sure by now.
 func (l *loop) records(now time.Time) {
 	l.recordBuf = l.engine.AppendRecords(l.recordBuf[:0])
 	l.keeper.add(now, l.recordBuf)
 	clear(l.recordBuf)
+	l.tellSure()
 	l.keeper.flush(now)
 }
 
@@ -89,7 +91,7 @@ func (l *loop) keptRecords(now time.Time, err error) {
 	before := l.keeper.err
 	l.keeper.wrote(now, err)
 	l.c.full.Store(err != nil)
-	l.c.log.Debug("kept", "waiting", l.keeper.durableRows, "err", err)
+	l.c.log.Debug("kept", "sent", len(l.keeper.seqs), "err", err)
 	switch {
 	case err != nil:
 		l.c.counts.unkept.Add(1)
@@ -116,26 +118,6 @@ func (l *loop) settleJournal(limit <-chan time.Time) bool {
 		case <-limit:
 			return false
 		}
-	}
-}
-
-// sessionForgotten is how long a session that cannot be tried is believed in,
-// if the server has not said for how long it keeps it.
-const sessionForgotten = time.Hour
-
-// expire gives up messages that have waited for longer than MessageTTL. Those
-// that may have arrived wait as long as the session can be resumed: the server
-// says then whether they have.
-func (l *loop) expire(now time.Time) {
-	if l.cfg.MessageTTL <= 0 {
-		return
-	}
-	l.expireAt = now.Add(min(l.cfg.MessageTTL/4, time.Minute))
-	if l.tr == nil && !l.dialing && now.Sub(l.lostAt) > max(l.engine.MaxResume(), sessionForgotten) {
-		l.engine.Forget()
-	}
-	for _, g := range l.engine.Expire(now.Add(-l.cfg.MessageTTL)) {
-		l.giveUp(g.Bytes, ErrExpired)
 	}
 }
 

@@ -1,13 +1,14 @@
 package xmppc2s
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
+	"meshgate/xmppc2s/outbox"
 	"meshgate/xmppc2s/sm"
 )
 
@@ -17,6 +18,9 @@ type Journal interface {
 	// Rows are what is kept, in order of the keys. They are read before the
 	// first Write, and valid within the loop only.
 	Rows() iter.Seq2[[]byte, []byte]
+	// Row is what the last Write that is durable has made of a key; nil:
+	// nothing. It is the caller's.
+	Row(key []byte) []byte
 	// Write makes the changes, all or none, and those of one call after those
 	// of the call before. It does not block. done is called once, from any
 	// goroutine: when they are durable, or with the reason why they are not.
@@ -37,10 +41,17 @@ type Change struct{ Key, Value []byte }
 //	archive    how far we have come in the account's archive: archiveRow, as JSON
 //	own        our presence as it was sent last: ownRow, as JSON
 //	session    the session that can be resumed: sm.Session, as JSON; none if there is none
-//	w SEQ      a stanza that waits: when it was queued, in milliseconds of unix
-//	           time (8 bytes), and its XML; SEQ is its number (8 bytes)
+//	q SEQ      a stanza that waits for the session
+//	w SEQ      one that was given to it, and that the server may have
+//	a SEQ      one that was set aside
 //
-// Numbers are big endian, so that the rows are in order.
+// SEQ is a number of 8 bytes, of the outbox (q, a) or of the engine (w). The
+// value of the last three is rowVersion, the strikes against the stanza (1
+// byte), when it was queued, in milliseconds of unix time (8 bytes), and its
+// XML. Before rowVersion was 1 there were only w, and neither version nor
+// strikes: such a row begins with the 0 of its time.
+//
+// Numbers are big endian, so that the rows of a kind are in order.
 //
 // The mark is our h (4 bytes) and the id of the session that it belongs to. It
 // is ahead of the session's row by what has been handled while that was on its
@@ -51,8 +62,12 @@ var (
 )
 
 const (
-	waitingKey = 'w'
-	numberLen  = 8
+	queuedKey  = 'q'
+	sentKey    = 'w'
+	asideKey   = 'a'
+	rowVersion = 1
+	rowKeyLen  = 1 + 8
+	rowHeadLen = 2 + 8
 )
 
 // An ownRow is our presence with the hash of the capabilities in it.
@@ -63,26 +78,42 @@ type ownRow struct {
 	Caps   string  `json:"caps"`
 }
 
-func stanzaKey(seq uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{waitingKey}, seq)
+func rowKey(kind byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, seq)
 }
 
-func stanzaChange(s sm.Stanza) Change {
-	v := make([]byte, 0, numberLen+len(s.Data))
-	v = binary.BigEndian.AppendUint64(v, uint64(s.At.UnixMilli()))
-	return Change{stanzaKey(s.Seq), append(v, s.Data...)}
+// entryKey is where the row of something that waits is.
+func entryKey(e outbox.Entry) []byte {
+	if e.Lane == outbox.Aside {
+		return rowKey(asideKey, e.Seq)
+	}
+	return rowKey(queuedKey, e.Seq)
 }
 
-func parseStanza(key, value []byte) (s sm.Stanza, ok bool) {
-	if len(key) != 1+numberLen || key[0] != waitingKey || len(value) < numberLen {
-		return s, false
+func rowChange(key []byte, at time.Time, strikes uint8, data []byte) Change {
+	v := append(make([]byte, 0, rowHeadLen+len(data)), rowVersion, strikes)
+	v = binary.BigEndian.AppendUint64(v, uint64(at.UnixMilli()))
+	return Change{key, append(v, data...)}
+}
+
+// parseRow reads the row of a stanza, whose Data is then part of value.
+func parseRow(key, value []byte) (kind byte, s sm.Stanza, ok bool) {
+	if len(key) != rowKeyLen {
+		return 0, s, false
 	}
-	s = sm.Stanza{
-		Seq:  binary.BigEndian.Uint64(key[1:]),
-		At:   time.UnixMilli(int64(binary.BigEndian.Uint64(value))),
-		Data: slices.Clone(value[numberLen:]),
+	kind, s.Seq = key[0], binary.BigEndian.Uint64(key[1:])
+	s.At, s.Strikes, s.Data, ok = parseRowValue(value)
+	return kind, s, ok && s.Seq > 0 && (kind == queuedKey || kind == sentKey || kind == asideKey)
+}
+
+func parseRowValue(v []byte) (at time.Time, strikes uint8, data []byte, ok bool) {
+	if len(v) > 0 && v[0] == 0 { // as it was before there were versions
+		v = append([]byte{rowVersion, 0}, v...)
 	}
-	return s, s.Seq > 0
+	if len(v) < rowHeadLen || v[0] != rowVersion {
+		return at, 0, nil, false
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(v[2:]))), v[1], v[rowHeadLen:], true
 }
 
 func sessionChange(s sm.Session) Change {
@@ -134,34 +165,39 @@ func ahead(mark []byte, s sm.Session) uint32 {
 	return s.Handled
 }
 
-// A kept is what a journal holds.
+// A kept is what a journal holds, beside what waits.
 type kept struct {
 	sm.Snapshot
 	own     *ownRow     // nil: none was sent
 	archive *archiveRow // nil: nothing is known
 }
 
-// readJournal reads everything. Rows that are no use are named in the error;
-// the rest stands.
-func readJournal(j Journal) (k kept, err error) {
+// readJournal reads everything, and puts what waits into the box. Rows that are
+// no use are named in the error; the rest stands.
+func readJournal(j Journal, box *outbox.Box) (k kept, err error) {
 	var bad int
 	for key, value := range j.Rows() {
-		var e error
-		switch s, ok := parseStanza(key, value); {
+		kind, s, ok := parseRow(key, value)
+		switch {
+		case ok && kind != sentKey:
+			ok = box.Restore(s.Seq, s.At, s.Data, kind == asideKey)
 		case ok && sm.KindOf(s.Data) != sm.Nonza:
+			s.Data = bytes.Clone(s.Data)
 			k.Queue = append(k.Queue, s)
 		case string(key) == string(sessionKey):
-			e = json.Unmarshal(value, &k.Session)
+			ok = json.Unmarshal(value, &k.Session) == nil
 			k.Session.Handled = ahead(j.Mark(), k.Session)
 		case string(key) == string(ownKey):
 			k.own = new(ownRow)
-			e = json.Unmarshal(value, k.own)
+			ok = json.Unmarshal(value, k.own) == nil
 		case string(key) == string(archiveKey):
-			k.archive, e = parseArchive(value)
+			var err error
+			k.archive, err = parseArchive(value)
+			ok = err == nil
 		default:
-			bad++
+			ok = false
 		}
-		if e != nil {
+		if !ok {
 			bad++
 		}
 	}

@@ -46,6 +46,12 @@ func (j *memJournal) Rows() iter.Seq2[[]byte, []byte] {
 	}
 }
 
+func (j *memJournal) Row(key []byte) []byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.rows[string(key)])
+}
+
 func (j *memJournal) Write(changes []xmppc2s.Change, done func(error)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -4,30 +4,34 @@ import (
 	"slices"
 	"time"
 
+	"meshgate/xmppc2s/outbox"
 	"meshgate/xmppc2s/sm"
 )
 
-// A keeper writes the engine's records to the journal, one write at a time:
-// what comes meanwhile is the next one. It belongs to the loop. Without a
-// journal everything counts as durable.
+// A keeper writes what changes in the engine and in the box to the journal, one
+// write at a time: what comes meanwhile is the next one. What has come to the
+// box and left it again meanwhile is in none. It belongs to the loop. Without
+// a journal everything counts as durable.
 type keeper struct {
 	journal Journal
+	box     *outbox.Box
 	results chan error // of the write under way
 
-	seqs                  []uint64 // of the stanzas that are kept or will be, sorted
-	waiting               []Change
-	session               *sm.Session // to be written with them
-	urgent                bool        // somebody waits for them
-	due                   time.Time   // when they are written though nobody does
-	writing               []Change    // under way; nil: nothing is
-	told                  sm.Session  // what writing makes durable …
-	durable               sm.Session  // … and what is
-	toldRows, durableRows int         // stanzas, likewise
-	started               uint64      // writes
-	done                  uint64      // writes that succeeded
-	err                   error       // of the last write
-	retryAt               time.Time
-	markBuf               []byte
+	seqs     []uint64 // of the engine's stanzas that are kept or will be, sorted
+	waiting  []Change
+	session  *sm.Session // to be written with them
+	urgent   bool        // somebody waits for them
+	due      time.Time   // when they are written though nobody does
+	writing  []Change    // under way; nil: nothing is
+	told     sm.Session  // what writing makes durable …
+	durable  sm.Session  // … and what is
+	toldUpTo uint64      // of the box, likewise
+	started  uint64      // writes
+	done     uint64      // writes that succeeded
+	err      error       // of the last write
+	retryAt  time.Time
+	markBuf  []byte
+	boxBuf   []outbox.Change
 }
 
 const (
@@ -38,7 +42,9 @@ const (
 	keepRetry = time.Second
 )
 
-func newKeeper(j Journal) *keeper { return &keeper{journal: j, results: make(chan error, 1)} }
+func newKeeper(j Journal, box *outbox.Box) *keeper {
+	return &keeper{journal: j, box: box, results: make(chan error, 1)}
+}
 
 // begin takes what the journal holds already.
 func (k *keeper) begin(s sm.Snapshot) {
@@ -54,18 +60,19 @@ func (k *keeper) add(now time.Time, records []sm.Record) {
 		switch r.Kind {
 		case sm.Enqueued:
 			k.insert(r.Stanza.Seq)
-			k.want(now, true, stanzaChange(r.Stanza))
+			s := r.Stanza
+			k.want(now, true, rowChange(rowKey(sentKey, s.Seq), s.At, s.Strikes, s.Data))
 		case sm.Acked:
 			n, _ := slices.BinarySearch(k.seqs, r.Stanza.Seq+1)
 			for _, seq := range k.seqs[:n] {
-				k.want(now, false, Change{Key: stanzaKey(seq)})
+				k.want(now, false, Change{Key: rowKey(sentKey, seq)})
 			}
 			k.seqs = k.seqs[n:]
 		case sm.Dropped:
 			if i, found := slices.BinarySearch(k.seqs, r.Stanza.Seq); found {
 				k.seqs = slices.Delete(k.seqs, i, i+1)
 			}
-			k.want(now, false, Change{Key: stanzaKey(r.Stanza.Seq)})
+			k.want(now, false, Change{Key: rowKey(sentKey, r.Stanza.Seq)})
 		case sm.Changed:
 			k.change(now, r.Session)
 		}
@@ -104,31 +111,49 @@ func (k *keeper) want(now time.Time, urgent bool, changes ...Change) {
 	}
 }
 
+// pending reports whether there is something to write.
+func (k *keeper) pending() bool { return len(k.waiting) > 0 || k.session != nil || k.box.Changed() }
+
 // flush begins a write, if none is under way and it is time for one.
 func (k *keeper) flush(now time.Time) {
 	if at := k.next(); at.IsZero() || now.Before(at) {
 		return
 	}
-	changes := k.waiting
+	changes := k.takeWaiting()
 	k.told = k.durable
 	if k.session != nil {
 		k.told = *k.session
 		changes = append(changes, sessionChange(*k.session))
 	}
-	k.toldRows = len(k.seqs)
-	k.writing, k.waiting, k.session, k.urgent, k.due = changes, nil, nil, false, time.Time{}
+	k.writing, k.session, k.urgent, k.due = changes, nil, false, time.Time{}
 	k.started++
 	k.journal.Write(changes, func(err error) { k.results <- err })
+}
+
+// takeWaiting returns all changes but those of the session.
+func (k *keeper) takeWaiting() []Change {
+	k.boxBuf, k.toldUpTo = k.box.AppendChanges(k.boxBuf[:0])
+	changes := slices.Grow(k.waiting, len(k.boxBuf)+1)
+	for _, c := range k.boxBuf {
+		if key := entryKey(c.Entry); c.Remove {
+			changes = append(changes, Change{Key: key})
+		} else {
+			changes = append(changes, rowChange(key, c.Entry.At, 0, c.Entry.Data))
+		}
+	}
+	clear(k.boxBuf)
+	k.waiting = nil
+	return changes
 }
 
 // next is when flush has something to do; zero: not before something happens.
 func (k *keeper) next() time.Time {
 	switch {
-	case k.journal == nil || k.writing != nil || len(k.waiting) == 0 && k.session == nil:
+	case k.journal == nil || k.writing != nil || !k.pending():
 		return time.Time{}
 	case k.err != nil:
 		return k.retryAt
-	case k.urgent:
+	case k.urgent || k.box.Changed():
 		return time.Unix(0, 0) // at once
 	}
 	return k.due
@@ -139,7 +164,8 @@ func (k *keeper) wrote(now time.Time, err error) {
 	changes := k.writing
 	k.writing, k.err = nil, err
 	if err == nil {
-		k.durable, k.durableRows, k.done = k.told, k.toldRows, k.started
+		k.durable, k.done = k.told, k.started
+		k.box.Durable(k.toldUpTo)
 		return
 	}
 	if k.session == nil { // else there is a newer one
@@ -156,7 +182,7 @@ func (k *keeper) mark() uint64 {
 	if k.journal == nil {
 		return 0
 	}
-	if len(k.waiting) > 0 || k.session != nil {
+	if k.pending() {
 		k.urgent = true
 		return k.started + 1
 	}
@@ -166,13 +192,14 @@ func (k *keeper) mark() uint64 {
 // isDurable reports whether everything up to the mark is.
 func (k *keeper) isDurable(mark uint64) bool { return mark <= k.done }
 
-// kept says which stanzas are durable.
-func (k *keeper) kept() func(seq uint64) bool {
-	not := make(map[uint64]bool)
+// unkept are the keys of the rows that are not durable.
+func (k *keeper) unkept() map[string]bool {
+	keys := make(map[string]bool)
+	k.waiting = k.takeWaiting()
 	for _, c := range slices.Concat(k.writing, k.waiting) {
-		if s, ok := parseStanza(c.Key, c.Value); ok {
-			not[s.Seq] = true
+		if c.Value != nil {
+			keys[string(c.Key)] = true
 		}
 	}
-	return func(seq uint64) bool { return k.journal != nil && !not[seq] }
+	return keys
 }

@@ -132,12 +132,8 @@ func (l *loop) reportLeft() {
 	limit := time.NewTimer(lastWords)
 	defer limit.Stop()
 	l.settleJournal(limit.C)
-	stays := l.keeper.kept()
-	for _, g := range l.engine.Drain() {
-		if g.Kind == sm.Message && !stays(g.Seq) {
-			l.giveUp(g.Bytes, ErrStopped)
-		}
-	}
+	l.tellSure()
+	l.abandonQueue()
 	l.gauge()
 	for _, ev := range l.pending {
 		l.teller.events <- ev // it is still there and does not stop before this

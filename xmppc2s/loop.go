@@ -2,7 +2,6 @@ package xmppc2s
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/internal/alarm"
+	"meshgate/xmppc2s/outbox"
 	"meshgate/xmppc2s/sm"
 )
 
@@ -19,6 +19,7 @@ import (
 type loop struct {
 	c      *Client
 	cfg    *Config
+	box    *outbox.Box // waits for the engine
 	engine *sm.Engine
 	wg     sync.WaitGroup // connecting
 
@@ -30,7 +31,7 @@ type loop struct {
 	pacer     *pacer
 	sent      *redirection // for the next attempt; nil: the server has not sent us on
 
-	kept, keptBytes int // of what Client counts as queued: in the engine
+	counted, countedBytes int // of what Client counts as queued: in the box and in the engine
 
 	tr       *transport
 	buf      []byte   // being written, or for the next write
@@ -46,6 +47,7 @@ type loop struct {
 	own     ownSender
 	teller  *teller
 	pending []Event // for the teller, in order
+	unsure  []unsure
 	alarm   alarm.Alarm
 
 	keeper    *keeper
@@ -57,8 +59,9 @@ type loop struct {
 }
 
 func newLoop(c *Client, con *connector, t *teller) *loop {
+	box := outbox.New(outbox.Config{Journal: c.cfg.Journal != nil})
 	return &loop{
-		c: c, cfg: &c.cfg, engine: sm.New(c.cfg.SM), connector: con, verdicts: make(chan verdict, 1), keeper: newKeeper(c.cfg.Journal),
+		c: c, cfg: &c.cfg, box: box, engine: sm.New(c.cfg.SM), connector: con, verdicts: make(chan verdict, 1), keeper: newKeeper(c.cfg.Journal, box),
 		pacer: newPacer(c.cfg.Backoff), teller: t,
 	}
 }
@@ -134,61 +137,6 @@ func (l *loop) step(ctx context.Context) {
 	}
 }
 
-// collect takes in what other goroutines left.
-func (l *loop) collect(now time.Time) {
-	for _, m := range l.c.dones.Take() {
-		l.engine.Done(m)
-	}
-	for _, o := range l.c.inbox.Take() {
-		l.kept++
-		l.keptBytes += len(o.data)
-		switch _, err := l.engine.Enqueue(o.at, o.data); {
-		case errors.Is(err, ErrTooLarge) && sm.KindOf(o.data) == sm.Message:
-			l.giveUp(o.data, err)
-		case err != nil:
-			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
-		}
-	}
-	if row := l.c.archived.Swap(nil); row != nil && l.cfg.Journal != nil { // behind the inbox: it is durable before the question leaves
-		l.keeper.want(now, false, archiveChange(*row))
-	}
-	if l.tr != nil && !l.tr.busy && l.engine.RotationDue() {
-		l.rotate(now)
-	}
-}
-
-// gauge shows others how full the engine is.
-func (l *loop) gauge() {
-	n, bytes := l.engine.Queued()
-	l.c.queued.Add(int64(n - l.kept))
-	l.c.queuedBytes.Add(int64(bytes - l.keptBytes))
-	l.kept, l.keptBytes = n, bytes
-	l.c.counts.setSM(l.engine.Stats())
-	l.tellAcked()
-}
-
-// tellAcked says what the server has acknowledged.
-func (l *loop) tellAcked() {
-	acked := l.engine.TakeAcked()
-	if len(acked) == 0 {
-		return
-	}
-	sent := make([]Sent, len(acked))
-	for i, s := range acked {
-		sent[i].ID, sent[i].To = addressee(s.Data)
-	}
-	if n := len(l.pending); n > 0 {
-		if last, ok := l.pending[n-1].(Acknowledged); ok {
-			l.pending[n-1] = Acknowledged{append(last.Messages, sent...)}
-			return
-		}
-	}
-	l.tell(Acknowledged{sent})
-}
-
-// addressee is what the server and we know a stanza by.
-func addressee(b []byte) (id, to string) { return sm.Attr(b, "id"), sm.Attr(b, "to") }
-
 // write sends what is to be written, when the journal knows of it. Meanwhile
 // what comes is for the next write.
 func (l *loop) write(now time.Time) {
@@ -197,6 +145,7 @@ func (l *loop) write(now time.Time) {
 		return
 	}
 	if len(l.buf) == 0 {
+		l.release(now)
 		l.buf = l.engine.AppendWrite(now, l.buf[:0])
 		l.records(now)
 		if len(l.buf) > 0 {
@@ -237,7 +186,7 @@ func (l *loop) nextAlarm() time.Time {
 	if l.online {
 		sooner(l.own.due(l.c.own.Load()))
 	}
-	if n, _ := l.engine.Queued(); n > 0 {
+	if l.counted > 0 || l.box.AsideLen() > 0 {
 		sooner(l.expireAt)
 	}
 	sooner(l.keeper.next())

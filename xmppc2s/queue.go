@@ -8,10 +8,10 @@ import (
 
 // A Queued is a stanza that waits for the server, or for its acknowledgement.
 type Queued struct {
-	Seq    uint64 // its number as long as it is here; 0: the session's own first words, which have none
+	Seq    uint64 // its number; it gets another one when it is sent, set aside, or waits again
 	ID, To string // "": it has none
 	Kind   string // message, presence or iq
-	Lane   string // see package outbox; "" once it is sent
+	Lane   string // see package outbox; "": it is sent
 	At     time.Time
 	Bytes  int
 	State  QueueState
@@ -54,8 +54,9 @@ func (c *Client) QueuedStanza(ctx context.Context, seq uint64) (b []byte, err er
 	return b, err
 }
 
-// DropQueued gives up a stanza that waits or was set aside. Undelivered with
-// ErrDropped follows.
+// DropQueued gives up a stanza that waits or was set aside. Of a message that
+// waited Undelivered with ErrDropped follows; of one that was set aside it has
+// been told then.
 func (c *Client) DropQueued(ctx context.Context, seq uint64) error {
 	return c.ask(ctx, func(l *loop) error { return l.dropQueued(seq) })
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"meshgate/xmppc2s/outbox"
 	"meshgate/xmppc2s/sm"
 )
 
@@ -13,6 +14,7 @@ type Stats struct {
 	// Gauges: stanzas and bytes accepted and not acknowledged; messages that
 	// wait for their Done.
 	Queued, QueuedBytes, Undone int64
+	Aside                       int // stanzas that were set aside
 
 	MessagesIn, PresencesIn, IQsIn uint64
 	// PresencesIgnored came from strangers, or from more resources than are
@@ -27,6 +29,8 @@ type Stats struct {
 	Fetched, ArchiveStrays       uint64
 	AvatarsAsked, AvatarsWritten uint64 // contacts' asked for; parts of our own sent
 	TLSResumed                   uint64 // connects on which TLS did not begin from nothing
+	Unreadable                   uint64 // stanzas that waited and were gone from the disk
+	Outbox                       outbox.Stats
 	SM                           sm.Stats
 }
 
@@ -38,17 +42,19 @@ type counters struct {
 	connects, failures, tlsResumed         atomic.Uint64
 	avatarsAsked, avatarsWritten           atomic.Uint64
 	fetched, archiveStrays                 atomic.Uint64
-	unkept                                 atomic.Uint64
+	unkept, unreadable                     atomic.Uint64
 	online                                 atomic.Bool
 
-	mu sync.Mutex
-	sm sm.Stats // guarded by mu; set by the loop
+	mu    sync.Mutex // guards what the loop sets
+	sm    sm.Stats
+	box   outbox.Stats
+	aside int
 }
 
-func (n *counters) setSM(s sm.Stats) {
+func (n *counters) setQueue(s sm.Stats, box outbox.Stats, aside int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sm = s
+	n.sm, n.box, n.aside = s, box, aside
 }
 
 // Stats may be called from any goroutine.
@@ -59,13 +65,13 @@ func (c *Client) Stats() Stats {
 		Queued: c.queued.Load(), QueuedBytes: c.queuedBytes.Load(), Undone: c.undone.Load(),
 		MessagesIn: n.messagesIn.Load(), PresencesIn: n.presencesIn.Load(), IQsIn: n.iqsIn.Load(),
 		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
-		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(), Unkept: n.unkept.Load(),
+		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(), Unkept: n.unkept.Load(), Unreadable: n.unreadable.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
 		Fetched: n.fetched.Load(), ArchiveStrays: n.archiveStrays.Load(),
 		AvatarsAsked: n.avatarsAsked.Load(), AvatarsWritten: n.avatarsWritten.Load(),
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.SM = n.sm
+	s.SM, s.Outbox, s.Aside = n.sm, n.box, n.aside
 	return s
 }

@@ -97,11 +97,7 @@ func (l *loop) bind(now time.Time, k *link) {
 		Dialect: k.dialect, JID: k.jid, Limits: l.cfg.limits(k), Stanzas: k.stanzas, Max: k.max,
 		First: [][]byte{rosterRequest(), own.bytes(l.cfg)},
 	})
-	for _, g := range gone {
-		if g.Kind == sm.Message {
-			l.giveUp(g.Bytes, g.Reason)
-		}
-	}
+	l.sortOut(now, gone)
 	l.stopOuter()
 	l.full = full
 	l.book = newContactBook(full, l.cfg.Contacts, l.cfg.MaxResources)
@@ -227,17 +223,6 @@ func (l *loop) rotate(now time.Time) {
 	l.buf = append(l.engine.AppendFarewell(l.buf[:0]), "</stream:stream>"...)
 	l.engine.Rotate()
 	l.tr.send(l.buf)
-}
-
-// giveUp reports a stanza that will not be sent.
-func (l *loop) giveUp(b []byte, reason error) {
-	st, err := stanza.Parse(b, stanza.NSClient, stanza.Limits{Depth: 1 << 10, Nodes: 1 << 20})
-	if err != nil {
-		l.c.log.Error("undelivered stanza does not parse", "err", err)
-		return
-	}
-	l.c.counts.undelivered.Add(1)
-	l.tell(Undelivered{Stanza: st, Err: reason})
 }
 
 // startOuter makes an outer session for the session that is bound, once the

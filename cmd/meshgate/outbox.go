@@ -35,6 +35,8 @@ type outbox struct {
 
 func (o outbox) Rows() iter.Seq2[[]byte, []byte] { return o.bucket.All() }
 
+func (o outbox) Row(key []byte) []byte { return o.bucket.Get(key) }
+
 func (o outbox) Write(changes []xmppc2s.Change, done func(error)) {
 	list := make([]store.Change, len(changes))
 	for i, c := range changes {

@@ -29,6 +29,7 @@ const (
 	NSSM1    = "urn:xmpp:sm:1"                          // XEP-0198 v0.7
 	NSPing   = "urn:xmpp:ping"                          // XEP-0199
 	NSDelay  = "urn:xmpp:delay"                         // XEP-0203
+	NSMarks  = "urn:xmpp:chat-markers:0"                // XEP-0333
 	NSHints  = "urn:xmpp:hints"                         // XEP-0334
 	NSSID    = "urn:xmpp:sid:0"                         // XEP-0359
 	NSLimits = "urn:xmpp:stream-limits:0"               // XEP-0478

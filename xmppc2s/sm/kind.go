@@ -69,6 +69,10 @@ func startTag(b []byte) []byte {
 	return b[1:]
 }
 
+// Lasting reports whether a stanza of that kind means the same in another
+// session.
+func Lasting(k Kind, b []byte) bool { return k == Message || k == Presence && aboutSubscription(b) }
+
 // aboutSubscription reports whether a presence manages a subscription, rather
 // than says how somebody is. RFC 6121 §3
 func aboutSubscription(b []byte) bool {

@@ -22,11 +22,6 @@ type item struct {
 	kind Kind
 }
 
-// lasting reports whether an item means the same in another session.
-func (it *item) lasting() bool {
-	return it.kind == Message || it.kind == Presence && aboutSubscription(it.Data)
-}
-
 // Enqueue appends one whole stanza. Other elements are refused: they would be
 // lost with the connection; and so are those that are larger than the server
 // at the other end takes. It returns the stanza's Seq.

@@ -15,6 +15,7 @@ import (
 // before that sends it again.
 type GivenUp struct {
 	Seq    uint64
+	At     time.Time // queued
 	Bytes  []byte
 	Kind   Kind
 	Reason error
@@ -36,7 +37,7 @@ func (e *Engine) requeue(largest int) (keep []item, gone []GivenUp) {
 		switch {
 		case it.Strikes >= maxStrikes:
 			gone = append(gone, e.giveUp(it, ErrDeadly))
-		case e.id.epoch > 0 && !it.lasting():
+		case e.id.epoch > 0 && !Lasting(it.kind, it.Data):
 			gone = append(gone, e.giveUp(it, ErrStale))
 		case largest > 0 && len(it.Data) > largest:
 			gone = append(gone, e.giveUp(it, ErrTooLarge))
@@ -71,21 +72,21 @@ func (e *Engine) ahead(now time.Time, first [][]byte, keep []item) []item {
 
 func (e *Engine) giveUp(it item, why error) GivenUp {
 	e.record(Dropped, Stanza{Seq: it.Seq})
-	return GivenUp{Seq: it.Seq, Bytes: it.Data, Kind: it.kind, Reason: why}
+	return GivenUp{Seq: it.Seq, At: it.At, Bytes: it.Data, Kind: it.kind, Reason: why}
 }
 
 // delay marks an item with the time when it was first sent.
 func (e *Engine) delay(it *item) {
-	b := withDelay(it.Data, it.At)
+	b := WithDelay(it.Data, it.At)
 	if len(b) != len(it.Data) {
 		it.Data = b
 		e.record(Enqueued, it.Stanza)
 	}
 }
 
-// withDelay marks a message with the time it was first sent, unless it says
+// WithDelay marks a message with the time it was first sent, unless it says
 // that already.
-func withDelay(b []byte, at time.Time) []byte {
+func WithDelay(b []byte, at time.Time) []byte {
 	const end = "</message>"
 	head, ok := bytes.CutSuffix(b, []byte(end))
 	if !ok || bytes.Contains(b, []byte("'"+stanza.NSDelay+"'")) || bytes.Contains(b, []byte(`"`+stanza.NSDelay+`"`)) {
