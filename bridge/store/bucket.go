@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -27,52 +26,62 @@ var (
 // maxKey is what bbolt can do.
 const maxKey = bbolt.MaxKeySize
 
+// bucketPrefix is that of the names of our buckets among those of bbolt.
+const bucketPrefix = "b:"
+
 // A Bucket is a part of a Store, with keys of its own.
 type Bucket struct {
 	s     *Store
-	name  []byte
+	name  string
 	limit Limit
 }
-
-var (
-	rowsName  = []byte("rows")
-	agesName  = []byte("ages")
-	countName = []byte("count")
-)
 
 // Bucket opens the bucket of that name, and makes it if it is not there. Rows
 // beyond a limit that is lower than before are the oldest, and are forgotten
 // if the limit says so.
 func (s *Store) Bucket(name string, limit Limit) (*Bucket, error) {
-	b := &Bucket{s: s, name: []byte("b:" + name), limit: limit}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		top, err := tx.CreateBucketIfNotExists(b.name)
-		if err != nil {
-			return err
-		}
-		for _, sub := range [][]byte{rowsName, agesName} {
-			if _, err := top.CreateBucketIfNotExists(sub); err != nil {
-				return err
-			}
-		}
-		r := b.in(tx)
-		for limit.Evict && r.count() > limit.Rows {
-			if err := r.evict(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	b := &Bucket{s: s, name: bucketPrefix + name, limit: limit}
+	err := b.make()
+	if err == nil && limit.Evict && b.Len() > limit.Rows {
+		err = s.Update(Change{bucket: b, trim: true})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: bucket %s: %w", name, err)
 	}
 	return b, nil
 }
 
+// make makes the bucket if it is not there: where the disk is full one that is
+// there is of use.
+func (b *Bucket) make() error {
+	there := false
+	err := b.s.db.View(func(tx *bbolt.Tx) error {
+		base := openBase(tx, b.name)
+		there = base.rows != nil && base.ages != nil
+		return nil
+	})
+	if err != nil || there {
+		return err
+	}
+	return b.s.db.Update(func(tx *bbolt.Tx) error {
+		_, err := makeBase(tx, b.name)
+		return err
+	})
+}
+
 // Get returns the value of a key, nil if there is none. The value is the caller's.
 func (b *Bucket) Get(key []byte) (value []byte) {
-	b.view(func(r rows) {
-		if v := r.rows.Get(key); v != nil {
+	b.s.mu.RLock()
+	r := find(b.s.over(), b.name, string(key))
+	b.s.mu.RUnlock()
+	if r != nil {
+		if r.gone {
+			return nil
+		}
+		return append([]byte{}, r.value...)
+	}
+	b.view(func(base base) { // what has been folded meanwhile is no older
+		if v := base.get(key); v != nil {
 			value = append([]byte{}, v[ageLen:]...)
 		}
 	})
@@ -81,8 +90,26 @@ func (b *Bucket) Get(key []byte) (value []byte) {
 
 // Len is the number of rows.
 func (b *Bucket) Len() (n int) {
-	b.view(func(r rows) { n = r.count() })
+	b.s.mu.RLock()
+	for _, o := range b.s.over() {
+		if p := o.parts[b.name]; p != nil {
+			n = p.count
+			b.s.mu.RUnlock()
+			return n
+		}
+	}
+	b.s.mu.RUnlock()
+	b.view(func(base base) { n = base.count() })
 	return n
+}
+
+// view reads the bucket of the database. bbolt's View fails only once the
+// Store is closed: then there is nothing.
+func (b *Bucket) view(f func(base)) {
+	_ = b.s.db.View(func(tx *bbolt.Tx) error {
+		f(openBase(tx, b.name))
+		return nil
+	})
 }
 
 // All are the keys and values, the oldest first; a key that was put again has
@@ -90,38 +117,89 @@ func (b *Bucket) Len() (n int) {
 // one moment, and valid within the loop only. Nothing may be changed within it.
 func (b *Bucket) All() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		b.view(func(r rows) {
-			if r.limit.Sorted {
-				c := r.rows.Cursor()
-				for key, v := c.First(); key != nil && yield(key, v[ageLen:]); key, v = c.Next() {
-				}
-				return
-			}
-			c := r.ages.Cursor()
-			for age, key := c.First(); age != nil; age, key = c.Next() {
-				if v := r.rows.Get(key); v != nil && !yield(key, v[ageLen:]) {
-					return
-				}
-			}
-		})
+		tx, l, err := b.s.snapshot(b)
+		if err != nil {
+			return // it is closed: there is nothing
+		}
+		defer tx.Rollback() // of one that reads it cannot fail
+		base := openBase(tx, b.name)
+		if b.limit.Sorted {
+			l.byKey(base, yield)
+		} else {
+			l.byAge(base, yield)
+		}
 	}
 }
 
-// view reads the bucket as it is now. bbolt's View fails only once the Store
-// is closed: then there is nothing.
-func (b *Bucket) view(f func(rows)) {
-	_ = b.s.db.View(func(tx *bbolt.Tx) error {
-		f(b.in(tx))
-		return nil
-	})
+// snapshot is what a bucket's overlays and the database are at one moment. A
+// fold must not come between the one and the other.
+func (s *Store) snapshot(b *Bucket) (*bbolt.Tx, layer, error) {
+	for {
+		s.mu.RLock()
+		l, folds := flatten(s.over(), b.name, b.limit.Sorted), s.folds
+		s.mu.RUnlock()
+		tx, err := s.db.Begin(false)
+		if err != nil {
+			return nil, layer{}, err
+		}
+		s.mu.RLock()
+		same := folds == s.folds
+		s.mu.RUnlock()
+		if same {
+			return tx, l, nil
+		}
+		_ = tx.Rollback() // of one that reads it cannot fail
+	}
+}
+
+func (l layer) byKey(base base, yield func(key, value []byte) bool) {
+	rest := l.order
+	if base.rows != nil {
+		c := base.rows.Cursor()
+		for key, v := c.First(); key != nil; key, v = c.Next() {
+			for len(rest) > 0 && rest[0].key < string(key) {
+				if !yield([]byte(rest[0].key), rest[0].value) {
+					return
+				}
+				rest = rest[1:]
+			}
+			if l.rows[string(key)] == nil && len(v) >= ageLen && !yield(key, v[ageLen:]) {
+				return
+			}
+		}
+	}
+	l.yield(rest, yield)
+}
+
+func (l layer) byAge(base base, yield func(key, value []byte) bool) {
+	if base.ages != nil {
+		c := base.ages.Cursor()
+		for age, key := c.Seek(appendAge(nil, l.floor)); age != nil; age, key = c.Next() {
+			if l.rows[string(key)] != nil {
+				continue
+			}
+			if v := base.get(key); v != nil && !yield(key, v[ageLen:]) {
+				return
+			}
+		}
+	}
+	l.yield(l.order, yield)
+}
+
+func (l layer) yield(rows []*row, yield func(key, value []byte) bool) {
+	for _, r := range rows {
+		if !yield([]byte(r.key), r.value) {
+			return
+		}
+	}
 }
 
 // A Change is one that is wanted of a bucket. Its key and value must not be
 // altered any more.
 type Change struct {
-	bucket     *Bucket
-	key, value []byte
-	remove     bool
+	bucket       *Bucket
+	key, value   []byte
+	remove, trim bool
 }
 
 // Put sets the value of a key.
@@ -130,100 +208,12 @@ func (b *Bucket) Put(key, value []byte) Change { return Change{bucket: b, key: k
 // Delete removes a key. One that is not there is no error.
 func (b *Bucket) Delete(key []byte) Change { return Change{bucket: b, key: key, remove: true} }
 
-func (c Change) apply(tx *bbolt.Tx) error {
-	r := c.bucket.in(tx)
-	if c.remove {
-		return r.remove(c.key)
+func (c Change) apply(v *view) error {
+	switch {
+	case c.trim:
+		return v.trim(c.bucket.name, c.bucket.limit)
+	case c.remove:
+		return v.remove(c.bucket.name, string(c.key))
 	}
-	return r.put(c.key, c.value)
-}
-
-// rows are a bucket within a transaction.
-type rows struct {
-	top, rows, ages *bbolt.Bucket
-	limit           Limit
-}
-
-const ageLen = 8
-
-func (b *Bucket) in(tx *bbolt.Tx) rows {
-	top := tx.Bucket(b.name)
-	return rows{top, top.Bucket(rowsName), top.Bucket(agesName), b.limit}
-}
-
-func (r rows) count() int {
-	if n := r.top.Get(countName); len(n) == 8 {
-		return int(binary.BigEndian.Uint64(n))
-	}
-	return 0
-}
-
-func (r rows) setCount(n int) error {
-	return r.top.Put(countName, binary.BigEndian.AppendUint64(nil, uint64(n)))
-}
-
-func (r rows) put(key, value []byte) error {
-	if len(key) == 0 || len(key) > maxKey || len(key)+len(value) > r.limit.RowBytes {
-		return ErrTooLarge
-	}
-	if err := r.remove(key); err != nil {
-		return err
-	}
-	for r.count() >= r.limit.Rows {
-		if !r.limit.Evict {
-			return ErrFull
-		}
-		if err := r.evict(); err != nil {
-			return err
-		}
-	}
-	age, err := r.newAge(key)
-	if err != nil {
-		return err
-	}
-	if err := r.rows.Put(key, slices.Concat(age, value)); err != nil {
-		return err
-	}
-	return r.setCount(r.count() + 1)
-}
-
-// noAge is that of the rows of a sorted bucket.
-var noAge = make([]byte, ageLen)
-
-// newAge notes that the key is the newest.
-func (r rows) newAge(key []byte) ([]byte, error) {
-	if r.limit.Sorted {
-		return noAge, nil
-	}
-	seq, err := r.ages.NextSequence()
-	if err != nil {
-		return nil, err
-	}
-	age := binary.BigEndian.AppendUint64(nil, seq)
-	return age, r.ages.Put(age, key)
-}
-
-func (r rows) remove(key []byte) error {
-	old := r.rows.Get(key)
-	if len(old) < ageLen {
-		return nil
-	}
-	if !r.limit.Sorted {
-		if err := r.ages.Delete(old[:ageLen]); err != nil {
-			return err
-		}
-	}
-	if err := r.rows.Delete(key); err != nil {
-		return err
-	}
-	return r.setCount(r.count() - 1)
-}
-
-// evict removes the oldest row.
-func (r rows) evict() error {
-	age, key := r.ages.Cursor().First()
-	if age == nil {
-		return r.setCount(0)
-	}
-	return r.remove(slices.Clone(key))
+	return v.put(c.bucket.name, string(c.key), slices.Clone(c.value), c.bucket.limit)
 }

@@ -9,26 +9,30 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
-
-	"meshgate/internal/mailbox"
 )
 
 const (
-	version     = 1
+	version     = 2
 	lockWait    = time.Second // for another program to let go of the file
 	lockNow     = 1           // no wait; for bbolt 0 is for ever
 	maxAside    = 9           // damaged files that are kept beside the new one
-	maxQueued   = 4096        // sets of changes that wait for Run
 	fileMode    = 0o600
 	dirMode     = 0o700
 	metaBucket  = "meta"
 	versionKey  = "version"
+	foldedKey   = "folded"
 	asideSuffix = ".damaged-"
+	// mapBytes of addresses are set aside for the file at once: to move it
+	// all who read it would have to be waited for.
+	mapBytes = 256 << 20
+	// growBytes are added to the file when it is full.
+	growBytes = 1 << 20
 )
 
 // Errors of Open and Check. They come wrapped, with the file's name in front.
@@ -36,35 +40,79 @@ var (
 	ErrBusy    = errors.New("another program is using it")
 	ErrNewer   = errors.New("a newer version of this program has written it")
 	ErrDamaged = errors.New("it is damaged")
+	// ErrLogDamaged comes of Check only, with ErrDamaged: of what the log
+	// holds not all can be read.
+	ErrLogDamaged = errors.New("its log is damaged")
 )
 
 // A Store is an open file. All of its methods are safe to call from any goroutine.
 type Store struct {
-	db    *bbolt.DB
-	queue *mailbox.Mailbox[batch]
-	ended chan struct{} // closed: Run has taken its last
-	aside string
+	db              *bbolt.DB
+	queue           *queue
+	foldDue         chan struct{} // there is something to fold
+	aside, logAside string
+
+	writing sync.Mutex // held by who changes anything; before the others
+	logs    [2]*logFile
+	cur     int    // the log that is written
+	seq     uint64 // of the last record
+	broken  error  // no log can be written, because of that
+	closed  bool
+	buf     []byte // of a record
+
+	folding sync.Mutex // held by who folds; before mu
+
+	mu        sync.RWMutex
+	active    *overlay // what the current log holds
+	frozen    *overlay // what is to be folded; nil: nothing
+	frozenSeq uint64   // of the last record in it
+	folds     int      // how often frozen has become part of the database
 }
 
 // Open opens the store in the file called path, and makes it with its
-// directory if it is not there. A damaged file is put aside: see PutAside.
-func Open(path string) (*Store, error) {
+// directory if it is not there. A damaged file is put aside: see PutAside and
+// LogPutAside.
+func Open(path string) (*Store, error) { return openSize(path, logBytes) }
+
+// openSize is Open with the size of the logs that it makes.
+func openSize(path string, size int64) (s *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, err := open(path, &bbolt.Options{Timeout: lockWait})
-	aside := ""
-	if errors.Is(err, ErrDamaged) {
-		why := err
-		if aside, err = putAside(path); err != nil {
-			return nil, fmt.Errorf("store: %s: %w, and cannot be put aside: %w", path, why, err)
-		}
-		db, err = open(path, &bbolt.Options{Timeout: lockWait})
-	}
+	db, aside, err := openOrPutAside(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	return newStore(db, aside), nil
+	s = newStore(db)
+	s.aside = aside
+	if err := s.openLogs(path, size); err != nil {
+		return nil, fmt.Errorf("store: %s: %w", path, errors.Join(err, db.Close()))
+	}
+	return s, nil
+}
+
+// openOrPutAside opens the database. One that is damaged is put aside with
+// its logs, which are of no use without it.
+func openOrPutAside(path string) (db *bbolt.DB, aside string, err error) {
+	db, err = open(path, options(lockWait))
+	if !errors.Is(err, ErrDamaged) {
+		return db, "", err
+	}
+	why := err
+	for _, name := range logNames(path) {
+		if _, err = putAside(name, os.Rename); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", fmt.Errorf("%w, and its log cannot be put aside: %w", why, err)
+		}
+	}
+	if aside, err = putAside(path, os.Rename); err != nil {
+		return nil, "", fmt.Errorf("%w, and cannot be put aside: %w", why, err)
+	}
+	db, err = open(path, options(lockWait))
+	return db, aside, err
+}
+
+func options(wait time.Duration) *bbolt.Options {
+	return &bbolt.Options{Timeout: wait, InitialMmapSize: mapBytes}
 }
 
 // memoryDir is a directory in memory on Linux: there is room where the disks
@@ -83,11 +131,17 @@ func OpenVolatile() (*Store, error) {
 	}
 	defer os.Remove(f.Name())
 	f.Close()
-	db, err := open(f.Name(), &bbolt.Options{Timeout: lockWait, NoSync: true})
+	opt := options(lockWait)
+	opt.NoSync = true
+	db, err := open(f.Name(), opt)
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", f.Name(), err)
 	}
-	return newStore(db, ""), nil
+	s := newStore(db)
+	for i := range s.logs {
+		s.logs[i] = &logFile{at: logStart, size: logBytes}
+	}
+	return s, nil
 }
 
 // Check says what is wrong with the store in the file called path, and leaves
@@ -100,24 +154,43 @@ func Check(path string) error {
 	case err != nil:
 		return err
 	}
-	db, err := open(path, &bbolt.Options{Timeout: lockNow, ReadOnly: true, PreLoadFreelist: true})
+	opt := options(lockNow)
+	opt.ReadOnly, opt.PreLoadFreelist = true, true
+	db, err := open(path, opt)
 	switch {
 	case errors.Is(err, ErrBusy):
 		return nil
 	case err != nil:
 		return err
 	}
-	return db.Close()
+	_, err = readLogs(path, foldedSeq(db))
+	return errors.Join(err, db.Close())
 }
 
 // PutAside is the name of the damaged file that Open has put aside, "" if none.
 func (s *Store) PutAside() string { return s.aside }
 
-// Close closes the file. Run has to have ended, if it was called.
-func (s *Store) Close() error { return s.db.Close() }
+// LogPutAside is the name of the damaged log of which Open has put aside a
+// copy, "" if none: what it held before the damage is there, the rest is not.
+func (s *Store) LogPutAside() string { return s.logAside }
 
-func newStore(db *bbolt.DB, aside string) *Store {
-	return &Store{db: db, aside: aside, queue: mailbox.New[batch](maxQueued), ended: make(chan struct{})}
+// Close puts everything into the database and closes the files. Run has to
+// have ended, if it was called. What cannot be put there stays in the log.
+func (s *Store) Close() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return errors.Join(s.flush(), s.closeLogs(), s.db.Close())
+}
+
+func newStore(db *bbolt.DB) *Store {
+	return &Store{
+		db: db, queue: newQueue(), foldDue: make(chan struct{}, 1),
+		active: newOverlay(), seq: foldedSeq(db),
+	}
 }
 
 // open opens the file, sees whether all of it can be read, and notes the
@@ -134,7 +207,8 @@ func open(path string, opt *bbolt.Options) (db *bbolt.DB, err error) {
 		if db, err = bbolt.Open(path, fileMode, opt); err != nil {
 			return openError(err)
 		}
-		if err = verify(db); err == nil && !opt.ReadOnly {
+		db.AllocSize = growBytes
+		if err = verify(db); err == nil && !opt.ReadOnly && needsVersion(db) {
 			err = db.Update(writeVersion)
 		}
 		return err
@@ -214,23 +288,30 @@ func readAll(b *bbolt.Bucket) error {
 	})
 }
 
-func writeVersion(tx *bbolt.Tx) error {
-	if tx.Bucket([]byte(metaBucket)) != nil {
+// needsVersion reports whether the file is new, or of an older version.
+func needsVersion(db *bbolt.DB) (needs bool) {
+	_ = db.View(func(tx *bbolt.Tx) error { // it is open
+		meta := tx.Bucket([]byte(metaBucket))
+		needs = meta == nil || string(meta.Get([]byte(versionKey))) != strconv.Itoa(version)
 		return nil
-	}
-	meta, err := tx.CreateBucket([]byte(metaBucket))
+	})
+	return needs
+}
+
+func writeVersion(tx *bbolt.Tx) error {
+	meta, err := tx.CreateBucketIfNotExists([]byte(metaBucket))
 	if err != nil {
 		return err
 	}
 	return meta.Put([]byte(versionKey), []byte(strconv.Itoa(version)))
 }
 
-// putAside gives the file the first name for damaged ones that is free.
-func putAside(path string) (string, error) {
+// putAside moves the file to the first name for damaged ones that is free.
+func putAside(path string, move func(from, to string) error) (string, error) {
 	for i := 1; i <= maxAside; i++ {
 		name := path + asideSuffix + strconv.Itoa(i)
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-			return name, os.Rename(path, name)
+			return name, move(path, name)
 		}
 	}
 	return "", fmt.Errorf("%d damaged files stand beside it", maxAside)

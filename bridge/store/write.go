@@ -4,37 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
+
+	"meshgate/internal/alarm"
 )
 
-// Errors of Write, beside those of Update.
-var (
-	ErrEnded     = errors.New("store: it takes no more changes")
-	ErrQueueFull = errors.New("store: too many changes wait for the disk")
+const (
+	// laterWait is how long the changes of Later may wait for those of Write.
+	laterWait = 50 * time.Millisecond
+	// laterRetry is the pause before those that could not be made are tried again.
+	laterRetry = time.Second
+	// maxBuf bounds the buffer of a record that is kept for the next one.
+	maxBuf = 256 << 10
 )
-
-// A batch is a set of changes that waits for the disk.
-type batch struct {
-	changes []Change
-	done    func(error) // nil: nobody wants to know
-}
 
 // Update makes the changes, all or none, and returns when they are on the disk.
 func (s *Store) Update(changes ...Change) error {
-	if err := s.db.Update(func(tx *bbolt.Tx) error { return applyAll(tx, changes) }); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
-}
-
-func applyAll(tx *bbolt.Tx, changes []Change) error {
-	for _, c := range changes {
-		if err := c.apply(tx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.commit([]batch{{changes: changes}})[0]
 }
 
 // Write queues the changes for Run and does not block. done, if not nil, is
@@ -42,61 +31,181 @@ func applyAll(tx *bbolt.Tx, changes []Change) error {
 // the reason why they are not. Changes are made in the order in which they
 // were queued.
 func (s *Store) Write(done func(error), changes ...Change) {
-	if !s.queue.Put(batch{changes, done}) {
-		batch{changes, done}.end(ErrQueueFull)
-		return
+	b := batch{changes: changes, done: done}
+	if err := s.queue.put(b); err != nil {
+		b.end(err)
 	}
-	select {
-	case <-s.ended:
-		s.giveUp() // Run may have looked for the last time before
-	default:
-	}
+}
+
+// Later queues the changes, as Write does, and nobody waits for them: they go
+// with the next of Write, or after 50 ms, or, if the disk does not take them,
+// when it does. Those that a bucket does not take are forgotten, and so are
+// those that come while far too many wait (65,536 sets), or after Run.
+func (s *Store) Later(changes ...Change) {
+	_ = s.queue.put(batch{changes: changes, later: true}) // as above
 }
 
 // Run makes the changes that Write has queued until ctx ends, and then those
 // that wait. It must be called at most once.
 func (s *Store) Run(ctx context.Context) error {
+	var folding sync.WaitGroup
+	defer folding.Wait()
+	folding.Go(func() { s.foldBeside(ctx) })
+	var later alarm.Alarm
+	defer later.Stop()
+	wait := laterWait
 	for {
+		batches, waiting := []batch(nil), false
 		select {
-		case <-s.queue.C():
-			s.writeAll(s.queue.Take())
+		case <-s.queue.wake:
+			if batches, waiting = s.queue.take(false); waiting {
+				later.Set(time.Now().Add(wait))
+			}
+		case <-later.C():
+			batches, _ = s.queue.take(true)
 		case <-ctx.Done():
-			s.writeAll(s.queue.Take())
-			close(s.ended)
-			s.giveUp()
+			s.writeAll(s.queue.end())
 			return nil
 		}
-	}
-}
-
-func (s *Store) giveUp() {
-	for _, b := range s.queue.Take() {
-		b.end(ErrEnded)
+		wait = laterWait
+		if left := s.writeAll(batches); len(left) > 0 {
+			wait = laterRetry
+			s.queue.back(left)
+		}
 	}
 }
 
 // writeAll makes the changes of all batches at once: the disk is waited for
-// once. If one of them cannot be made, each is tried by itself.
-func (s *Store) writeAll(batches []batch) {
-	var all []Change
-	for _, b := range batches {
-		all = append(all, b.changes...)
-	}
-	if len(batches) == 0 {
-		return
-	}
-	err := s.Update(all...)
-	for _, b := range batches {
-		if err != nil && len(batches) > 1 {
-			b.end(s.Update(b.changes...))
+// once. Left are those of Later that the disk has not taken.
+func (s *Store) writeAll(batches []batch) (left []batch) {
+	for i, err := range s.commit(batches) {
+		if b := batches[i]; b.later && !isRefusal(err) {
+			left = append(left, b)
 		} else {
 			b.end(err)
 		}
 	}
+	return left
 }
 
-func (b batch) end(err error) {
-	if b.done != nil {
-		b.done(err)
+// isRefusal reports whether it is no use to try again.
+func isRefusal(err error) bool {
+	return err == nil || errors.Is(err, ErrFull) || errors.Is(err, ErrTooLarge)
+}
+
+// commit makes the changes of each batch, all or none, and returns the outcome
+// of each when they are on the disk.
+func (s *Store) commit(batches []batch) []error {
+	if len(batches) == 0 {
+		return nil
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	group, errs := s.stage(batches)
+	err := s.keep(group)
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("store: %w", errs[i])
+		}
+	}
+	return errs
+}
+
+// stage is what the batches come to, without those that cannot be made.
+func (s *Store) stage(batches []batch) (group *overlay, errs []error) {
+	group, errs = newOverlay(), make([]error, len(batches))
+	v := s.view(nil, group)
+	defer v.close()
+	for i, b := range batches {
+		v.over[0] = newOverlay()
+		for _, c := range b.changes {
+			if errs[i] = c.apply(v); errs[i] != nil {
+				break
+			}
+		}
+		if errs[i] == nil {
+			group.merge(v.over[0])
+		}
+	}
+	return group, errs
+}
+
+// keep puts a group of changes on the disk, and over what was there before.
+func (s *Store) keep(group *overlay) error {
+	if group.empty() {
+		return nil
+	}
+	if s.broken != nil {
+		if err := s.mend(); err != nil {
+			return err
+		}
+	}
+	b, err := s.record(group)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return s.keepLarge(group)
+	}
+	l := s.logs[s.cur]
+	first := l.at == logStart
+	s.seq++
+	if s.broken = l.append(b); s.broken != nil {
+		return s.broken
+	}
+	s.mu.Lock()
+	s.active.merge(group)
+	full := l.at > l.size/foldPart && s.frozen == nil
+	s.mu.Unlock()
+	if full {
+		s.turn()
+	}
+	if full || first {
+		s.wantFold()
+	}
+	return nil
+}
+
+// record is the group as a record for the current log, in which room is made
+// for it; nil if it is too large for any.
+func (s *Store) record(group *overlay) ([]byte, error) {
+	for range 2 {
+		l := s.logs[s.cur]
+		b := appendRecord(s.buf[:0], l.salt, s.seq+1, group)
+		if s.buf = b; cap(b) > maxBuf {
+			s.buf = nil
+		}
+		if l.fits(len(b)) {
+			return b, nil
+		}
+		if err := s.fold(); err != nil {
+			return nil, err
+		}
+		s.turn()
+		s.wantFold()
+	}
+	return nil, nil
+}
+
+// keepLarge puts a group into the database without the log.
+func (s *Store) keepLarge(group *overlay) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.folding.Lock()
+	defer s.folding.Unlock()
+	s.seq++
+	err := s.db.Update(func(tx *bbolt.Tx) error { return foldInto(tx, group, s.seq) })
+	if err != nil {
+		s.broken = err // nobody knows whether its number is taken
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozenSeq = s.seq
+	s.folds++
+	return nil
 }

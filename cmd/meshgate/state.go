@@ -31,6 +31,8 @@ func (c *config) checkState() {
 	}
 	switch err := store.Check(c.statePath()); {
 	case err == nil, errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, store.ErrLogDamaged):
+		c.doubt(path, "%v; when the gateway starts, a copy is put aside, and what the log held behind the damage is missing", err)
 	case errors.Is(err, store.ErrDamaged):
 		c.doubt(path, "%s is damaged; when the gateway starts, it is put aside and a new one is begun", c.statePath())
 	default:
@@ -69,6 +71,10 @@ func openState(path string, waiting int, log *slog.Logger) (*state, error) {
 	if st.PutAside() != "" {
 		log.Warn("the state was damaged and is begun anew", "file", path, "put aside", st.PutAside(),
 			"lost", "what waited for the server, who talked with whom, who was told what, which keys of peers were trusted")
+	}
+	if st.LogPutAside() != "" {
+		log.Warn("the state's log was damaged: a copy is put aside, and what it held behind the damage is missing", "file", path,
+			"put aside", st.LogPutAside(), "lost", "what changed in the last seconds or minutes before the end of the last run")
 	}
 	return s, nil
 }
