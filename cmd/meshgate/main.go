@@ -40,17 +40,8 @@ type process struct {
 	kill           func(code int)   // os.Exit
 }
 
-// gcPercent lets the heap grow fivefold before it is collected: next to the
-// few MiB that live, every message is much garbage. It costs some MiB under
-// load and saves a seventh of the CPU time. GOGC in the environment decides
-// where it is set.
-const gcPercent = 400
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-		runtime.GC() // from the first collection on there is one every two minutes, also in idle hours
-	}
+	tuneHeap()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	os.Exit(realMain(os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Getenv, signals, os.Exit}))
