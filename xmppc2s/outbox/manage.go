@@ -9,7 +9,7 @@ import (
 // Fresh drops what means nothing in another session: iq, whose answers would
 // come to that one, and presence, which is said anew.
 func (b *Box) Fresh() []Entry {
-	return b.dropAll(-1, func(it *item) bool { return it.class.lane != Aside && !it.class.lasting })
+	return b.dropAll(-1, func(it *item) bool { return !it.class.lasting })
 }
 
 // Expire gives up at most limit of the messages, and of what is aside, that
@@ -70,7 +70,7 @@ func (b *Box) Drop(seq uint64) (Entry, bool) {
 	return it.entry(), true
 }
 
-// SetAside keeps a stanza that must not be sent for now.
+// SetAside keeps a message that must not be sent for now.
 func (b *Box) SetAside(now time.Time, data []byte) {
 	if b.lanes[Aside].len() >= b.cfg.MaxAside {
 		b.take(Aside, 0)
