@@ -12,9 +12,10 @@ import (
 // pending, and the rows that were used last. Of a message that waits for the
 // server it holds no more than a hash of its id; the rest is on the disk.
 type book struct {
-	waiting map[waitKey]bool       // mesh to network; true: since before the start
-	coming  map[string]*entry      // network to mesh, by the key of their row
-	recent  *memory[string, entry] // rows that may not be on the disk yet, or are likely to be asked for
+	waiting map[waitKey]bool          // mesh to network; true: since before the start
+	coming  map[string]*entry         // network to mesh, by the key of their row
+	archive *memory[string, struct{}] // what came in this run, by its id there
+	recent  *memory[string, entry]    // rows that may not be on the disk yet, or are likely to be asked for
 }
 
 // A waitKey is the beginning of the SHA-256 of a message's id.
@@ -29,7 +30,10 @@ func waitKeyOf(id string) waitKey {
 const maxRecent = 1024
 
 func newBook(kept time.Duration) book {
-	return book{waiting: make(map[waitKey]bool), coming: make(map[string]*entry), recent: newMemory[string, entry](maxRecent, kept)}
+	return book{
+		waiting: make(map[waitKey]bool), coming: make(map[string]*entry),
+		archive: newMemory[string, struct{}](maxRecent, kept), recent: newMemory[string, entry](maxRecent, kept),
+	}
 }
 
 // ledger is that of the direction of a message.
@@ -140,8 +144,8 @@ func (e *engine) learn(now time.Time, key string, row []byte) {
 // noted is the entry of a message of the network that enters.
 func noted(now time.Time, m xmppc2s.Message, c rewrite.Content, bare string) *entry {
 	return &entry{
-		key: seenKey(m.Stanza.Attr("from"), m.Stanza.Attr("id"), "", c.Body), worded: worded(c.Kind), came: now.UnixMilli(),
-		contact: bare, id: rewrite.Line(m.Stanza.Attr("id"), maxEntryID),
+		key: seenKey(m.Stanza.Attr("from"), m.Stanza.Attr("id"), m.ArchiveID, c.Body), worded: worded(c.Kind), came: now.UnixMilli(),
+		contact: bare, id: rewrite.Line(m.Stanza.Attr("id"), maxEntryID), archive: m.ArchiveID,
 	}
 }
 
@@ -162,6 +166,17 @@ func (e *engine) repeats(now time.Time, n *entry, delayed bool) bool {
 		return n.archive == old.archive
 	}
 	return delayed
+}
+
+// cameBefore notes a message by its id in the server's archive, and reports
+// whether it came in this run already, whatever became of it: by itself and
+// from the archive.
+func (e *engine) cameBefore(now time.Time, archiveID string) bool {
+	_, again := e.book.archive.get(now, archiveID)
+	if !again && archiveID != "" {
+		e.book.archive.put(now, archiveID, struct{}{})
+	}
+	return again
 }
 
 // seenKey recognises a message that comes again: by its sender, id and words,

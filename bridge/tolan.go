@@ -55,6 +55,8 @@ func (e *engine) done(in *incoming) {
 func (e *engine) takeMessage(now time.Time, in *incoming) Outcome {
 	st, c := in.message.Stanza, in.content
 	switch {
+	case e.cameBefore(now, in.message.ArchiveID):
+		return Duplicate
 	case c.Kind == rewrite.Failure:
 		return e.failure(now, st, in.from)
 	case st.Attr("from") == "" || in.from.Bare().Equal(e.self) && !in.from.Equal(jid.JID{}):
@@ -122,7 +124,7 @@ func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	switch {
 	case e.repeats(now, in.entry, !c.Stamp.IsZero()):
 		return Duplicate
-	case !e.contactRate.allow(now, contactKey(in.contact.bare)):
+	case !in.message.Missed && !e.contactRate.allow(now, contactKey(in.contact.bare)):
 		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
 		return e.refuse(st, RefusedLength, "modify", stanza.NotAcceptable, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))

@@ -96,13 +96,13 @@ func (s archiveState) String() string {
 
 // A passing is a message that is to be passed on.
 type passing struct {
-	stanza  *stanza.Element
-	at      time.Time
-	live    bool // it arrived by itself, and has a mark
-	mark    sm.Mark
-	id      string // in the archive; "": unknown
-	fetched bool
-	number  uint64 // for done; 0: nobody wants to know
+	stanza *stanza.Element
+	at     time.Time
+	live   bool // it arrived by itself, and has a mark
+	mark   sm.Mark
+	id     string // in the archive; "": unknown
+	missed bool
+	number uint64 // for done; 0: nobody wants to know
 }
 
 // An archiveOutput is what is to be done, in this order. The row is durable

@@ -146,9 +146,9 @@ func TestWhatALostSessionMissedIsFetched(t *testing.T) {
 	conn.fin(q, "d", true)
 	h.bodies("a", "b", "c", "d", "e")
 	for _, m := range h.messages() {
-		id, fetched := m.ArchiveID, m.Fetched
+		id, missed := m.ArchiveID, m.Missed
 		delayed := strings.Contains(m.Stanza.String(), stanza.NSDelay)
-		if id != m.Stanza.Child(stanza.NSClient, "body").Text() || fetched != strings.Contains("bcd", id) || fetched != delayed {
+		if id != m.Stanza.Child(stanza.NSClient, "body").Text() || missed != strings.Contains("bcd", id) || missed != delayed {
 			t.Errorf("%+v: %s", m, m.Stanza)
 		}
 	}

@@ -19,6 +19,7 @@ const maxArchiveHad = 1 << 14
 // archive could come behind them.
 func (d *archiveDesk) message(now time.Time, el *stanza.Element, mark sm.Mark) {
 	a := passing{stanza: el, at: now, live: true, mark: mark}
+	a.missed = !d.holdUntil.IsZero() && el.Child(stanza.NSDelay, "delay") != nil
 	if d.holdUntil.IsZero() {
 		d.pass(a)
 		return
@@ -87,7 +88,7 @@ func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 		d.had[a.id] = e
 		d.news++
 		d.out.fetched++
-		d.out.pass = append(d.out.pass, passing{stanza: a.message, at: now, id: a.id, fetched: true, number: e.number})
+		d.out.pass = append(d.out.pass, passing{stanza: a.message, at: now, id: a.id, missed: true, number: e.number})
 	}
 }
 

@@ -14,6 +14,7 @@ type fileConfig struct {
 	PeerRules []peerRule      `yaml:"peer_contacts"`
 	Limits    limitsConfig    `yaml:"limits"`
 	Outbox    outboxConfig    `yaml:"outbox"`
+	CatchUp   catchUpConfig   `yaml:"catch_up"`
 	Log       logConfig       `yaml:"log"`
 	Control   string          `yaml:"control"`
 	StateDir  string          `yaml:"state_dir"`
@@ -91,6 +92,11 @@ type outboxConfig struct {
 	Messages int           `yaml:"messages" range:"100 100000"`
 }
 
+type catchUpConfig struct {
+	Age      time.Duration `yaml:"age" range:"0s 720h"`
+	Messages int           `yaml:"messages" range:"1 10000"`
+}
+
 type logConfig struct {
 	Level  string `yaml:"level" choice:"debug info warn error"`
 	Format string `yaml:"format" choice:"auto text json"`
@@ -109,6 +115,7 @@ func defaults() fileConfig {
 			StreamStanzas: 20, StreamBytes: 65536,
 		},
 		Outbox:  outboxConfig{TTL: 72 * time.Hour, Messages: 10_000},
+		CatchUp: catchUpConfig{Age: 168 * time.Hour, Messages: 1000},
 		Control: "/run/meshgate/control.sock",
 
 		StateDir: "/var/lib/meshgate",

@@ -115,6 +115,9 @@ func (c *config) serverConfig(password string) (xmppc2s.Config, error) {
 		QueueLimit:     c.Outbox.Messages,
 		QueueBytes:     c.Outbox.Messages * outboxBytes,
 		MessageTTL:     c.Outbox.TTL,
+
+		CatchUp:         c.CatchUp.Age,
+		CatchUpMessages: c.CatchUp.Messages,
 	}
 	if c.Account.Server != "" {
 		if cfg.Host, cfg.Port, err = parseServer(c.Account.Server); err != nil {
