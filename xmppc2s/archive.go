@@ -11,7 +11,9 @@ import (
 
 const (
 	// archivePage is how many messages are asked for at a time: the next ones
-	// when all of these are done.
+	// when all of these are done. COMPAT ejabberd: more than its max_ack_queue
+	// end the session; so after a session that was lost while they came it is a
+	// quarter.
 	archivePage = 50
 	// archiveWait is how long the server may say nothing of what it was asked.
 	archiveWait = time.Minute
@@ -62,6 +64,7 @@ type archiveDesk struct {
 	until  time.Time // of the answer, or of the pause
 	paused archiveState
 	tries  int
+	page   int // messages to ask for
 	ids    uint64
 
 	began   time.Time
@@ -117,7 +120,7 @@ type archiveOutput struct {
 
 func newArchiveDesk(cfg *Config) *archiveDesk {
 	return &archiveDesk{
-		own: cfg.JID.Bare().String(), age: cfg.CatchUp, messages: cfg.CatchUpMessages, maxHeld: cfg.MaxUndone / 2, log: cfg.Log,
+		own: cfg.JID.Bare().String(), age: cfg.CatchUp, messages: cfg.CatchUpMessages, page: archivePage, maxHeld: cfg.MaxUndone / 2, log: cfg.Log,
 		mark: newArchiveMark(),
 	}
 }
@@ -140,7 +143,7 @@ func (d *archiveDesk) fresh(now time.Time, bound bool) {
 	}
 	d.began, d.byTime, d.tries = now, false, 0
 	d.looked, d.news, d.over, d.had = 0, 0, false, make(map[string]*archiveEntry)
-	d.query = archiveQuery{max: archivePage}
+	d.query = archiveQuery{max: d.page}
 	d.mark.row.Open = d.mark.known
 	d.holdUntil = now.Add(archiveHold)
 	d.explore(now)
@@ -192,7 +195,7 @@ func (d *archiveDesk) start(now time.Time) {
 	default:
 		d.query.start = row.At.Add(-archiveMargin)
 	}
-	d.log.Debug("catching up with the archive", "id", d.query.after, "since", d.query.start)
+	d.log.Debug("catching up with the archive", "id", d.query.after, "since", d.query.start, "page", d.page)
 	d.next(now)
 }
 
@@ -303,7 +306,7 @@ func (d *archiveDesk) advance(now time.Time) {
 		d.next(now)
 	case d.state == archiveFinishing && d.mark.fetched == 0:
 		d.mark.close()
-		d.had = nil
+		d.had, d.page = nil, archivePage
 		d.become(archiveResting)
 	case d.state == archivePausing && due && d.paused == archiveExploring:
 		d.explore(now)

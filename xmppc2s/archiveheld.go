@@ -65,7 +65,7 @@ func (d *archiveDesk) pass(a passing) {
 // what it was asked.
 func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 	a := parseArchived(el, d.own)
-	if d.state != archiveAsking || a.query != d.asked || a.id == "" || len(a.id) > maxArchiveID || d.results >= archivePage {
+	if d.state != archiveAsking || a.query != d.asked || a.id == "" || len(a.id) > maxArchiveID || d.results >= d.query.max {
 		d.out.strays++
 		return
 	}
@@ -101,6 +101,9 @@ func (d *archiveDesk) leaveOut(a archived) {
 func (d *archiveDesk) abandon(now time.Time) []passing {
 	held := d.held
 	d.held, d.holdUntil = nil, time.Time{}
+	if d.state == archiveAsking {
+		d.page = max(1, d.page/4)
+	}
 	d.become(archiveResting)
 	d.tell(now)
 	return held

@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+)
+
+// openWithArchive is an office whose server keeps a lost session for three
+// seconds and few stanzas, and whose gateway reaches it through a proxy. Alice
+// and Bob are in talk.
+func openWithArchive(t *testing.T, ejabberd bool) (o *Office, proxy *Proxy, alice *Remote, bob *Purple) {
+	o = OpenOffice(t, OfficeOptions{
+		Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true},
+		Server: func(s *ServerOptions) {
+			if s.Hibernation, s.MaxQueue = 3, 5; ejabberd {
+				s.MaxQueue = 10
+			}
+		},
+		Through: func(s *Server) string { proxy = s.Host().Proxy(s.LoopbackAddr()); return proxy.Addr() },
+	})
+	alice = o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Reconnect: true})
+	bob = o.Host("h2").Purple("bob", PurpleOptions{})
+	bob.AwaitOn(o.Mirror("alice"))
+	bob.Msg(o.Mirror("alice"), "before")
+	alice.AwaitMessage(o.GatewayJID(), "before")
+	alice.Msg(o.GatewayJID(), "welcome")
+	bob.AwaitIM(o.Mirror("alice"), "welcome")
+	return o, proxy, alice, bob
+}
+
+// judgeDown checks what a peer got of messages that say "down N.".
+func judgeDown(t *testing.T, bob *Purple, count int, ordered bool) {
+	t.Helper()
+	var got []string
+	for _, m := range bob.IMs() {
+		got = append(got, m.Text())
+	}
+	judgeNumbers(t, "from the network", "down", count, got, ordered, nil)
+}
+
+// SM-09, SM-11: the gateway is cut off for longer than the server keeps its
+// session, and the server's queue is too short for what is written meanwhile.
+// The archive has it: it arrives once, and in order.
+func TestWhatTheServerForgotIsFetchedFromItsArchive(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		o, proxy, alice, bob := openWithArchive(t, ejabberd)
+		const count = 25
+		proxy.Refuse(true)
+		proxy.Cut(RST)
+		o.Gateway.AwaitLog("offline")
+		for i := range count {
+			if i == count-5 {
+				alice.AwaitPresence(o.GatewayJID(), "unavailable") // the session is gone
+			}
+			alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", i))
+		}
+		proxy.Refuse(false)
+		o.Gateway.AwaitLog("fetched from the archive what came while there was no session")
+		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count-1))
+		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
+		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
+		judgeDown(t, bob, count+1, true)
+	})
+}
