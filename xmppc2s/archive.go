@@ -23,8 +23,6 @@ const (
 	// archiveMargin is how far clocks may be apart when only a time is known:
 	// what comes again is recognised.
 	archiveMargin = time.Minute
-	// archiveTell is the least time between two rows that are kept.
-	archiveTell = 100 * time.Millisecond
 	// archiveLooks is how many messages of an archive are looked at for each
 	// that may be passed on: our own are in it, too.
 	archiveLooks = 10
@@ -55,8 +53,7 @@ type archiveDesk struct {
 	maxHeld  int
 	log      *slog.Logger
 	mark     archiveMark
-	told     archiveRow // of mark, in an output …
-	toldAt   time.Time  // … then
+	told     archiveRow // of mark, in an output
 
 	state  archiveState
 	online bool
@@ -128,7 +125,7 @@ func newArchiveDesk(cfg *Config) *archiveDesk {
 // restore takes what was kept by the process before this one. It comes first.
 // If nothing is to be fetched any more, what was known grows old: it is forgotten.
 func (d *archiveDesk) restore(r archiveRow) {
-	d.told = r
+	d.told, d.mark.row.Turn = r, r.Turn
 	if d.age > 0 {
 		d.mark.row, d.mark.known = r, true
 	}
@@ -220,7 +217,7 @@ func (d *archiveDesk) explored(now time.Time, a serverArchive) {
 	d.mark.row.IDs = a.there && a.ids
 	switch {
 	case !a.there:
-		d.mark.row = archiveRow{}
+		d.mark.row = archiveRow{Turn: d.mark.row.Turn}
 		d.finish()
 	case !d.mark.known || d.mark.row.At.IsZero():
 		d.mark.row.At = d.began // what was before is others' past
@@ -315,30 +312,24 @@ func (d *archiveDesk) advance(now time.Time) {
 	case due:
 		d.pause(now, errNoAnswer)
 	}
-	if row := d.mark.row; !now.Before(d.tellAt()) || row.Open != d.told.Open || row.IDs != d.told.IDs {
-		d.tell(now)
-	}
+	d.tell()
 }
 
-// tellAt is when the row is to be kept as it is; zero: it is.
-func (d *archiveDesk) tellAt() time.Time {
+// tell has the row kept, if it has changed.
+func (d *archiveDesk) tell() {
 	if d.mark.row == d.told {
-		return time.Time{}
+		return
 	}
-	return d.toldAt.Add(archiveTell)
-}
-
-func (d *archiveDesk) tell(now time.Time) {
-	if row := d.mark.row; row != d.told {
-		d.told, d.toldAt, d.out.row = row, now, &row
-	}
+	d.mark.row.Turn++
+	row := d.mark.row
+	d.told, d.out.row = row, &row
 }
 
 // nextTimeout is when advance has something to do; zero: never.
 func (d *archiveDesk) nextTimeout() (at time.Time) {
-	times := [...]time.Time{d.holdUntil, d.tellAt(), d.until}
+	times := [...]time.Time{d.holdUntil, d.until}
 	if !d.online {
-		times[2] = time.Time{}
+		times[1] = time.Time{}
 	}
 	for _, t := range times {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {

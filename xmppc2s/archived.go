@@ -68,7 +68,7 @@ func (o *outer) isArchived(el *stanza.Element) bool {
 // sends again what it counts (see fetch).
 func (o *outer) leaveArchive(ctx context.Context) {
 	o.teller.archive.done(o.c.caught.Take()...)
-	held := o.teller.archive.abandon(time.Now())
+	held := o.teller.archive.abandon()
 	o.archive(ctx)
 	for _, p := range held {
 		if p.mark.Counted() {

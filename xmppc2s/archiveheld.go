@@ -98,13 +98,13 @@ func (d *archiveDesk) leaveOut(a archived) {
 }
 
 // abandon ends a session: it returns what is held. The mark stays open, if it is.
-func (d *archiveDesk) abandon(now time.Time) []passing {
+func (d *archiveDesk) abandon() []passing {
 	held := d.held
 	d.held, d.holdUntil = nil, time.Time{}
 	if d.state == archiveAsking {
 		d.page = max(1, d.page/4)
 	}
 	d.become(archiveResting)
-	d.tell(now)
+	d.tell()
 	return held
 }

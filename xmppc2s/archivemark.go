@@ -13,6 +13,8 @@ type archiveRow struct {
 	Open bool      `json:"open,omitempty"`
 	// IDs: the server says the ids of messages, and lets nobody else do so.
 	IDs bool `json:"ids,omitempty"`
+	// Turn counts the rows, so that of two the later one is known.
+	Turn uint64 `json:"turn"`
 }
 
 // An archiveMark advances a row over messages as they are done, in their order

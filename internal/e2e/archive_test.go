@@ -63,3 +63,36 @@ func TestWhatTheServerForgotIsFetchedFromItsArchive(t *testing.T) {
 		judgeDown(t, bob, count+1, true)
 	})
 }
+
+// SM-09, SM-11: gateway and server are killed, and with the server the session
+// and what waited in it. What the archive has on the disk arrives once.
+func TestWhatAKilledServerForgotIsFetchedFromItsArchive(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}})
+		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Reconnect: true})
+		bob := o.Host("h2").Purple("bob", PurpleOptions{})
+		bob.AwaitOn(o.Mirror("alice"))
+		bob.Msg(o.Mirror("alice"), "before")
+		to := alice.AwaitMessage(o.GatewayJID(), "before").From
+		const count = 20
+		for i := range count {
+			if i == count/2 {
+				bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", i-1))
+				o.Gateway.Kill()
+			}
+			alice.SendMessage(Message{To: to, Body: fmt.Sprintf("down %d.", i), ID: fmt.Sprintf("d%d", i)})
+		}
+		alice.Msg(alice.JID, "all are there")
+		alice.AwaitMessage(alice.JID, "all are there")
+		o.Server.Kill()
+		o.Server.Start()
+		alice.AwaitSession()
+		o.Gateway.Start()
+		o.Gateway.AwaitLog("fetched from the archive what came while there was no session")
+		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count-1))
+		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
+		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
+		judgeDown(t, bob, count+1, true)
+	})
+}
