@@ -123,10 +123,11 @@ func newArchiveDesk(cfg *Config) *archiveDesk {
 }
 
 // restore takes what was kept by the process before this one. It comes first.
-// If nothing is to be fetched any more, what was known grows old: it is forgotten.
+// If it is of another account, or nothing is to be fetched any more, so that it
+// would grow old, it is forgotten.
 func (d *archiveDesk) restore(r archiveRow) {
 	d.told, d.mark.row.Turn = r, r.Turn
-	if d.age > 0 {
+	if d.age > 0 && r.Of == d.own {
 		d.mark.row, d.mark.known = r, true
 	}
 }
@@ -217,10 +218,10 @@ func (d *archiveDesk) explored(now time.Time, a serverArchive) {
 	d.mark.row.IDs = a.there && a.ids
 	switch {
 	case !a.there:
-		d.mark.row = archiveRow{Turn: d.mark.row.Turn}
+		d.mark.row = archiveRow{Of: d.own, Turn: d.mark.row.Turn}
 		d.finish()
 	case !d.mark.known || d.mark.row.At.IsZero():
-		d.mark.row.At = d.began // what was before is others' past
+		d.mark.row.Of, d.mark.row.At = d.own, d.began // what was before is others' past
 		d.mark.known = true
 		d.finish()
 	default:

@@ -1,13 +1,11 @@
 package xmppc2s
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // An archiveRow says how far we have come in the account's archive on the
 // server. Everything up to ID is delivered, stored or refused.
 type archiveRow struct {
+	Of   string    `json:"of"`           // the account: its bare address
 	ID   string    `json:"id,omitempty"` // in the archive (XEP-0359); "": only At is known
 	At   time.Time `json:"at"`           // nothing of what came later than this may be missing; zero: there is no archive
 	Open bool      `json:"open,omitempty"`
@@ -144,16 +142,7 @@ func thin(list []*archiveEntry) []*archiveEntry {
 	return kept
 }
 
-// archiveKey is the row of a journal that says how far we have come in the archive: archiveRow, as JSON.
+// archiveKey is where a journal has an archiveRow.
 var archiveKey = []byte("archive")
 
 func archiveChange(r archiveRow) Change { return Change{archiveKey, mustJSON(r)} }
-
-// parseArchive reads a row.
-func parseArchive(value []byte) (*archiveRow, error) {
-	r := new(archiveRow)
-	if err := json.Unmarshal(value, r); err != nil {
-		return nil, err
-	}
-	return r, nil
-}

@@ -33,6 +33,7 @@ func (l *loop) restore(now time.Time) {
 	}
 	l.keeper.begin(k.Snapshot)
 	if k.archive != nil {
+		l.keeper.archive = *k.archive
 		l.teller.archive.restore(*k.archive) // the teller has no session yet
 	}
 	l.records(now)
@@ -99,6 +100,13 @@ func (l *loop) keptRecords(now time.Time, err error) {
 	case before != nil:
 		l.c.log.Info("the disk takes what waits again")
 	}
+}
+
+// catchUp keeps how far we have come in the archive. What the teller says
+// before it knows of a new session does not close what that has opened.
+func (l *loop) catchUp(now time.Time, row archiveRow) {
+	row.Open = row.Open || l.opened
+	l.keeper.catchUp(now, row)
 }
 
 // settleJournal waits until everything is durable, or time is up. It reports

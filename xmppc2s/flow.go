@@ -34,8 +34,8 @@ func (l *loop) collect(now time.Time) {
 			l.c.log.Error("not queued", "err", err) // Send and vconn let only stanzas through
 		}
 	}
-	if row := l.c.archived.Swap(nil); row != nil && l.cfg.Journal != nil { // behind the inbox: it is durable before the question leaves
-		l.keeper.want(now, false, archiveChange(*row))
+	if row := l.c.archived.Swap(nil); row != nil { // behind the inbox: it is durable before the question leaves
+		l.catchUp(now, *row)
 	}
 	if l.tr != nil && !l.tr.busy && l.engine.RotationDue() {
 		l.rotate(now)

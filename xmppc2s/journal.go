@@ -53,9 +53,9 @@ type Change struct{ Key, Value []byte }
 //
 // Numbers are big endian, so that the rows of a kind are in order.
 //
-// The mark is our h (4 bytes) and the id of the session that it belongs to. It
-// is ahead of the session's row by what has been handled while that was on its
-// way to the disk, so that a process that is killed does not have it again.
+// The mark has our h in the session, and the id of the row archive. It is ahead
+// of those rows by what has been handled while they were on their way to the
+// disk, so that a process that is killed does not have it again.
 var (
 	ownKey     = []byte("own")
 	sessionKey = []byte("session")
@@ -147,22 +147,45 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-// maxMarkID bounds the id of a session that has a mark.
-const maxMarkID = 200
+// maxMark bounds a mark: Journal.SetMark takes as much.
+const maxMark = 255
 
-func appendMark(b []byte, s sm.Session) []byte {
-	return append(binary.BigEndian.AppendUint32(b, s.Handled), s.ID...)
+// appendMark writes a mark: h (4 bytes), the id of the session, and, if we are
+// in step with an archive, a zero byte, archiveRow's Turn (8 bytes) and its ID.
+// What there is no room for is left out: it is in the rows, if a moment later.
+func appendMark(b []byte, s sm.Session, a archiveRow) []byte {
+	b = binary.BigEndian.AppendUint32(b, s.Handled)
+	if len(b)+len(s.ID) <= maxMark {
+		b = append(b, s.ID...)
+	}
+	if a.ID != "" && len(b)+1+8+len(a.ID) <= maxMark {
+		b = append(binary.BigEndian.AppendUint64(append(b, 0), a.Turn), a.ID...)
+	}
+	return b
 }
 
 // ahead is what a mark says of h, if it is one of this session.
 func ahead(mark []byte, s sm.Session) uint32 {
-	if len(mark) <= 4 || s.ID == "" || string(mark[4:]) != s.ID {
+	if len(mark) <= 4 || s.ID == "" {
 		return s.Handled
 	}
-	if h := binary.BigEndian.Uint32(mark); h-s.Handled < 1<<31 { // it wraps
+	id, _, _ := bytes.Cut(mark[4:], []byte{0})
+	if h := binary.BigEndian.Uint32(mark); string(id) == s.ID && h-s.Handled < 1<<31 { // it wraps
 		return h
 	}
 	return s.Handled
+}
+
+// further is the row as a mark has it, if that is later.
+func (r archiveRow) further(mark []byte) archiveRow {
+	if len(mark) <= 4 {
+		return r
+	}
+	_, rest, _ := bytes.Cut(mark[4:], []byte{0})
+	if len(rest) > 8 && binary.BigEndian.Uint64(rest) > r.Turn {
+		r.Turn, r.ID = binary.BigEndian.Uint64(rest), string(rest[8:])
+	}
+	return r
 }
 
 // A kept is what a journal holds, beside what waits.
@@ -191,9 +214,9 @@ func readJournal(j Journal, box *outbox.Box) (k kept, err error) {
 			k.own = new(ownRow)
 			ok = json.Unmarshal(value, k.own) == nil
 		case string(key) == string(archiveKey):
-			var err error
-			k.archive, err = parseArchive(value)
-			ok = err == nil
+			k.archive = new(archiveRow)
+			ok = json.Unmarshal(value, k.archive) == nil
+			*k.archive = k.archive.further(j.Mark())
 		default:
 			ok = false
 		}

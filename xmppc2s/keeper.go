@@ -17,21 +17,23 @@ type keeper struct {
 	box     *outbox.Box
 	results chan error // of the write under way
 
-	seqs     []uint64 // of the engine's stanzas that are kept or will be, sorted
-	waiting  []Change
-	session  *sm.Session // to be written with them
-	urgent   bool        // somebody waits for them
-	due      time.Time   // when they are written though nobody does
-	writing  []Change    // under way; nil: nothing is
-	told     sm.Session  // what writing makes durable …
-	durable  sm.Session  // … and what is
-	toldUpTo uint64      // of the box, likewise
-	started  uint64      // writes
-	done     uint64      // writes that succeeded
-	err      error       // of the last write
-	retryAt  time.Time
-	markBuf  []byte
-	boxBuf   []outbox.Change
+	seqs       []uint64 // of the engine's stanzas that are kept or will be, sorted
+	waiting    []Change
+	session    *sm.Session // to be written with them
+	archive    archiveRow  // as it is, or will be …
+	archiveNew bool        // … to be written, too
+	urgent     bool        // somebody waits for them
+	due        time.Time   // when they are written though nobody does
+	writing    []Change    // under way; nil: nothing is
+	told       sm.Session  // what writing makes durable …
+	durable    sm.Session  // … and what is
+	toldUpTo   uint64      // of the box, likewise
+	started    uint64      // writes
+	done       uint64      // writes that succeeded
+	err        error       // of the last write
+	retryAt    time.Time
+	markBuf    []byte
+	boxBuf     []outbox.Change
 }
 
 const (
@@ -87,19 +89,42 @@ func (k *keeper) insert(seq uint64) {
 
 // change takes another state of the session. Only the newest is written.
 func (k *keeper) change(now time.Time, s sm.Session) {
-	last := k.told
-	if k.session != nil {
-		last = *k.session
-	} else if k.writing == nil {
-		last = k.durable
-	}
+	last := k.latest()
 	k.session = &s
-	if s.Handled != last.Handled && s.ID == last.ID && s.ID != "" && len(s.ID) <= maxMarkID {
-		k.markBuf = appendMark(k.markBuf[:0], s)
-		k.journal.SetMark(k.markBuf)
+	if s.Handled != last.Handled && s.ID == last.ID && s.ID != "" {
+		k.setMark()
 	}
 	last.Acked = s.Acked
 	k.want(now, last != s)
+}
+
+// latest is the session as it is, or will be, on the disk.
+func (k *keeper) latest() sm.Session {
+	switch {
+	case k.session != nil:
+		return *k.session
+	case k.writing != nil:
+		return k.told
+	}
+	return k.durable
+}
+
+// catchUp takes how far we have come in the archive. Only the newest is written.
+func (k *keeper) catchUp(now time.Time, r archiveRow) {
+	if k.journal == nil {
+		return
+	}
+	news := r.ID != k.archive.ID
+	k.archive, k.archiveNew = r, true
+	if news {
+		k.setMark()
+	}
+	k.want(now, false)
+}
+
+func (k *keeper) setMark() {
+	k.markBuf = appendMark(k.markBuf[:0], k.latest(), k.archive)
+	k.journal.SetMark(k.markBuf)
 }
 
 // want adds changes to what waits.
@@ -112,7 +137,9 @@ func (k *keeper) want(now time.Time, urgent bool, changes ...Change) {
 }
 
 // pending reports whether there is something to write.
-func (k *keeper) pending() bool { return len(k.waiting) > 0 || k.session != nil || k.box.Changed() }
+func (k *keeper) pending() bool {
+	return len(k.waiting) > 0 || k.session != nil || k.archiveNew || k.box.Changed()
+}
 
 // flush begins a write, if none is under way and it is time for one.
 func (k *keeper) flush(now time.Time) {
@@ -133,7 +160,7 @@ func (k *keeper) flush(now time.Time) {
 // takeWaiting returns all changes but those of the session.
 func (k *keeper) takeWaiting() []Change {
 	k.boxBuf, k.toldUpTo = k.box.AppendChanges(k.boxBuf[:0])
-	changes := slices.Grow(k.waiting, len(k.boxBuf)+1)
+	changes := slices.Grow(k.waiting, len(k.boxBuf)+2)
 	for _, c := range k.boxBuf {
 		if key := entryKey(c.Entry); c.Remove {
 			changes = append(changes, Change{Key: key})
@@ -142,6 +169,9 @@ func (k *keeper) takeWaiting() []Change {
 		}
 	}
 	clear(k.boxBuf)
+	if k.archiveNew {
+		changes, k.archiveNew = append(changes, archiveChange(k.archive)), false
+	}
 	k.waiting = nil
 	return changes
 }

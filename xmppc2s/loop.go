@@ -44,6 +44,7 @@ type loop struct {
 	full    jid.JID      // of the session that the outer session is for
 	book    *contactBook // of that session
 	bound   bool         // that session, by this process
+	opened  bool         // it has opened the archive's row, and the teller does not know of it
 	own     ownSender
 	teller  *teller
 	pending []Event // for the teller, in order

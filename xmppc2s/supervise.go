@@ -101,7 +101,10 @@ func (l *loop) bind(now time.Time, k *link) {
 	l.stopOuter()
 	l.full = full
 	l.book = newContactBook(full, l.cfg.Contacts, l.cfg.MaxResources)
-	l.bound = true
+	l.bound, l.opened = true, true
+	if l.keeper.archive.Of != "" { // before the session can be resumed by another process, which shall know
+		l.catchUp(now, l.keeper.archive)
+	}
 }
 
 // announce says Online as soon as stream management is settled: before that,
@@ -232,7 +235,7 @@ func (l *loop) startOuter() {
 		return
 	}
 	l.outer = newOuter(l.c, l.full, l.book, l.teller)
-	l.outer.bound = l.bound
+	l.outer.bound, l.opened = l.bound, false
 	l.teller.sessions <- l.outer // there is room: the one before is done
 }
 
