@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"meshgate/internal/alarm"
+	"meshgate/internal/netwatch"
 )
 
 const (
@@ -21,7 +22,7 @@ type links struct {
 	conns   [numFamilies]packetConn // nil: not open
 	trouble map[string]string       // of opening or joining, to log it once
 	missing bool                    // said that there is no link
-	awake   wakeWatch
+	awake   netwatch.Wake
 	moved   chan struct{} // a token: the interfaces may be others
 	settled alarm.Alarm
 	settle  time.Duration // how long to wait for more
@@ -112,7 +113,7 @@ func (l *loop) checkLinks(now time.Time) {
 		l.c.log.Debug("interfaces not listed", "err", err)
 		return
 	}
-	slept := l.links.awake.slept(now, l.c.sys.uptime())
+	slept := l.links.awake.Slept(now, l.c.sys.uptime())
 	if !l.c.cfg.IPv6 {
 		there = without6(there)
 	}

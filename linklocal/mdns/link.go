@@ -3,15 +3,10 @@ package mdns
 import (
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // MaxLinks caps the interfaces in use at once.
 const MaxLinks = 16
-
-// sleepMin is the shortest sleep that counts: what is shorter is a busy
-// machine, or its clock being set.
-const sleepMin = 5 * time.Second
 
 // A Link is an interface in use.
 type Link struct {
@@ -115,18 +110,4 @@ func without6(found []candidate) []candidate {
 		found[i].Prefixes = ipv4Family.of(found[i].Prefixes)
 	}
 	return found
-}
-
-// A wakeWatch notices that the machine has slept: time went on, and the
-// process's own did not.
-type wakeWatch struct {
-	at     time.Time
-	uptime time.Duration // with sleep
-}
-
-func (w *wakeWatch) slept(now time.Time, uptime time.Duration) bool {
-	gap := (uptime - w.uptime) - now.Sub(w.at)
-	first := w.at.IsZero()
-	w.at, w.uptime = now, uptime
-	return !first && gap >= sleepMin
 }

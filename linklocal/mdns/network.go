@@ -1,9 +1,13 @@
 package mdns
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"slices"
+	"time"
+
+	"meshgate/internal/netwatch"
 )
 
 // An osNetwork is the real network; see also socket.go and the files of each
@@ -39,6 +43,16 @@ func (o osNetwork) candidates() (out []candidate, err error) {
 	}
 	return out, nil
 }
+
+// watch listens to what the kernel says of interfaces and addresses. What it
+// says is not looked at: candidates does that.
+func (osNetwork) watch(ctx context.Context, changed func()) {
+	if l, err := netwatch.Listen(); err == nil {
+		l.Run(ctx, changed)
+	}
+}
+
+func (osNetwork) uptime() time.Duration { return netwatch.Uptime() }
 
 // prefixes are the interface's addresses that we publish, in order.
 func prefixes(ifi *net.Interface, unfit map[netip.Addr]bool) (out []netip.Prefix, err error) {

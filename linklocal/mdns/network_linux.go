@@ -2,14 +2,12 @@ package mdns
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,46 +78,4 @@ func parseIfInet6(r io.Reader) map[netip.Addr]bool {
 		}
 	}
 	return unfit
-}
-
-// watch listens to what the kernel says of interfaces and addresses. What it
-// says is not looked at: candidates does that.
-func (osNetwork) watch(ctx context.Context, changed func()) {
-	if f, err := listenRoutes(); err == nil {
-		watchRoutes(ctx, f, changed)
-	}
-}
-
-func listenRoutes() (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "netlink")
-	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func watchRoutes(ctx context.Context, f *os.File, changed func()) {
-	defer f.Close()
-	defer context.AfterFunc(ctx, func() { f.Close() })()
-	buf := make([]byte, 8192)
-	for {
-		if _, err := f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) { // that is: more than it could keep
-			return
-		}
-		changed()
-	}
-}
-
-func (osNetwork) uptime() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

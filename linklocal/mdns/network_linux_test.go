@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"meshgate/internal/netwatch"
 )
 
 // The kernel tells of an interface and of an address at once; LL-18.
@@ -35,14 +37,14 @@ func watchInNamespace(t *testing.T) {
 	sys := osNetwork{names: []string{"d0"}}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	changed := make(chan struct{}, 100)
-	fd, err := listenRoutes()
+	changed := make(chan struct{}, 1000)
+	l, err := netwatch.Listen()
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	ended := make(chan struct{})
-	go func() { defer close(ended); watchRoutes(ctx, fd, func() { changed <- struct{}{} }) }()
+	go func() { defer close(ended); l.Run(ctx, func() { changed <- struct{}{} }) }()
 	ip := func(args string) {
 		for len(changed) > 0 {
 			<-changed

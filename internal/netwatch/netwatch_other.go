@@ -1,0 +1,24 @@
+//go:build !linux
+
+package netwatch
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A Listener has nobody to listen to here.
+type Listener struct{}
+
+// Listen knows no way here: only sleep is noticed.
+func Listen() (*Listener, error) { return nil, errors.ErrUnsupported }
+
+// Run does nothing here.
+func (*Listener) Run(context.Context, func()) {}
+
+// Uptime goes by the clock on the wall, which may be set: then one starts over
+// for nothing.
+func Uptime() time.Duration { return time.Duration(time.Now().UnixNano()) }
+
+func defaultRoutes() []string { return nil }
