@@ -57,6 +57,7 @@ type identity struct {
 type connection struct {
 	since     time.Time // of Bound or Resumed
 	received  time.Time // last frame
+	probed    time.Time // since when there is doubt; zero: there is none
 	requested time.Time // of the request that is not answered; zero: none
 	asked     uint64    // its u, in sm:1
 	behind    int       // bytes that were in flight before it
@@ -119,6 +120,9 @@ func (e *Engine) HandleTimeout(now time.Time) error {
 			c.requested = now
 		}
 		c.received = now
+		if !c.probed.IsZero() {
+			c.probed = now
+		}
 		return nil
 	}
 	if at := e.deadAt(); !at.IsZero() && !now.Before(at) {
@@ -127,8 +131,21 @@ func (e *Engine) HandleTimeout(now time.Time) error {
 	return nil
 }
 
-// deadAt is when the connection counts as dead unless something comes.
+// deadAt is when the connection counts as dead unless something comes; zero:
+// nothing has been asked.
 func (e *Engine) deadAt() time.Time {
+	switch ack, probe := e.unansweredAt(), e.ProbeEnds(); {
+	case probe.IsZero():
+		return ack
+	case ack.IsZero():
+		return probe
+	default:
+		return earliest(ack, probe)
+	}
+}
+
+// unansweredAt is when a request has waited for too long.
+func (e *Engine) unansweredAt() time.Time {
 	c := &e.conn
 	asked := c.requested
 	if e.state == Enabling {
@@ -174,6 +191,9 @@ func (e *Engine) NextTimeout() time.Time {
 // outstanding.
 func (e *Engine) requestAt() time.Time {
 	c := &e.conn
+	if !c.probed.IsZero() {
+		return c.probed
+	}
 	at := latest(c.since, c.received).Add(e.pol.Keepalive)
 	if idle := c.limits.Idle; idle > 0 {
 		at = earliest(at, latest(c.since, c.wroteAt).Add(idle/2))

@@ -42,7 +42,7 @@ func (in *inbound) received() uint32 { return in.handled + uint32(len(in.done)) 
 // connection; one that is neither ErrHandledHigh nor ErrHandledLow leaves the
 // session resumable.
 func (e *Engine) HandleFrame(now time.Time, b []byte) error {
-	e.conn.received = now
+	e.heard(now)
 	if e.state == Plain {
 		e.conn.requested = time.Time{}
 		e.pong(b)
@@ -67,7 +67,7 @@ func (e *Engine) HandleFrame(now time.Time, b []byte) error {
 // HandleSkipped takes the first bytes of an element that is too large to be
 // kept. A stanza counts as handled, or the server would send it for ever.
 func (e *Engine) HandleSkipped(now time.Time, head []byte) {
-	e.conn.received = now
+	e.heard(now)
 	if KindOf(head) == Nonza {
 		return
 	}

@@ -16,6 +16,9 @@ type Policy struct {
 	// Keepalive (default 60 s): silence after which a request is sent just to
 	// see whether the server is there.
 	Keepalive time.Duration
+	// ProbeTimeout (default 5 s): a connection of which Probe says that there is
+	// reason to doubt it, and on which nothing arrives that long, is dead.
+	ProbeTimeout time.Duration
 	// h is sent unasked after AnswerEvery stanzas (default 50) or AnswerDelay
 	// (default 1 s) after the first of them is handled, so that a connection that is lost in
 	// silence leaves nothing in doubt. Servers keep a finite queue of what we
@@ -45,6 +48,7 @@ func (p Policy) withDefaults() Policy {
 	setDefault(&p.RequestDelay, 50*time.Millisecond)
 	setDefault(&p.AckTimeout, 20*time.Second)
 	setDefault(&p.Keepalive, 60*time.Second)
+	setDefault(&p.ProbeTimeout, 5*time.Second)
 	setDefault(&p.AnswerEvery, 50)
 	setDefault(&p.AnswerDelay, time.Second)
 	setDefault(&p.MaxBatch, 16<<10)
