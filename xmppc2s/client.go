@@ -29,6 +29,7 @@ type Client struct {
 	calls chan func(*loop)
 	ended chan struct{} // closed when the loop takes no more calls
 	poke  chan struct{} // own has changed
+	moved chan struct{} // the network may have
 	own   atomic.Pointer[ownPresence]
 
 	caught   *mailbox.Mailbox[uint64]   // messages that are done, for the archive's desk
@@ -61,7 +62,7 @@ func New(cfg Config) *Client {
 		dones:  mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
 		caught: mailbox.New[uint64](cfg.MaxUndone + archivePage + queueReserve),
 		calls:  make(chan func(*loop)), ended: make(chan struct{}),
-		poke: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
+		poke: make(chan struct{}, 1), moved: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
 	}
 	c.own.Store(&ownPresence{})
 	return c

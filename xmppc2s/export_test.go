@@ -77,3 +77,6 @@ func Follow(cfg *Config, dns resolver, from target, place string) (addrs []strin
 	}
 	return addrs, err
 }
+
+// PassesWithNetwork reports whether another network may mend an error.
+var PassesWithNetwork = passesWithNetwork

@@ -30,6 +30,11 @@ type loop struct {
 	retryAt   time.Time
 	pacer     *pacer
 	sent      *redirection // for the next attempt; nil: the server has not sent us on
+	hangUp    func()       // ends the attempt under way …
+	hungUp    bool         // … as it was
+	triedAt   time.Time    // the last attempt
+	again     bool         // it may have gone the wrong way
+	offErr    error        // why there was none, or the connection ended
 
 	counted, countedBytes int // of what Client counts as queued: in the box and in the engine
 
@@ -118,6 +123,8 @@ func (l *loop) step(ctx context.Context) {
 	case call := <-l.c.calls:
 		call(l)
 	case <-l.c.poke:
+	case <-l.c.moved:
+		l.networkChanged(time.Now())
 	case v := <-l.verdicts:
 		l.connected(time.Now(), v)
 	case a := <-l.arrivals():
@@ -183,6 +190,8 @@ func (l *loop) nextAlarm() time.Time {
 	}
 	if l.tr != nil && !l.tr.busy { // a write has its own deadline
 		sooner(l.engine.NextTimeout())
+	} else if l.tr != nil {
+		sooner(l.engine.ProbeEnds())
 	}
 	if l.online {
 		sooner(l.own.due(l.c.own.Load()))

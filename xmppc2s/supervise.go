@@ -33,7 +33,8 @@ func (l *loop) dial(ctx context.Context, now time.Time) {
 	if !l.keeper.isDurable(l.attempt.mark) {
 		return
 	}
-	l.dialing = true
+	l.dialing, l.triedAt, l.again, l.hungUp = true, now, false, false
+	ctx, l.hangUp = context.WithCancel(ctx)
 	ask, hint, sent := l.attempt.ask, l.engine.Location(), l.sent
 	l.attempt, l.sent = nil, nil
 	l.wg.Go(func() { l.verdicts <- l.connector.connect(ctx, ask, hint, sent) })
@@ -42,12 +43,12 @@ func (l *loop) dial(ctx context.Context, now time.Time) {
 // connected takes the outcome of an attempt.
 func (l *loop) connected(now time.Time, v verdict) {
 	l.dialing = false
+	l.hangUp()
 	if v.refused {
 		l.engine.Refused(v.failedH)
 	}
 	if v.err != nil {
-		l.c.counts.failures.Add(1)
-		l.retry(now, v.err)
+		l.failed(now, v.err)
 		return
 	}
 	l.c.counts.connects.Add(1)
@@ -64,6 +65,18 @@ func (l *loop) connected(now time.Time, v verdict) {
 	l.tr, l.buf = newTransport(v.link, l.cfg), nil
 	l.atUp, l.rotating = l.engine.Stats(), false
 	l.announce()
+}
+
+// failed notes that an attempt came to nothing.
+func (l *loop) failed(now time.Time, err error) {
+	l.c.counts.failures.Add(1)
+	if l.hungUp {
+		err = errMoved
+	}
+	l.retry(now, err)
+	if l.again {
+		l.hasten(now)
+	}
 }
 
 func (l *loop) resume(now time.Time, v verdict) error {
@@ -214,7 +227,7 @@ func (l *loop) worthwhile(now time.Time, how sm.Loss) bool {
 // retry plans the next attempt and says so.
 func (l *loop) retry(now time.Time, err error) {
 	wait := l.pacer.next(paceOf(err))
-	l.retryAt = now.Add(wait)
+	l.retryAt, l.offErr = now.Add(wait), err
 	l.c.log.Warn("offline", "err", err, "retry", wait)
 	l.tell(Offline{Err: err, Fatal: Fatal(err), Retry: wait})
 }

@@ -12,6 +12,7 @@ import (
 	"meshgate/bridge"
 	"meshgate/bridge/rewrite"
 	"meshgate/bridge/status"
+	"meshgate/internal/netwatch"
 	"meshgate/internal/sdnotify"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
@@ -90,6 +91,7 @@ func (g *gateway) stages() []stage {
 	return []stage{
 		{"state", g.state.Run},
 		{"server", func(ctx context.Context) error { return g.server.Run(ctx, g.watch) }},
+		{"network", func(ctx context.Context) error { return netwatch.Follow(ctx, g.server.NetworkChanged) }},
 		{"hub", g.hub.Run},
 		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, g.lan) }},
 		{"linklocal", func(ctx context.Context) error { return g.lan.Run(ctx, g.watch) }},
