@@ -12,7 +12,8 @@ import (
 // pending, and the rows that were used last. Of a message that waits for the
 // server it holds no more than a hash of its id; the rest is on the disk.
 type book struct {
-	waiting map[waitKey]bool          // mesh to network; true: since before the start
+	waiting map[waitKey]bool          // mesh to network; true: carried over from before the start
+	carried int                       // how many of waiting are
 	coming  map[string]*entry         // network to mesh, by the key of their row
 	archive *memory[string, struct{}] // what came in this run, by its id there
 	recent  *memory[string, entry]    // rows that may not be on the disk yet, or are likely to be asked for
@@ -72,6 +73,15 @@ func (e *engine) takeOver(key string, value []byte) {
 	}
 	e.fromLAN.carry()
 	e.book.waiting[waitKeyOf(key)] = true
+	e.book.carried++
+}
+
+// waitsNoMore ends a message of before the start that is not in the outbox.
+func (e *engine) waitsNoMore(now time.Time, key string, row []byte) {
+	if e.book.waiting[waitKeyOf(key)] {
+		e.learn(now, key, row)
+		e.endSent(now, key, Delivered, wordsUnseen)
+	}
 }
 
 // end ends a message that does not wait for the server.
@@ -96,9 +106,12 @@ func (e *engine) end(now time.Time, n *entry, o Outcome) {
 func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n entry, ok bool) {
 	n, ok = e.book.recent.get(now, id)
 	ok = ok && n.fromLAN
-	switch _, waits := e.book.waiting[waitKeyOf(id)]; {
+	switch carried, waits := e.book.waiting[waitKeyOf(id)]; {
 	case waits:
 		delete(e.book.waiting, waitKeyOf(id))
+		if carried {
+			e.book.carried--
+		}
 		e.fromLAN.end(o)
 		if !ok { // the row was lost
 			e.emit(shelve{{On: Waiting, Key: []byte(id)}})
@@ -113,6 +126,21 @@ func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n ent
 	n.end, n.ended, n.why = o, now.UnixMilli(), rewrite.Line(why, maxEntryWhy)
 	e.file(now, &n, true)
 	return n, true
+}
+
+// How often old rows are looked for, and whether what was carried over waits.
+const (
+	sweepEvery = time.Hour
+	auditEvery = 3 * time.Second
+)
+
+func (e *engine) nextSweep() time.Time { return e.swept.Add(sweepEvery) }
+
+func (e *engine) nextAudit() time.Time {
+	if e.book.carried == 0 {
+		return time.Time{}
+	}
+	return e.audited.Add(auditEvery)
 }
 
 // knowing has the rows of these keys at hand for f, which is called at once,

@@ -2,10 +2,12 @@ package bridge
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
 )
@@ -87,6 +89,37 @@ func TestTooLongIsToldOnBothSides(t *testing.T) {
 	if got := r.taken(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
+}
+
+// Of what waits for the server the hub keeps at most 100 bytes for each
+// message in memory.
+func TestWhatWaitsCostsLittleMemory(t *testing.T) {
+	const count = 100000
+	cfg := office()
+	cfg.Limits.PeerRate = Rate{1e9, 1e9}
+	e := newEngine(start, cfg.withDefaults(), nil)
+	words, err := stanza.Parse([]byte("<message><body>"+strings.Repeat("x", 100)+"</body></message>"), stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	e.takeActions()
+	before := heap()
+	for range count {
+		e.handleLAN(start, linklocal.Received{To: alice, From: "bob@h2", Stanza: words})
+		e.takeActions()
+	}
+	each := int64(heap()-before) / count
+	if l := e.stats().FromLAN; l.Pending != count || each > 100 {
+		t.Errorf("%d bytes for each of %d messages that wait", each, l.Pending)
+	}
+	t.Logf("%d bytes for each", each)
+	runtime.KeepAlive(e)
 }
 
 // What waits for the server, over a weekend and as much as it may be, is

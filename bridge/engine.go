@@ -38,6 +38,7 @@ type (
 		keys []string
 		then func(now time.Time)
 	}
+	audit  struct{}                   // see whether what was carried over still waits
 	sweep  struct{ before time.Time } // forget the rows to which nothing has happened since
 	finish struct{ done func() }      // of a message of the network
 	note   struct {                   // for the log
@@ -58,6 +59,7 @@ func (keepNote) isAction()    {}
 func (dropNote) isAction()    {}
 func (shelve) isAction()      {}
 func (lookUp) isAction()      {}
+func (audit) isAction()       {}
 func (sweep) isAction()       {}
 func (finish) isAction()      {}
 func (note) isAction()        {}
@@ -82,8 +84,9 @@ type engine struct {
 	held    []heldStanza // those of them whose contact is not on the mesh yet, oldest first
 	early   []*incoming  // for a peer who may still come
 
-	book  book
-	swept time.Time // old rows were forgotten then
+	book    book
+	swept   time.Time // old rows were forgotten then
+	audited time.Time // what was carried over was looked at then
 
 	peerRate, contactRate *limiter
 	remarks               *limiter // what the gateway says by itself, to each peer or contact
@@ -131,7 +134,7 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		announcer: announcer{damp: cfg.Timing.PresenceDamp},
 		portrait:  portrait{settle: cfg.Timing.AvatarSettle, damp: cfg.Timing.AvatarDamp},
 		warning:   newWarning(),
-		started:   now, swept: now,
+		started:   now, swept: now, audited: now,
 		outage:  outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		pending: make(map[uint64]delivery),
 		book:    newBook(cfg.Timing.SentKept),
@@ -225,6 +228,10 @@ func (e *engine) handleTimeout(now time.Time) {
 	if due(now, e.nextEarly()) {
 		e.retryEarly(now)
 	}
+	if due(now, e.nextAudit()) {
+		e.audited = now
+		e.emit(audit{})
+	}
 	if due(now, e.nextSweep()) {
 		e.swept = now
 		e.emit(sweep{now.Add(-e.cfg.Timing.SentKept)})
@@ -242,13 +249,8 @@ func (e *engine) publishFailed(now time.Time, id linklocal.ContactID) { e.mirror
 // nextTimeout is when handleTimeout is wanted; zero: never.
 func (e *engine) nextTimeout() time.Time {
 	next := earlier(earlier(e.nextHeld(), e.outage.next()), earlier(e.mirrors.next, e.announcer.next))
-	return earlier(earlier(next, e.nextEarly()), earlier(e.portrait.due, e.nextSweep()))
+	return earlier(earlier(next, e.nextEarly()), earlier(e.portrait.due, earlier(e.nextSweep(), e.nextAudit())))
 }
-
-// sweepEvery is how often old rows are looked for.
-const sweepEvery = time.Hour
-
-func (e *engine) nextSweep() time.Time { return e.swept.Add(sweepEvery) }
 
 // takeActions returns what is to be done, in order, and forgets it.
 func (e *engine) takeActions() []action {

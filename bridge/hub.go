@@ -22,6 +22,7 @@ type Hub struct {
 	notes   Notes
 	past    Past
 	painter *painter
+	auditor *auditor
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
 	fromSrv chan xmppc2s.Event
 	results *mailbox.Mailbox[result]
@@ -44,6 +45,7 @@ type Parts struct {
 	Server Server
 	Notes  Notes // nil: none are kept
 	Past   Past  // nil: it forgets
+	Queue  Queue // of the Server; nil: it cannot be asked
 }
 
 // New prepares a hub. Nothing happens before Run. What is wrong with cfg is
@@ -66,6 +68,7 @@ func New(cfg Config, parts Parts) *Hub {
 		done:    make(chan struct{}),
 	}
 	h.painter = newPainter(h)
+	h.auditor = newAuditor(h, parts.Queue)
 	return h
 }
 
@@ -129,6 +132,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { h.painter.run(ctx) })
+	wg.Go(func() { h.auditor.run(ctx) })
 	e := newEngine(time.Now(), h.cfg, h.notes.All())
 	h.recall(e)
 	var wake alarm.Alarm
@@ -266,6 +270,8 @@ func (h *Hub) do(e *engine, a action) {
 		h.lookUp(time.Now(), e, a)
 	case sweep:
 		h.sweep(a.before)
+	case audit:
+		h.auditor.ask()
 	case finish:
 		a.done()
 	case note:

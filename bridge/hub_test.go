@@ -157,10 +157,18 @@ type hubRig struct {
 func runHub(t *testing.T, cfg Config) *hubRig { return runHubWith(t, cfg, new(fakeNotes)) }
 
 func runHubWith(t *testing.T, cfg Config, notes *fakeNotes) *hubRig {
+	r := runHubParts(t, cfg, Parts{Notes: notes})
+	r.notes = notes
+	return r
+}
+
+// runHubParts runs a hub between fakes, and these.
+func runHubParts(t *testing.T, cfg Config, parts Parts) *hubRig {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &hubRig{t: t, ctx: ctx, srv: &fakeServer{}, notes: notes}
+	r := &hubRig{t: t, ctx: ctx, srv: &fakeServer{}}
 	r.lan = &fakeLAN{ctx: ctx, published: make(map[linklocal.ContactID]linklocal.Presence)}
-	r.hub = New(cfg, Parts{LAN: r.lan, Server: r.srv, Notes: r.notes})
+	parts.LAN, parts.Server = r.lan, r.srv
+	r.hub = New(cfg, parts)
 	r.lan.hub = r.hub
 	errc := make(chan error, 1)
 	go func() { errc <- r.hub.Run(ctx) }()

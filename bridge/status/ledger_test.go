@@ -25,9 +25,11 @@ func (l *line) List(_ context.Context, n int) (Waiting, error) {
 	return Waiting{Total: 7, List: []Queued{{Seq: 3, Kind: "message", Since: began}}}, l.note("list", uint64(n))
 }
 
-func (l *line) Show(_ context.Context, seq uint64) (string, error) { return "<x/>", l.note("show", seq) }
-func (l *line) Drop(_ context.Context, seq uint64) error           { return l.note("drop", seq) }
-func (l *line) Retry(_ context.Context, seq uint64) error          { return l.note("retry", seq) }
+func (l *line) Show(_ context.Context, seq uint64) (string, error) {
+	return "<x/>", l.note("show", seq)
+}
+func (l *line) Drop(_ context.Context, seq uint64) error  { return l.note("drop", seq) }
+func (l *line) Retry(_ context.Context, seq uint64) error { return l.note("retry", seq) }
 
 func TestServerTellsWhatWaitsAndWhatBecameOfTheRest(t *testing.T) {
 	l := &line{}

@@ -1,0 +1,276 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+func TestRowsAreReadAsTheyWereWritten(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.StringN(0, 20, 40)
+		at := rapid.Int64Range(0, 1<<45)
+		want := entry{
+			key: "k", fromLAN: rapid.Bool().Draw(rt, "from the LAN"), end: Outcome(rapid.IntRange(0, int(numOutcomes)-1).Draw(rt, "end")),
+			came: at.Draw(rt, "came"), ended: at.Draw(rt, "ended"), passed: at.Draw(rt, "passed"),
+			contact: text.Draw(rt, "contact"), peer: linklocal.Instance(text.Draw(rt, "peer")), id: text.Draw(rt, "id"),
+			archive: text.Draw(rt, "archive"), text: text.Draw(rt, "text"), why: text.Draw(rt, "why"),
+		}
+		row := want.appendRow(nil)
+		got, ok := parseRow("k", append(bytes.Clone(row), "one day more"...))
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(entry{})); !ok || d != "" {
+			rt.Fatalf("%v, %s", ok, d)
+		}
+		for n := range row {
+			if _, ok := parseRow("k", row[:n]); ok {
+				rt.Fatalf("the first %d of %d bytes are a row", n, len(row))
+			}
+		}
+	})
+}
+
+// fastOffice is an office in which nothing is refused for its rate.
+func fastOffice() Config {
+	cfg := office()
+	cfg.Limits.PeerRate, cfg.Limits.ContactRate = Rate{1e6, 1e6}, Rate{1e6, 1e6}
+	return cfg
+}
+
+// atHome has alice and bob be there.
+func (r *rig) atHome() {
+	r.presence("alice@example.org/x", "", "", 0, true)
+	r.peer("bob@h2", linklocal.Presence{})
+}
+
+// fromArchive lets a message arrive that our server's archive knows by this id.
+func (r *rig) fromArchive(archive, xml string) {
+	r.srv(xmppc2s.Message{Stanza: r.parse(xml), Done: func() {}, ArchiveID: archive})
+}
+
+// IJ-08: a message that was delivered is known when it comes again, after a
+// restart and thousands of others, too; and nothing else is taken for it.
+func TestIJ08RepeatsAreKnownHoweverOldTheyAre(t *testing.T) {
+	const late = "<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T12:00:00Z'/>"
+	message := func(id, words, extra string) string {
+		return fmt.Sprintf("<message from='alice@example.org/x' id='%s' type='chat'><body>%s</body>%s</message>", id, words, extra)
+	}
+	for _, tc := range []struct {
+		archive, xml string
+		repeat       bool
+	}{
+		{"", message("n1", "@bob one", late), true},
+		{"a1", message("n1", "@bob one", late), true},
+		{"a1", message("n1", "@bob one", ""), true},
+		{"", message("n1", "@bob one", ""), false}, // said again
+		{"a2", message("n1", "@bob one", late), false},
+		{"", message("n1", "@bob another", late), false},
+		{"", message("n2", "@bob one", late), false},
+		{"a3", message("", "@bob none", late), true},
+		{"a4", message("", "@bob none", late), false},
+		{"", message("", "@bob none", late), false},
+	} {
+		r := newRig(t, fastOffice())
+		r.online(false)
+		r.atHome()
+		r.fromArchive("a1", message("n1", "@bob one", ""))
+		r.result(nil)
+		r.fromArchive("a3", message("", "@bob none", ""))
+		r.result(nil)
+		for i := range 2 * maxRecent {
+			r.fromNet(message(fmt.Sprint("m", i), "@bob x", ""))
+			r.result(nil)
+		}
+		r = r.restarted(fastOffice(), time.Hour)
+		r.atHome()
+		r.taken()
+		r.fromArchive(tc.archive, tc.xml)
+		if got := r.trail(); strings.Contains(got, "duplicate") != tc.repeat || strings.Contains(got, "to bob") == tc.repeat {
+			t.Errorf("%s in the archive as %q: %s", tc.xml, tc.archive, got)
+		}
+		r.wantBalanced()
+	}
+}
+
+// What is on its way is known, too: a session that is lost meanwhile has the
+// server send it again.
+func TestIJ08RepeatsOfWhatIsOnItsWayAreKnown(t *testing.T) {
+	r := ready(t)
+	const xml = "<message from='alice@example.org/x' id='n1' type='chat'><body>@bob one</body>%s</message>"
+	r.fromNet(fmt.Sprintf(xml, ""))
+	r.taken()
+	r.fromNet(fmt.Sprintf(xml, "<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T12:00:00Z'/>"))
+	if got := r.trail(); !strings.Contains(got, "duplicate") {
+		t.Error(got)
+	}
+	r.wantBalanced()
+}
+
+// SM-11: a message is delivered when the server has acknowledged it; what comes
+// back later moves it, be it after a restart, and its sender is told.
+func TestLateBouncesMoveWhatWasDelivered(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		r := ready(t)
+		r.fromLAN(alice, "bob@h2", "<message><body>hi</body></message>")
+		st := r.sent()[0]
+		for range 2 { // an acknowledgement may be told twice
+			r.acknowledge(st)
+		}
+		if l := r.e.stats().FromLAN; l.Ended[Delivered] != 1 || l.Pending != 0 {
+			t.Fatalf("acknowledged: %+v", l)
+		}
+		carried := uint64(0)
+		if restart {
+			r, carried = r.restarted(office(), time.Hour), 1
+			r.peer("bob@h2", linklocal.Presence{})
+		}
+		r.taken()
+		r.fromNetError(st)
+		if got := r.trail(); !strings.Contains(got, "not delivered: “hi” (recipient unavailable)") {
+			t.Errorf("restart %v: bob reads %s", restart, got)
+		}
+		r.wantBalanced()
+		if l := r.e.stats().FromLAN; l.Ended[Delivered] != 0 || l.Ended[Bounced] != 1 || l.Carried != carried {
+			t.Errorf("restart %v: %+v", restart, l)
+		}
+		n, ok := parseRow("", r.past.Get(Passed, []byte(st.Attr("id"))))
+		if !ok || n.end != Bounced || n.passed == 0 || n.ended < n.passed || n.peer != "bob@h2" {
+			t.Errorf("restart %v: row %+v", restart, n)
+		}
+	}
+}
+
+// SM-11: a contact may be out of the configuration by the time at which a
+// message to it comes back.
+func TestBouncesOfFormerContactsAreToldByTheConcierge(t *testing.T) {
+	r := ready(t)
+	r.fromLAN(alice, "bob@h2", "<message><body>hi</body></message>")
+	st := r.sent()[0]
+	cfg := office()
+	cfg.Contacts, cfg.PeerContacts = cfg.Contacts[1:], nil
+	r = r.restarted(cfg, time.Hour)
+	r.peer("bob@h2", linklocal.Presence{})
+	r.taken()
+	r.srv(xmppc2s.Undelivered{Stanza: st, Err: xmppc2s.ErrExpired})
+	if got := r.trail(); !strings.Contains(got, `to bob@h2 from meshgate:concierge: "[meshgate] to alice@example.org: not delivered: “hi”`) {
+		t.Errorf("bob is told: %s", got)
+	}
+	if l := r.e.stats().FromLAN; l.Ended[Expired] != 1 || l.Carried != 1 {
+		t.Errorf("%+v", l)
+	}
+	r.wantBalanced()
+}
+
+// What nobody asked for is not forgotten with what was refused.
+func TestOldRowsAreForgottenAndRefusedOnesPushNoneOut(t *testing.T) {
+	r := ready(t)
+	r.fromLAN(alice, "bob@h2", "<message><body>hi</body></message>")
+	r.acknowledge(r.sent()[0])
+	r.fromLAN(alice, "eve@evil", "<message><body>hi</body></message>")
+	if p, n := r.past.len(Passed), r.past.len(Refused); p != 1 || n != 1 {
+		t.Fatalf("%d passed, %d refused", p, n)
+	}
+	r.wait(6 * 24 * time.Hour)
+	r.fromLAN(alice, "bob@h2", "<message><body>it waits</body></message>")
+	r.wait(36 * time.Hour)
+	if p, n, w := r.past.len(Passed), r.past.len(Refused), r.past.len(Waiting); p != 0 || n != 0 || w != 1 {
+		t.Errorf("after a week and a half: %d passed, %d refused, %d waiting", p, n, w)
+	}
+}
+
+// A heldQueue is what waits for the server.
+type heldQueue []string
+
+func (q heldQueue) Queue(_ context.Context, limit int) (list []xmppc2s.Queued, total int, err error) {
+	for _, id := range q[:min(limit, len(q))] {
+		list = append(list, xmppc2s.Queued{ID: id})
+	}
+	return list, len(q), nil
+}
+
+// An entry that was carried over has an end, too, when the outbox has none for
+// it: it knew of the acknowledgement, and the ledger was killed before it did.
+func TestCarriedEntriesThatWaitNoMoreAreEnded(t *testing.T) {
+	var many heldQueue
+	for i := range 2 * maxAudited {
+		many = append(many, fmt.Sprint("other", i))
+	}
+	for _, tc := range []struct {
+		queue   heldQueue
+		pending uint64
+	}{{heldQueue{"a"}, 1}, {nil, 0}, {many, 2}} { // of many nobody can tell yet
+		synctest.Test(t, func(t *testing.T) {
+			past := &memPast{}
+			for _, id := range []string{"a", "b"} {
+				n := entry{key: id, fromLAN: true, came: time.Now().UnixMilli(), contact: "alice@example.org", peer: "bob@h2", id: id}
+				past.Write(ShelfChange{Waiting, []byte(id), n.appendRow(nil)})
+			}
+			r := runHubParts(t, office(), Parts{Past: past, Queue: tc.queue})
+			time.Sleep(2 * auditEvery)
+			synctest.Wait()
+			l := r.hub.Stats().FromLAN
+			if l.Carried != 2 || l.Pending != tc.pending || l.Ended[Delivered] != 2-tc.pending || !l.Balanced() {
+				t.Errorf("%d wait: %+v", len(tc.queue), l)
+			}
+			r.stop()
+			if n := past.len(Waiting); n != int(tc.pending) {
+				t.Errorf("%d wait: %d rows", len(tc.queue), n)
+			}
+		})
+	}
+}
+
+// Trace: entries of a message, a peer, a contact, and the totals of the rows.
+func TestEntriesTellWhatBecameOfMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, office())
+		r.online(false)
+		r.atHome()
+		r.fromLAN(alice, "bob@h2", "<message><body>hi</body></message>")
+		r.fromLAN(alice, "eve@evil", "<message><body>hi</body></message>")
+		r.wait(time.Second)
+		r.fromNet("<message from='alice@example.org/x' id='n1' type='chat'><body>@bob one</body></message>")
+		r.result(nil)
+		running := runHubParts(t, office(), Parts{Past: &r.past})
+		h := running.hub
+		for _, tc := range []struct {
+			fits  func(Entry) bool
+			limit int
+			want  []Outcome
+		}{
+			{func(Entry) bool { return true }, 10, []Outcome{Pending, RefusedStranger, Delivered}},
+			{func(Entry) bool { return true }, 1, []Outcome{Delivered}},
+			{func(x Entry) bool { return x.Peer == "bob@h2" }, 10, []Outcome{Pending, Delivered}},
+			{func(x Entry) bool { return x.ID == "n1" }, 10, []Outcome{Delivered}},
+		} {
+			list, err := h.Entries(t.Context(), tc.fits, tc.limit)
+			var got []Outcome
+			for _, x := range list {
+				got = append(got, x.End)
+				if x.End == Delivered && (x.FromLAN || x.Contact != "alice@example.org" || x.Ended.Sub(x.Came) != 0 || !x.Came.Equal(r.now)) {
+					t.Errorf("entry %+v", x)
+				}
+			}
+			if d := cmp.Diff(tc.want, got); err != nil || d != "" {
+				t.Errorf("%v, %s", err, d)
+			}
+		}
+		lan, network := h.Kept()
+		if lan.Entered != 2 || lan.Pending != 1 || lan.Ended[RefusedStranger] != 1 || network.Entered != 1 || network.Ended[Delivered] != 1 {
+			t.Errorf("kept %+v, %+v", lan, network)
+		}
+		running.stop()
+		if _, err := h.Entries(t.Context(), func(Entry) bool { return true }, 1); err == nil {
+			t.Error("entries of a hub that has ended")
+		}
+	})
+}
