@@ -83,7 +83,7 @@ func (p past) Write(changes ...bridge.ShelfChange) {
 			list[i] = b.Put(c.Key, c.Value)
 		}
 	}
-	p.state.write("what became of a message", list...)
+	p.state.Later(list...) // what is sent behind it goes through the same queue
 }
 
 // pastLimits are those of the shelves, where that many messages may wait.
