@@ -27,6 +27,7 @@ type memJournal struct {
 	power  int // writes until the power fails; negative: it does not
 	dark   chan struct{}
 	fail   error
+	lost   string // key of a row that can be read no more
 }
 
 func newMemJournal() *memJournal {
@@ -49,6 +50,9 @@ func (j *memJournal) Rows() iter.Seq2[[]byte, []byte] {
 func (j *memJournal) Row(key []byte) []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if string(key) == j.lost {
+		return nil
+	}
 	return slices.Clone(j.rows[string(key)])
 }
 
@@ -370,25 +374,47 @@ func TestTheProcessMayEndAtAnyWrite(t *testing.T) {
 		for _, lost := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d, session lost %v", power, lost), func(t *testing.T) {
 				t.Parallel()
-				endAtWrite(t, power, lost)
+				endAtWrite(t, power, lost, oneByOne)
+			})
+			t.Run(fmt.Sprintf("%d, session lost %v, at once", power, lost), func(t *testing.T) {
+				t.Parallel()
+				endAtWrite(t, power, lost, tooMany)
 			})
 		}
 	}
 }
 
-func endAtWrite(t *testing.T, power int, lost bool) {
+// oneByOne sends a message when the one before has arrived, so that there are
+// writes between.
+func oneByOne(t *testing.T, c *xmppc2s.Client, s *modelServer, dark <-chan struct{}, ids []string) {
+	for _, id := range ids {
+		send(t, c, words(id))
+		s.await(id, dark, func() bool { return slices.Contains(s.got, id) })
+	}
+}
+
+// tooMany sends more than may be on its way.
+func tooMany(t *testing.T, c *xmppc2s.Client, s *modelServer, dark <-chan struct{}, ids []string) {
+	for _, id := range ids {
+		send(t, c, words(id))
+	}
+	last := ids[len(ids)-1]
+	s.await(last, dark, func() bool { return slices.Contains(s.got, last) })
+}
+
+func endAtWrite(t *testing.T, power int, lost bool, sendAll func(*testing.T, *xmppc2s.Client, *modelServer, <-chan struct{}, []string)) {
 	const messages = 6
 	s, j := newModelServer(t), newMemJournal()
+	var ids []string
 	for i := range messages {
 		s.tell(fmt.Sprintf("down%d", i))
+		ids = append(ids, fmt.Sprintf("up%d", i))
 	}
 	j.power = power
-	c, before, stop := start(t, journaled(s.fakeServer, j))
-	for i := range messages { // one after the other, so that there are writes between
-		id := fmt.Sprintf("up%d", i)
-		send(t, c, chat("bob@example.org", "x").WithAttr("id", id))
-		s.await(id, j.dark, func() bool { return slices.Contains(s.got, id) })
-	}
+	cfg := journaled(s.fakeServer, j)
+	cfg.Window = 250 // two of them
+	c, before, stop := start(t, cfg)
+	sendAll(t, c, s, j.dark, ids)
 	if lost {
 		s.lose()
 	}
@@ -396,14 +422,14 @@ func endAtWrite(t *testing.T, power int, lost bool) {
 	stop()
 	left := j.after(false)
 	want := map[string]int{"end": 1}
-	for i := range messages {
-		id := fmt.Sprintf("up%d", i)
+	for _, id := range ids {
 		if s.counts()[id] > 0 || left.has("id='"+id+"'") || left.has(`id="`+id+`"`) {
 			want[id] = 1
 		}
 	}
-	c, after, _ := start(t, journaled(s.fakeServer, left))
-	send(t, c, chat("bob@example.org", "x").WithAttr("id", "end"))
+	cfg.Journal = left
+	c, after, _ := start(t, cfg)
+	send(t, c, words("end"))
 	s.await("the end", nil, func() bool { return slices.Contains(s.got, "end") })
 	got := s.counts()
 	if lost {

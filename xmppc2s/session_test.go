@@ -384,6 +384,16 @@ func TestAStanzaThatTheServerRefusesIsReported(t *testing.T) {
 	send(t, c, chat("bob@example.org", "deadly").WithAttr("id", "deadly"))
 	send(t, c, chat("bob@example.org", "harmless").WithAttr("id", "harmless"))
 	h := run(t, c)
+	s.hateDeadly()
+	if ev := h.awaitUndelivered(1); ev.Stanza.Attr("id") != "deadly" || !errors.Is(ev.Err, sm.ErrDeadly) {
+		t.Errorf("undelivered: %v", ev)
+	}
+}
+
+// hateDeadly plays a server that ends the stream whenever a stanza has the word
+// deadly in it, until one comes that is harmless. It acknowledges all others.
+func (s *fakeServer) hateDeadly() *fakeConn {
+	s.t.Helper()
 	for first := true; ; first = false {
 		conn := s.accept()
 		conn.login(bindSM3)
@@ -396,18 +406,14 @@ func TestAStanzaThatTheServerRefusesIsReported(t *testing.T) {
 		conn.send("<enabled xmlns='urn:xmpp:sm:3' id='the-id' resume='true'/>")
 		for n := 1; ; n++ {
 			got := conn.stanza("<")
-			if strings.Contains(got, "harmless") {
-				ev := h.await("undelivered", func(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.Undelivered); return ok }).(xmppc2s.Undelivered)
-				if ev.Stanza.Attr("id") != "deadly" {
-					t.Errorf("undelivered: %v", ev)
-				}
-				return
-			}
 			if strings.Contains(got, "deadly") {
 				conn.send("<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
 				break
 			}
 			conn.send("<a xmlns='urn:xmpp:sm:3' h='%d'/>", n)
+			if strings.Contains(got, "harmless") {
+				return conn
+			}
 		}
 	}
 }
