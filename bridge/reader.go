@@ -38,7 +38,7 @@ func (n *entry) export() Entry {
 
 // Entries are the newest messages that fit, at most limit of them, the oldest
 // first. Those that hold no words of a person's are in no list. It may be
-// called from any goroutine; those that have only just ended may be missing.
+// called from any goroutine, and tells what is in the Past.
 func (h *Hub) Entries(ctx context.Context, fits func(Entry) bool, limit int) ([]Entry, error) {
 	var list []Entry
 	take := func(n *entry) {

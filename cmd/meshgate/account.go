@@ -13,7 +13,8 @@ import (
 )
 
 // ledger is what has become of the messages, in memory and on the disk.
-func (g *gateway) ledger(context.Context) (status.Ledger, error) {
+func (g *gateway) ledger(ctx context.Context) (status.Ledger, error) {
+	g.state.settle(ctx)
 	s := g.hub.Stats()
 	l := status.Ledger{
 		Balanced: s.FromLAN.Balanced() && s.FromNetwork.Balanced(),
@@ -37,6 +38,7 @@ func accountOf(l bridge.Ledger) status.Account {
 // trace finds the last messages of what a person has written: an id, a
 // presence name, an address.
 func (g *gateway) trace(ctx context.Context, of string, n int) ([]status.Entry, error) {
+	g.state.settle(ctx)
 	found, err := g.hub.Entries(ctx, fitting(of), n)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"meshgate/bridge"
 )
 
 const root = "../.."
@@ -80,6 +82,10 @@ func TestLimitsOfTheReadmeAreTrue(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
 		}
+	}
+	rows := pastLimits(defaults().Outbox.Messages)
+	if rows[bridge.Passed].Rows != 26384 || rows[bridge.Refused].Rows != 4096 || !strings.Contains(text, "up to 26,384 messages that were passed on (with the default of `outbox.messages`) and 4096 that") {
+		t.Errorf("the README does not say how many messages are remembered: %+v", rows)
 	}
 	want := limitsConfig{PeerPerMinute: 60, PeerBurst: 20, ContactPerMinute: 60, ContactBurst: 20, Body: 8192, Peers: 1000, StreamStanzas: 20, StreamBytes: 64 << 10}
 	if got := defaults().Limits; got != want || maxListed != 1000 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,6 +120,16 @@ func (s *state) write(what string, changes ...store.Change) {
 			s.log.Warn("the state was not written", "what", what, "err", err)
 		}
 	}, changes...)
+}
+
+// settle waits until what nobody waits for is on the disk, if the disk takes it.
+func (s *state) settle(ctx context.Context) {
+	done := make(chan struct{})
+	s.Write(func(error) { close(done) })
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // notes are the hub's.
