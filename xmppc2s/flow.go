@@ -120,6 +120,8 @@ func (l *loop) sortOut(now time.Time, gone []sm.GivenUp) {
 			continue
 		}
 		if g.Reason == sm.ErrDeadly {
+			id, to := addressee(g.Bytes)
+			l.c.log.Warn("a message is left out", "id", id, "to", to, "bytes", len(g.Bytes), "err", g.Reason)
 			l.box.SetAside(now, sm.WithDelay(g.Bytes, g.At))
 		}
 		l.giveUp(g.Bytes, g.Reason)

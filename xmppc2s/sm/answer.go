@@ -130,13 +130,18 @@ func (e *Engine) handleAnswer(now time.Time, el *stanza.Element) error {
 	if e.id.dialect != V1 || e.out.acked >= e.conn.asked {
 		e.answered(now)
 	}
+	e.unaskedFrom(now)
+	return nil
+}
+
+// unaskedFrom begins to count anew what is to be asked about.
+func (e *Engine) unaskedFrom(now time.Time) {
 	if e.conn.inFlight == 0 {
 		e.conn.unasked, e.conn.unaskedB = 0, 0
 	}
 	if e.conn.unasked > 0 {
 		e.conn.unaskedAt = now
 	}
-	return nil
 }
 
 // answered notes that nothing is asked any more.

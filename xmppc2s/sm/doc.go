@@ -17,7 +17,7 @@
 //
 // While offline or enabling no stanza is written; enabling takes one round
 // trip, and stanzas that arrive in it are delivered but not counted. In plain
-// there is no acknowledgement: a stanza is forgotten once it is written.
+// the answers to pings are the acknowledgements.
 //
 // Counters are unsigned 32-bit numbers and wrap around (XEP-0198 §4): "h" is
 // compared with what is outstanding, never with the counter itself.

@@ -59,7 +59,7 @@ type connection struct {
 	received  time.Time // last frame
 	probed    time.Time // since when there is doubt; zero: there is none
 	requested time.Time // of the request that is not answered; zero: none
-	asked     uint64    // its u, in sm:1
+	asked     uint64    // what it asks about, in sm:1 and without stream management
 	behind    int       // bytes that were in flight before it
 	leftAt    time.Time // when it had been written
 	unasked   int       // stanzas written since the last request …
@@ -71,8 +71,6 @@ type connection struct {
 	inFlight  int       // bytes of stanzas written and not acknowledged
 	limits    Limits
 	hello     []byte // to be written before anything else
-	pings     uint64 // requests before the last stanza was written; see surelyWritten
-	passed    bool   // the server has answered one behind it
 }
 
 // Stats counts what happened since New.
@@ -89,6 +87,9 @@ type Stats struct {
 func New(p Policy) *Engine {
 	return &Engine{pol: p.withDefaults(), out: outbound{seq: firstSeq}, pace: newPace()}
 }
+
+// acknowledges reports whether the server says what it has taken.
+func (e *Engine) acknowledges() bool { return e.state == Active || e.state == Plain }
 
 // State is where the session stands.
 func (e *Engine) State() State { return e.state }
@@ -198,7 +199,7 @@ func (e *Engine) requestAt() time.Time {
 	if idle := c.limits.Idle; idle > 0 {
 		at = earliest(at, latest(c.since, c.wroteAt).Add(idle/2))
 	}
-	if c.unasked > 0 && (e.state == Active || e.surelyWritten() < e.out.next) {
+	if c.unasked > 0 && e.acknowledges() {
 		at = earliest(at, c.unaskedAt.Add(e.pol.RequestDelay))
 	}
 	return at

@@ -108,7 +108,17 @@ func TestARefusalToEnableIsNotFatal(t *testing.T) {
 	e.AppendWrite(t0, nil)
 	feed(t, e, t0, "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
 	wantWrite(t, "plain", e, t0, m(1))
-	wantWrite(t, "written is forgotten", e, t0, "")
+	wantWrite(t, "asked behind it", e, at(time.Second), "<iq type='get' id='alive-1'><ping xmlns='urn:xmpp:ping'/></iq>")
+	for _, forged := range []string{
+		"<iq type='result' id='alive-0'/>", "<iq type='result' id='alive-2'/>", "<iq type='get' id='alive-1'/>",
+		"<iq type='result' id='alive-1' from='eve@example.com/x'/>", "<message type='result' id='alive-1'/>",
+	} {
+		feed(t, e, t0, forged)
+		if n, _ := e.Queued(); n != 1 {
+			t.Errorf("%s acknowledges", forged)
+		}
+	}
+	feed(t, e, t0, "<iq type='error' id='alive-1'/>")
 	if n, _ := e.Queued(); n != 0 || e.State() != Plain {
 		t.Errorf("%d queued, state %v", n, e.State())
 	}

@@ -44,8 +44,7 @@ func (in *inbound) received() uint32 { return in.handled + uint32(len(in.done)) 
 func (e *Engine) HandleFrame(now time.Time, b []byte) error {
 	e.heard(now)
 	if e.state == Plain {
-		e.conn.requested = time.Time{}
-		e.pong(b)
+		e.handlePong(now, b)
 	}
 	k := KindOf(b)
 	if k == Nonza {

@@ -103,13 +103,6 @@ func (e *Engine) appendLegacyRequest(now time.Time, b []byte) []byte {
 	return fmt.Appendf(b, "<r xmlns='%s' u='%d'/>", string(e.id.dialect), e.conn.asked)
 }
 
-// pingID begins the id of a ping; its number is the rest.
-const pingID = "alive-"
-
-func appendPing(b []byte, n uint64) []byte {
-	return fmt.Appendf(b, "<iq type='get' id='"+pingID+"%d'><ping xmlns='%s'/></iq>", n, stanza.NSPing)
-}
-
 // legacyLocation is the host and port of the schema of v0.7, as a location.
 func legacyLocation(enabled *stanza.Element) string {
 	host, port := enabled.Attr("host"), enabled.Attr("port")

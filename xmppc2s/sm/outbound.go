@@ -59,9 +59,6 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 	if e.state == Enabling {
 		return b
 	}
-	if e.state == Plain {
-		e.forget(e.surelyWritten())
-	}
 	b = e.appendStanzas(now, e.appendAnswer(now, b))
 	if b = e.appendRequest(now, b); len(b) > 0 {
 		e.conn.wroteAt = now
@@ -92,7 +89,6 @@ func (e *Engine) halfUnasked() bool { return e.conn.unasked > 0 && e.conn.unaske
 // wrote counts the next item as written.
 func (e *Engine) wrote(now time.Time, it *item) {
 	e.stats.Sent++
-	e.conn.pings, e.conn.passed = e.stats.Requests, false
 	if e.conn.inFlight == 0 {
 		e.pace.launched(now)
 	}
@@ -126,7 +122,7 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 		return b
 	}
 	due := !now.Before(e.requestAt())
-	if e.state == Active && (c.unasked >= e.requestEvery() || e.halfUnasked()) || e.windowFull() {
+	if e.acknowledges() && (c.unasked >= e.requestEvery() || e.halfUnasked()) || e.windowFull() {
 		due = true
 	}
 	if !due || e.id.dialect == V1 && c.unasked == 0 && e.out.next < len(e.out.q) {
@@ -135,7 +131,7 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 	e.stats.Requests++
 	switch {
 	case e.state == Plain:
-		b = appendPing(b, e.stats.Requests)
+		b = e.appendPingRequest(b)
 	case e.id.dialect == V1:
 		b = e.appendLegacyRequest(now, b)
 	default:
@@ -143,7 +139,7 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 	}
 	c.requested, c.unasked, c.unaskedB = now, 0, 0
 	c.behind, c.leftAt = c.inFlight, time.Time{}
-	e.pace.full = e.state == Active && c.inFlight >= e.window()/2
+	e.pace.full = c.inFlight >= e.window()/2
 	return b
 }
 

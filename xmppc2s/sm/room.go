@@ -8,7 +8,7 @@ import "math"
 // stanza may be given, of any size. It is 0 as long as no stanza is written at
 // all, and while stanzas are sent one by one because one of them may be deadly.
 func (e *Engine) Room() int {
-	if e.state != Active && e.state != Plain || len(e.out.q) > 0 && e.out.q[0].Strikes > 0 {
+	if !e.acknowledges() || len(e.out.q) > 0 && e.out.q[0].Strikes > 0 {
 		return 0
 	}
 	unwritten := e.out.bytes - e.conn.inFlight
@@ -18,8 +18,7 @@ func (e *Engine) Room() int {
 // window is how many bytes of stanzas may be in flight.
 func (e *Engine) window() int { return min(e.fixedWindow(), e.learnedWindow()) }
 
-// fixedWindow is kept to the byte. Where nothing is acknowledged there is no
-// window: TCP has to slow us down.
+// fixedWindow is kept to the byte. It is there for the sake of resumptions.
 func (e *Engine) fixedWindow() int {
 	if w := e.conn.limits.Window; w > 0 && e.state == Active {
 		return w
@@ -30,7 +29,7 @@ func (e *Engine) fixedWindow() int {
 // learnedWindow may be exceeded by a part of a stanza, or a slow server would
 // often wait for us between two large ones.
 func (e *Engine) learnedWindow() int {
-	if e.conn.limits.Window < 0 || e.state != Active {
+	if e.conn.limits.Window < 0 {
 		return math.MaxInt
 	}
 	return e.pace.window()

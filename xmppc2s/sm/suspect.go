@@ -1,10 +1,5 @@
 package sm
 
-import (
-	"strconv"
-	"strings"
-)
-
 // maxStrikes is how much may speak against a stanza before it is given up: it
 // was in flight once, alone or among others, and then ended the stream alone.
 const maxStrikes = 3
@@ -32,26 +27,4 @@ func (e *Engine) suspect() {
 // are in flight: because of itself or because of the one that is.
 func (e *Engine) suspected() bool {
 	return e.out.q[e.out.next].Strikes > 0 || e.out.next > 0 && e.out.q[0].Strikes > 0
-}
-
-// surelyWritten is, without stream management, the number of stanzas that need
-// not be kept: those that have been written, but one that is suspected only
-// when the server has answered behind it.
-func (e *Engine) surelyWritten() int {
-	if n := e.out.next; n != 1 || e.out.q[0].Strikes == 0 || e.conn.passed {
-		return n
-	}
-	return 0
-}
-
-// pong notes an answer to a ping behind the last stanza. It may be an error: it
-// is the order that matters.
-func (e *Engine) pong(b []byte) {
-	tag := startTag(b)
-	id, _ := attribute(tag[min(len("iq"), len(tag)):], "id")
-	s, isOurs := strings.CutPrefix(id, pingID)
-	n, err := strconv.ParseUint(s, 10, 64)
-	if isOurs && err == nil && KindOf(b) == IQ && n > e.conn.pings && n <= e.stats.Requests {
-		e.conn.passed = true
-	}
 }
