@@ -32,11 +32,12 @@ type Cut int
 
 // The ways to end a connection.
 const (
-	RST Cut = iota // at once, what is on its way is lost
-	FIN            // in order, as far as TCP knows; what was passed on arrives
+	RST    Cut = iota // at once, what is on its way is lost
+	FIN               // in order, as far as TCP knows; what was passed on arrives
+	Silent            // nothing passes any more, and nobody is told, whatever the other side does
 )
 
-func (c Cut) String() string { return [...]string{"RST", "FIN"}[c] }
+func (c Cut) String() string { return [...]string{"RST", "FIN", "silent"}[c] }
 
 // A Proxy passes TCP connections on to a server, and harms them as the test
 // says. It runs in the process of the test; its methods are safe from any
@@ -65,6 +66,8 @@ type link struct {
 	ends [2]*net.TCPConn // [Up] is where what goes up comes from: the client
 	down chan struct{}   // closed when it is over
 	once sync.Once
+
+	silent bool // guarded by Proxy.mu: nothing passes any more
 }
 
 func (l *link) from(d Direction) *net.TCPConn { return l.ends[d] }
@@ -168,9 +171,20 @@ func (p *Proxy) read(l *link, d Direction, pieces chan<- piece) {
 			return
 		}
 		if err != nil {
-			l.end(RST)
+			p.lost(l)
 			return
 		}
+	}
+}
+
+// lost ends a connection of which one side is gone, unless nobody may learn of
+// it.
+func (p *Proxy) lost(l *link) {
+	p.mu.Lock()
+	silent := l.silent
+	p.mu.Unlock()
+	if !silent {
+		l.end(RST)
 	}
 }
 
@@ -223,7 +237,7 @@ func (p *Proxy) admit(l *link, d Direction, pc piece) (n int, cut bool) {
 func (p *Proxy) mayPass(l *link, d Direction) bool {
 	for {
 		p.mu.Lock()
-		stalled, changed := p.stalled[d], p.changed
+		stalled, changed := p.stalled[d] || l.silent, p.changed
 		p.mu.Unlock()
 		select {
 		case <-l.down:
@@ -278,11 +292,15 @@ func (l *link) end(how Cut) {
 
 // Cut ends every connection now.
 func (p *Proxy) Cut(how Cut) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for l := range p.links {
-		l.end(how)
-	}
+	p.change(func() {
+		for l := range p.links {
+			if how == Silent {
+				l.silent = true
+			} else if !l.silent {
+				l.end(how)
+			}
+		}
+	})
 }
 
 // CutAfter resets the connection that passes on the nth byte from now in that

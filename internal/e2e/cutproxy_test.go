@@ -162,6 +162,31 @@ func TestProxyDelaysAndRefuses(t *testing.T) {
 	}
 }
 
+// After a silent drop nobody learns of anything, and a new connection is as new.
+func TestProxyDropsInSilence(t *testing.T) {
+	t.Parallel()
+	p, client, server := pipe(t)
+	p.Cut(Silent)
+	write(t, client, "unheard")
+	client.Close()
+	again, err := p.host.Dial(t.Context(), "tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	write(t, again, "heard")
+	p.AwaitBytes(5, Up)
+	p.Cut(RST) // not of what has gone silent
+	p.AwaitOpen(1)
+	if n := p.Bytes(Up); n != 5 {
+		t.Errorf("%d bytes have passed, want those of the new connection, 5", n)
+	}
+	p.Close()
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the server has learnt of the end: %v", err)
+	}
+}
+
 func TestProxyInAHostCutsAnXMPPSession(t *testing.T) {
 	t.Parallel()
 	lab := New(t, 2)

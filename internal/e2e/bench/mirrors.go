@@ -15,6 +15,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/internal/e2e"
+	"meshgate/internal/e2e/ends"
 	"meshgate/linklocal/mdns"
 )
 
@@ -77,7 +78,7 @@ func measureMirrors(ctx context.Context, tb e2e.TB, out sheet) {
 
 // comeOnline logs all users in, some at a time.
 func comeOnline(ctx context.Context, tb e2e.TB, o *e2e.Office, users []string) {
-	pool := roots(tb, o.Server)
+	pool := must(ends.Roots(o.Server))(tb)
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, user := range users {

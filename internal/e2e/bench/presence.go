@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/xml"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,11 +9,10 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/stanza"
 
 	"meshgate/internal/e2e"
+	"meshgate/internal/e2e/ends"
 )
 
 const (
@@ -40,7 +38,7 @@ func measurePresence(ctx context.Context, tb e2e.TB, out sheet) {
 	}
 	o := e2e.OpenOffice(tb, opt)
 	browser := o.Host("h2").Browse(e2e.PresenceService)
-	pool := roots(tb, o.Server)
+	pool := must(ends.Roots(o.Server))(tb)
 	var clients []*client
 	for _, user := range opt.Users {
 		clients = append(clients, must(login(ctx, o, pool, user, jid.MustParse(o.GatewayJID())))(tb))
@@ -116,7 +114,7 @@ func networkToLAN(ctx context.Context, o *e2e.Office, clients []*client) ([]time
 	defer c.Close()
 	seen := make(chan arrival, presenceChanges)
 	go readTicks(c, seen)
-	return changes(ctx, seen, func(n int) error { return clients[n%len(clients)].setStatus(ctx, tick(n)) })
+	return changes(ctx, seen, func(n int) error { return clients[n%len(clients)].SetStatus(ctx, tick(n)) })
 }
 
 // changes makes one after the other and returns how long each took to be seen.
@@ -178,10 +176,4 @@ func tellTick(text []string, at time.Time, seen chan<- arrival) {
 			}
 		}
 	}
-}
-
-// setStatus changes the text beside the user's name.
-func (c *client) setStatus(ctx context.Context, text string) error {
-	status := xmlstream.Wrap(xmlstream.Token(xml.CharData(text)), xml.StartElement{Name: xml.Name{Local: "status"}})
-	return c.session.Send(ctx, stanza.Presence{Type: stanza.AvailablePresence}.Wrap(status))
 }

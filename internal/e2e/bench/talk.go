@@ -8,6 +8,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/internal/e2e"
+	"meshgate/internal/e2e/ends"
 )
 
 const (
@@ -70,7 +71,9 @@ func openTalk(ctx context.Context, tb e2e.TB) *talk {
 	mirror := h2.Browse("_presence._tcp").AwaitResolved(o.Mirror("alice"))
 	addr := netip.AddrPortFrom(o.Host("h1").Addr(), uint16(mirror.Port))
 	conn := must(h2.Dial(ctx, "tcp", addr.String()))(tb)
-	t.peer = must(openPeer(conn, peerName, o.Mirror("alice")))(tb)
+	p := &peer{in: make(chan arrival, 1<<16)}
+	p.Peer = must(ends.OpenPeer(conn, peerName, o.Mirror("alice"), p.handle))(tb)
+	t.peer = p
 
 	// Alice's words find their way to whom she talked with last.
 	must(latency(ctx, t.peer, t.alice, 1, latencyRate))(tb)
@@ -80,7 +83,7 @@ func openTalk(ctx context.Context, tb e2e.TB) *talk {
 
 func (t *talk) client(ctx context.Context, user string, to jid.JID) *client {
 	t.tb.Helper()
-	return must(login(ctx, t.o, roots(t.tb, t.o.Server), user, to))(t.tb)
+	return must(login(ctx, t.o, must(ends.Roots(t.o.Server))(t.tb), user, to))(t.tb)
 }
 
 // A way is a pair of ends to measure between.

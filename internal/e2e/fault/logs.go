@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"meshgate/internal/e2e"
+)
+
+// keepLogs writes the logs of the gateway's processes and the server, and what
+// each way has seen, into a new directory in dir, and returns its path.
+func (r *run) keepLogs(dir string) (string, error) {
+	at, err := os.MkdirTemp(dir, "fault-"+r.o.Server.Kind+"-"+r.name+"-")
+	if err != nil {
+		return "", err
+	}
+	procs := map[string]*e2e.Proc{}
+	for i, g := range r.gateways {
+		procs[fmt.Sprintf("gateway-%02d.log", i)] = g
+	}
+	for i, s := range r.servers {
+		procs[fmt.Sprintf("server-%02d.log", i)] = s
+	}
+	for name, p := range procs {
+		if err := os.WriteFile(filepath.Join(at, name), []byte(strings.Join(p.Lines(), "\n")), 0o644); err != nil {
+			return at, err
+		}
+	}
+	for _, w := range append(r.ups(), r.downs()...) {
+		if err := os.WriteFile(filepath.Join(at, w.tag+".txt"), []byte(w.story()), 0o644); err != nil {
+			return at, err
+		}
+	}
+	return at, os.WriteFile(filepath.Join(at, "harm.txt"), []byte(strings.Join(r.story, "\n")), 0o644)
+}
+
+// story lists what was sent and what came, with the time of day.
+func (w *way) story() string {
+	r := w.snapshot()
+	var b strings.Builder
+	for n, s := range r.sent {
+		fmt.Fprintf(&b, "sent %d at %s on stream %d\n", n, s.at.Format(clock), s.stream)
+	}
+	for _, a := range r.came {
+		fmt.Fprintf(&b, "came %d at %s id %q whole %t\n", a.n, a.at.Format(clock), a.id, a.whole)
+	}
+	for stream, at := range r.kills {
+		fmt.Fprintf(&b, "stream %d was killed at %s\n", stream, at.Format(clock))
+	}
+	for _, text := range r.strange {
+		fmt.Fprintf(&b, "beside: %q\n", text)
+	}
+	return b.String()
+}
+
+// clock is how times of day are written.
+const clock = "15:04:05.000000"

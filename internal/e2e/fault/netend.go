@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"sync"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/e2e"
+	"meshgate/internal/e2e/ends"
+	"meshgate/internal/stanza"
+)
+
+// A netEnd is a contact on the network, with a client beside the server, whose
+// connection nobody cuts; it logs in again after a restart of the server.
+type netEnd struct {
+	server  *e2e.Server
+	roots   *x509.CertPool
+	user    string
+	gateway jid.JID
+	out, in *way
+	gate    gate // closed: nothing is sent
+
+	mu     sync.Mutex
+	client *ends.Client
+}
+
+// login logs in; for as long as the server is not there, again and again.
+func (e *netEnd) login(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, e2e.Patience)
+	defer cancel()
+	for {
+		c, err := ends.Login(ctx, e.server, e.roots, e.user, e.receive)
+		if err == nil {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.client = c
+			return nil
+		}
+		if pause(ctx, again); ctx.Err() != nil {
+			return fmt.Errorf("fault: %s cannot log in: %w", e.user, err)
+		}
+	}
+}
+
+func (e *netEnd) current() *ends.Client {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.client
+}
+
+// run sends what is to be sent until ctx ends.
+func (e *netEnd) run(ctx context.Context) {
+	for {
+		n, err := e.out.next(ctx)
+		if err != nil {
+			return
+		}
+		e.gate.pass(ctx, func() { e.send(ctx, n) })
+	}
+}
+
+func (e *netEnd) send(ctx context.Context, n int) {
+	e.out.sending(0)
+	if e.current().Send(ctx, e.gateway, fmt.Sprintf("%s-%d", e.out.tag, n), e.out.text(n)) != nil {
+		e.out.unsent()
+		pause(ctx, again)
+	}
+}
+
+// hold stops the sending and waits until the server has read all that was sent.
+func (e *netEnd) hold(ctx context.Context) error {
+	e.gate.close()
+	ctx, cancel := context.WithTimeout(ctx, e2e.Patience)
+	defer cancel()
+	return e.current().Ping(ctx)
+}
+
+func (e *netEnd) receive(at time.Time, st *stanza.Element) {
+	if st.Name.Local == "message" && st.Attr("type") != "error" {
+		e.in.arrived(at, st.Attr("id"), st.Child(stanza.NSClient, "body").Text())
+	}
+}

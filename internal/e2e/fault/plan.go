@@ -1,0 +1,92 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// A plan is one kind of run. Its counts are those of the full size.
+type plan struct {
+	name     string
+	about    string
+	messages int   // in each direction, over all pairs
+	pairs    int   // a LAN peer and a contact each
+	window   int   // messages of one way that may be under way
+	sizes    []int // bytes of the texts, in turn
+	cuts     []cut // drawn from, evenly
+	count    int   // of cuts
+	kills    int   // kill -9 of the gateway
+	restarts int   // of the server, in order
+	crashes  int   // of the server
+	archive  bool  // Prosody keeps its archive of text files, slow as it is
+	nasty    bool  // the server keeps few stanzas, and a lost session for 3 s
+	rate     bool  // the server reads 3 kB/s (ejabberd) or 10 kB/s (Prosody)
+}
+
+// plans are all runs, in their order.
+var plans = []plan{
+	{
+		name: "cuts", about: "the gateway's connection is cut again and again",
+		messages: 10_000, pairs: 4, window: 50, sizes: []int{100, 3000}, count: 200,
+		cuts: []cut{reset, reset, reset, fin, halfUp, halfUp, halfDown, halfDown, stall, stall, silent},
+	},
+	{
+		name: "large", about: "texts of 16 kB, and cuts within a stanza",
+		messages: 1000, pairs: 2, window: 10, sizes: []int{16_000}, count: 50,
+		cuts: []cut{halfUp, halfUp, halfDown, halfDown, reset},
+	},
+	{
+		name: "kills", about: "kill -9 of the gateway, and restarts of the server",
+		messages: 10_000, pairs: 4, window: 50, sizes: []int{100, 3000}, kills: 30, restarts: 5, archive: true,
+	},
+	{
+		name: "nasty", about: "a server that keeps next to nothing, and outages longer than it keeps it",
+		messages: 2000, pairs: 4, window: 20, sizes: []int{100, 3000}, count: 30, archive: true, nasty: true,
+		cuts: []cut{reset, halfUp, halfDown, stall, outage},
+	},
+	{
+		name: "slow", about: "a server that reads slowly, and cuts",
+		messages: 200, pairs: 2, window: 20, sizes: []int{100, 1000}, count: 10, rate: true,
+		cuts: []cut{reset, halfUp, halfDown, stall},
+	},
+	{
+		name: "crash", about: "kill -9 of the server, which forgets what it has acknowledged",
+		messages: 1000, pairs: 2, window: 20, sizes: []int{100, 3000}, crashes: 1, archive: true,
+	},
+}
+
+// mayRepeat reports whether the plan has something after which a message must
+// be sent again of which nobody knows whether it has arrived: texts that break
+// Prosody's sessions, sessions that are lost, a server that forgets.
+//
+// COMPAT ejabberd 23.01: a connection that a session is resumed away from goes
+// on with the stanzas that it has read already, and has not counted.
+func (p plan) mayRepeat(ejabberd bool) bool {
+	return ejabberd || slices.Max(p.sizes) > 8000 || p.nasty || p.restarts > 0 || p.crashes > 0
+}
+
+// small is the plan in the size of every day.
+func (p plan) small() plan {
+	p.pairs = min(p.pairs, 2)
+	p.messages = min(max(p.messages/20, 40), 200)
+	p.count = min(p.count, 8)
+	p.kills = min(p.kills, 3)
+	p.restarts = min(p.restarts, 1)
+	var cuts []cut
+	for _, c := range p.cuts {
+		if c != silent { // it takes as long as the gateway waits for an acknowledgement
+			cuts = append(cuts, c)
+		}
+	}
+	p.cuts = cuts
+	return p
+}
+
+// Settings of the nasty server.
+const (
+	nastyHibernation = 3 // seconds
+	nastyQueue       = 5 // stanzas; ejabberd: twice as many
+)
+
+// outageTime is longer than the nasty server keeps a session.
+const outageTime = (nastyHibernation + 2) * time.Second

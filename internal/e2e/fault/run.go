@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/e2e"
+	"meshgate/internal/e2e/ends"
+)
+
+const (
+	settle   = 500 * time.Millisecond // what was written to the gateway before is read and stored
+	progress = 90 * time.Second       // without any arrival, while something is missing: there will be none
+	calm     = 10 * time.Second       // the same, where only what may be gone is missing
+)
+
+// noArchive keeps Prosody from filling its archive of text files, which slows
+// it down by a factor of ten.
+const noArchive = `modules_disabled = { "s2s", "s2s_auth_certs", "mam" }`
+
+// noLimits are the configuration keys that protect people from floods.
+var noLimits = map[string]any{
+	"limits.peer_messages_per_minute":    1_000_000,
+	"limits.peer_burst":                  100_000,
+	"limits.contact_messages_per_minute": 1_000_000,
+	"limits.contact_burst":               100_000,
+	"limits.stream_stanzas_per_second":   1_000_000,
+	"limits.stream_bytes_per_second":     1_000_000_000,
+	"limits.body":                        65_536,
+}
+
+// A run is a plan that is carried out on one server. It belongs to one
+// goroutine, but for what the ends do.
+type run struct {
+	plan
+	tb       e2e.TB
+	ejabberd bool
+	rng      *rand.Rand
+
+	o        *e2e.Office
+	proxy    *e2e.Proxy
+	control  *control
+	gateways []*e2e.Proc // all processes that there have been
+	servers  []*e2e.Proc
+	story    []string // what harm was done, and when
+	lan      []*lanEnd
+	net      []*netEnd
+	began    time.Time
+}
+
+// A result is what a run has shown.
+type result struct {
+	run     *run
+	up      verdict // LAN to network
+	down    verdict
+	lost    []string // the messages, each by the tag of its way and its number
+	doubled []string
+	took    time.Duration
+	balance balance
+
+	lostSessions, resumed int
+}
+
+// carryOut opens an office and has everybody talk while the plan's harm is done.
+func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64) result {
+	tb.Helper()
+	r := &run{plan: p, tb: tb, ejabberd: ejabberd, rng: rand.New(rand.NewPCG(seed, 0))}
+	r.open(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	var people sync.WaitGroup
+	defer people.Wait()
+	defer cancel()
+	for i := range r.pairs {
+		people.Go(func() { r.lan[i].run(ctx) })
+		people.Go(func() { r.net[i].run(ctx) })
+	}
+	r.greet(ctx)
+	r.began = time.Now()
+	r.harm(ctx)
+	r.awaitCalm(ctx)
+	r.last(ctx)
+	return r.result(ctx)
+}
+
+func (r *run) open(ctx context.Context) {
+	var users []string
+	var contacts []any
+	opt := e2e.OfficeOptions{Ejabberd: r.ejabberd, Config: map[string]any{}, Gateway: e2e.GatewayOptions{Verbose: true}}
+	for key, value := range noLimits {
+		opt.Config[key] = value
+	}
+	for i := range r.pairs {
+		user := "contact" + strconv.Itoa(i)
+		users = append(users, user)
+		contacts = append(contacts, map[string]any{"jid": user + "@" + e2e.Domain, "name": user, "offline": "show"})
+	}
+	opt.Users = users
+	opt.Config["contacts"] = contacts
+	opt.Server = func(s *e2e.ServerOptions) { r.serverOptions(s, users) }
+	opt.Through = func(s *e2e.Server) string {
+		if r.proxy == nil {
+			r.proxy = s.Host().Proxy(s.LoopbackAddr())
+		}
+		return r.proxy.Addr()
+	}
+	r.o = e2e.NewOffice(r.tb, opt)
+	r.o.Avahi()
+	h1 := r.o.Host("h1")
+	socket := h1.Path("control.sock")
+	opt.Config["control"] = socket
+	r.control = newControl(socket, h1.Addr())
+	r.makeEnds(ctx)
+	r.o.StartGateway(opt)
+	r.gateways, r.servers = append(r.gateways, r.o.Gateway.Proc), append(r.servers, r.o.Server.Proc)
+}
+
+// note adds to the story.
+func (r *run) note(format string, args ...any) {
+	r.story = append(r.story, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
+}
+
+func (r *run) serverOptions(s *e2e.ServerOptions, users []string) {
+	for _, user := range users {
+		s.Friends = append(s.Friends, [2]string{e2e.GatewayUser, user})
+	}
+	if !r.archive && !r.ejabberd {
+		s.Extra = noArchive
+	}
+	if r.nasty {
+		s.Hibernation, s.MaxQueue = nastyHibernation, nastyQueue
+		if r.ejabberd {
+			s.MaxQueue = 2 * nastyQueue
+		}
+	}
+	if r.rate {
+		s.Rate = "10kb/s"
+		if r.ejabberd {
+			s.Rate = "3000"
+		}
+	}
+}
+
+// makeEnds makes the pairs: the peers are known and the contacts online before
+// the gateway looks.
+func (r *run) makeEnds(ctx context.Context) {
+	roots, err := ends.Roots(r.o.Server)
+	if err != nil {
+		r.tb.Fatalf("fault: %v", err)
+	}
+	for i := range r.pairs {
+		up := newWay(fmt.Sprintf("up%d", i), 1, r.window, r.sizes)
+		down := newWay(fmt.Sprintf("down%d", i), 0, r.window, r.sizes)
+		peer := &lanEnd{
+			host: r.o.Host("h2"), name: fmt.Sprintf("peer%d@h2", i), mirror: r.o.Mirror("contact" + strconv.Itoa(i)),
+			control: r.control, out: up, in: down,
+		}
+		contact := &netEnd{
+			server: r.o.Server, roots: roots, user: "contact" + strconv.Itoa(i),
+			gateway: jid.MustParse(r.o.GatewayJID()), out: down, in: up,
+		}
+		if err := peer.publish(); err != nil {
+			r.tb.Fatalf("fault: %v", err)
+		}
+		if err := contact.login(ctx); err != nil {
+			r.tb.Fatalf("fault: %v", err)
+		}
+		r.lan, r.net = append(r.lan, peer), append(r.net, contact)
+	}
+}
+
+// greet has each peer say one word, and then each contact: without an address
+// it goes to whom the contact has talked with.
+func (r *run) greet(ctx context.Context) {
+	r.awaitAll(ctx, "the peers' greetings", r.ups())
+	for _, w := range r.downs() {
+		w.more(1)
+	}
+	r.awaitAll(ctx, "the contacts' greetings", r.downs())
+	for _, w := range append(r.ups(), r.downs()...) {
+		w.more(r.messages/r.pairs - 2) // one more is to come at the end
+	}
+}
+
+// last cuts the connection once more and has everybody say one more word: what
+// would come twice has come before it.
+func (r *run) last(ctx context.Context) {
+	r.proxy.Cut(e2e.RST)
+	for _, w := range append(r.ups(), r.downs()...) {
+		w.more(1)
+	}
+	r.awaitCalm(ctx)
+}
+
+func (r *run) ups() (ways []*way) {
+	for _, e := range r.lan {
+		ways = append(ways, e.out)
+	}
+	return ways
+}
+
+func (r *run) downs() (ways []*way) {
+	for _, e := range r.net {
+		ways = append(ways, e.out)
+	}
+	return ways
+}
+
+// awaitAll waits until all that is to be sent has come.
+func (r *run) awaitAll(ctx context.Context, what string, ways []*way) {
+	r.tb.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 2*e2e.Patience)
+	defer cancel()
+	for _, w := range ways {
+		if w.await(ctx, func() bool { return w.base >= w.total }) != nil {
+			r.tb.Fatalf("fault: %s: %d of %d of %s have come", what, w.base, w.total, w.tag)
+		}
+	}
+}
+
+// arrivedCount is how many messages have come in all.
+func (r *run) arrivedCount() (n int) {
+	for _, w := range append(r.ups(), r.downs()...) {
+		n += len(w.snapshot().came)
+	}
+	return n
+}
+
+// awaitCalm waits until all have come, or until nothing comes any more.
+func (r *run) awaitCalm(ctx context.Context) {
+	begin := time.Now()
+	for ctx.Err() == nil {
+		var all verdict
+		latest := begin
+		sent := true
+		for _, w := range append(r.ups(), r.downs()...) {
+			all.add(judge(w.snapshot()))
+			at, done := w.quietSince()
+			sent = sent && done
+			if at.After(latest) {
+				latest = at
+			}
+		}
+		quiet := time.Since(latest)
+		if sent && (all.complete() || len(all.lost) == 0 && quiet > calm) || quiet > progress {
+			return
+		}
+		pause(ctx, again)
+	}
+}
+
+// result judges what has come.
+func (r *run) result(ctx context.Context) result {
+	res := result{run: r, took: time.Since(r.began)}
+	for i := range r.pairs {
+		res.take(&res.up, r.lan[i].out)
+		res.take(&res.down, r.net[i].out)
+	}
+	var err error
+	if res.balance, err = r.control.awaitBalance(ctx); err != nil {
+		r.tb.Errorf("fault: %v", err)
+	}
+	res.lostSessions, res.resumed = r.sessions()
+	return res
+}
+
+// take judges a way and adds what it finds.
+func (res *result) take(sum *verdict, w *way) {
+	v := judge(w.snapshot())
+	sum.add(v)
+	for _, n := range v.lost {
+		res.lost = append(res.lost, fmt.Sprintf("%s.%d", w.tag, n))
+	}
+	for _, n := range v.doubled {
+		res.doubled = append(res.doubled, fmt.Sprintf("%s.%d", w.tag, n))
+	}
+}

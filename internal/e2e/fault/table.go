@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// A table is where results are printed, two lines for each run.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer) table {
+	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)}
+	fmt.Fprintln(t.w, "server\trun\tway\tsent\treceived\tlost\tdoubled\trepeated\treordered\tunread\tsessions lost\tresumed\ttook\tledger balanced\t")
+	return t
+}
+
+func (t table) add(res result) {
+	t.row(res, "LAN to network", res.up)
+	t.row(res, "network to LAN", res.down)
+}
+
+func (t table) row(res result, way string, v verdict) {
+	fmt.Fprintf(t.w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%v\t\n", res.run.o.Server.Kind, res.run.name, way,
+		v.sent, v.received, len(v.lost), len(v.doubled), v.repeated, v.reordered, v.unread,
+		res.lostSessions, res.resumed, res.took.Round(time.Second), res.balance)
+}
+
+// legend explains the columns.
+const legend = `
+lost       never came, or not whole
+doubled    came again under another id, or without one
+repeated   came again with the id that it had before, so that its receiver can tell
+reordered  came after one that was sent later (ejabberd itself does that to what waits when a receiver resumes)
+unread     in a LAN socket, or in no more than the memory, of a gateway that was killed within a second: no
+           LAN peer is told what the other side has got (XEP-0174), but it sees the connection break
+`
+
+func (t table) print() {
+	t.w.Flush()
+}
+
+// faults says what of a result must not be; nothing if all is as promised.
+func (res result) faults() (wrong []string) {
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	for _, d := range []struct {
+		way     string
+		v       verdict
+		reorder bool
+	}{
+		{"LAN to network", res.up, false},
+		{"network to LAN", res.down, res.run.ejabberd},
+	} {
+		if len(d.v.lost) > 0 {
+			say("%s: %d lost", d.way, len(d.v.lost))
+		}
+		if len(d.v.doubled) > 0 {
+			say("%s: %d doubled", d.way, len(d.v.doubled))
+		}
+		if d.v.repeated > 0 && !res.run.mayRepeat(res.run.ejabberd) {
+			say("%s: %d repeated", d.way, d.v.repeated)
+		}
+		if d.v.reordered > 0 && !d.reorder {
+			say("%s: %d out of order", d.way, d.v.reordered)
+		}
+	}
+	if !res.balance.even() {
+		say("the ledger does not balance: %v", res.balance)
+	}
+	// What one process has delivered it must have counted: all of it, once.
+	for way, d := range map[string]struct {
+		v verdict
+		a account
+	}{"LAN to network": {res.up, res.balance.FromLAN}, "network to LAN": {res.down, res.balance.FromNetwork}} {
+		if n := d.a.Ended["delivered"]; len(res.run.gateways) == 1 && n != uint64(d.v.received) {
+			say("%s: the ledger has %d delivered, %d have come", way, n, d.v.received)
+		}
+	}
+	return wrong
+}
