@@ -12,7 +12,7 @@ GO       ?= go
 # make Go's own look at git fail.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help build test lint demo bench soak fuzz ci deps clean
+.PHONY: help build test lint demo bench soak fault fuzz ci deps clean
 
 help:
 	@echo 'make build   static programs for all platforms, in dist/'
@@ -21,6 +21,8 @@ help:
 	@echo 'make demo    a LAN, two servers and a gateway between them, to play with (root)'
 	@echo 'make bench   what a message costs and how fast it is (root)'
 	@echo 'make soak    whether everybody still sees everybody after $(SOAK) (root)'
+	@echo 'make fault   whether anything is lost or doubled by cuts, kills and restarts;'
+	@echo '             FAULT="-run cuts -server ejabberd -messages 1000 -cuts 20 -seed 7" is less, FAULT=-h says what there is (root)'
 	@echo 'make fuzz    every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make ci      what has to pass before a change lands (root)'
 	@echo 'make deps    install the Debian packages that the tests need (root)'
@@ -61,6 +63,10 @@ bench: deps
 # Longer than the records of a mirror live, several times over.
 soak: deps
 	$(GO) run ./internal/e2e/soak -for $(SOAK)
+
+# In full size, which takes an hour; the tests have a small one.
+fault: deps
+	$(GO) run ./internal/e2e/fault $(FAULT)
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) GO='$(GO)' .ci/fuzz

@@ -10,6 +10,9 @@ import (
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, p := range plans {
+		if p.kills > 0 || p.nasty {
+			continue
+		}
 		for server, ejabberd := range map[string]bool{"prosody": false, "ejabberd": true} {
 			t.Run(p.name+" on "+server, func(t *testing.T) {
 				t.Parallel()

@@ -69,7 +69,9 @@ func (p plan) mayRepeat(ejabberd bool) bool {
 func (p plan) small() plan {
 	p.pairs = min(p.pairs, 2)
 	p.messages = min(max(p.messages/20, 40), 200)
-	p.count = min(p.count, 8)
+	if p.count > 0 {
+		p.count = min(max(p.count/15, 2), 8)
+	}
 	p.kills = min(p.kills, 3)
 	p.restarts = min(p.restarts, 1)
 	var cuts []cut
