@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"meshgate/xmppc2s"
@@ -63,11 +65,37 @@ func (a *auditor) audit(ctx context.Context) {
 	for _, q := range list {
 		waits[q.ID] = true
 	}
-	_ = a.hub.call(ctx, func(e *engine) { // an error is the end
-		for key, row := range a.hub.past.All(Waiting) {
-			if !waits[string(key)] {
-				e.waitsNoMore(time.Now(), string(key), row)
-			}
+	_ = a.hub.call(ctx, func(e *engine) { a.hub.closeCarried(time.Now(), e, waits) }) // an error is the end
+}
+
+// closeCarried ends the entries that were carried over and do not wait.
+func (h *Hub) closeCarried(now time.Time, e *engine, waits map[string]bool) {
+	var stale []entry
+	last := int64(0) // when the last message came, before the start, of which the outbox is known to have heard
+	heard := func(n *entry) {
+		if n.fromLAN && n.came < e.started.UnixMilli() {
+			last = max(last, n.came)
 		}
-	})
+	}
+	for key, row := range h.past.All(Waiting) {
+		switch n, ok := parseRow(string(key), row); {
+		case !ok:
+		case waits[n.key]:
+			heard(&n)
+		case e.isCarried(n.key):
+			stale = append(stale, n)
+		}
+	}
+	if len(stale) == 0 {
+		return
+	}
+	for key, row := range h.past.All(Passed) {
+		if n, ok := parseRow(string(key), row); ok {
+			heard(&n)
+		}
+	}
+	slices.SortFunc(stale, func(a, b entry) int { return cmp.Compare(a.came, b.came) })
+	for _, n := range stale {
+		e.waitsNoMore(now, n, n.came < last)
+	}
 }

@@ -76,11 +76,22 @@ func (e *engine) takeOver(key string, value []byte) {
 	e.book.carried++
 }
 
-// waitsNoMore ends a message of before the start that is not in the outbox.
-func (e *engine) waitsNoMore(now time.Time, key string, row []byte) {
-	if e.book.waiting[waitKeyOf(key)] {
-		e.learn(now, key, row)
-		e.endSent(now, key, Delivered, wordsUnseen)
+// isCarried reports whether the message with that id has waited since before
+// the start.
+func (e *engine) isCarried(id string) bool { return e.book.waiting[waitKeyOf(id)] }
+
+// waitsNoMore ends a message of before the start that is not in the outbox. If
+// the outbox has had it, the server has acknowledged it. The last ones may as
+// well have come in the very moment of the kill, and never have got there:
+// their senders are told so.
+func (e *engine) waitsNoMore(now time.Time, n entry, had bool) {
+	e.book.recent.put(now, n.key, n)
+	if had {
+		e.endSent(now, n.key, Delivered, wordsUnseen)
+		return
+	}
+	if n, ok := e.endSent(now, n.key, Unsure, ""); ok {
+		e.tellSender(n, wordsUnsure(n.text))
 	}
 }
 

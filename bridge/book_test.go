@@ -197,29 +197,41 @@ func (q heldQueue) Queue(_ context.Context, limit int) (list []xmppc2s.Queued, t
 	return list, len(q), nil
 }
 
-// An entry that was carried over has an end, too, when the outbox has none for
-// it: it knew of the acknowledgement, and the ledger was killed before it did.
+// SM-11: an entry that was carried over has an end, too, when the outbox has
+// none for it: it knew of the acknowledgement, and the ledger was killed before
+// it did. Whether the last ones ever got to the outbox nobody can tell: their
+// sender is told that.
 func TestCarriedEntriesThatWaitNoMoreAreEnded(t *testing.T) {
 	var many heldQueue
 	for i := range 2 * maxAudited {
 		many = append(many, fmt.Sprint("other", i))
 	}
 	for _, tc := range []struct {
-		queue   heldQueue
-		pending uint64
-	}{{heldQueue{"a"}, 1}, {nil, 0}, {many, 2}} { // of many nobody can tell yet
+		queue                      heldQueue
+		pending, delivered, unsure uint64
+	}{
+		{heldQueue{"b"}, 1, 1, 1},
+		{heldQueue{"c"}, 1, 2, 0},
+		{heldQueue{"a", "b", "c"}, 3, 0, 0},
+		{nil, 0, 0, 3},
+		{many, 3, 0, 0}, // of many nobody can tell yet
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			past := &memPast{}
-			for _, id := range []string{"a", "b"} {
-				n := entry{key: id, fromLAN: true, came: time.Now().UnixMilli(), contact: "alice@example.org", peer: "bob@h2", id: id}
+			for i, id := range []string{"a", "b", "c"} {
+				n := entry{key: id, fromLAN: true, came: time.Now().UnixMilli() - 100 + int64(i), contact: "alice@example.org", peer: "bob@h2", id: id, text: id}
 				past.Write(ShelfChange{Waiting, []byte(id), n.appendRow(nil)})
 			}
 			r := runHubParts(t, office(), Parts{Past: past, Queue: tc.queue})
+			r.begin()
 			time.Sleep(2 * auditEvery)
 			synctest.Wait()
 			l := r.hub.Stats().FromLAN
-			if l.Carried != 2 || l.Pending != tc.pending || l.Ended[Delivered] != 2-tc.pending || !l.Balanced() {
+			if l.Carried != 3 || l.Pending != tc.pending || l.Ended[Delivered] != tc.delivered || l.Ended[Unsure] != tc.unsure || !l.Balanced() {
 				t.Errorf("%d wait: %+v", len(tc.queue), l)
+			}
+			if told := r.lan.bodies(); len(told) != int(tc.unsure) || tc.unsure == 1 && !strings.Contains(told[0], "cannot tell whether") {
+				t.Errorf("%d wait: bob was told %q", len(tc.queue), told)
 			}
 			r.stop()
 			if n := past.len(Waiting); n != int(tc.pending) {

@@ -43,7 +43,7 @@ func (n *entry) shelf() Shelf {
 	switch n.end {
 	case Pending:
 		return Waiting
-	case Delivered, Bounced, Expired, Dropped:
+	case Delivered, Bounced, Expired, Dropped, Unsure:
 		return Passed
 	}
 	return Refused

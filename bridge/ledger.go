@@ -26,6 +26,7 @@ const (
 	RefusedSealed                  // encrypted
 	RefusedPeer                    // the peer is gone, unknown or ambiguous
 	RefusedFull                    // too many messages on their way to the mesh, or in the outbox
+	Unsure                         // it came when the gateway was killed; its sender was told
 	numOutcomes
 )
 
@@ -33,7 +34,7 @@ func (o Outcome) String() string {
 	return [numOutcomes]string{
 		"pending", "delivered", "bounced", "expired", "dropped", "duplicate", "answered", "state-passed", "consumed", "ignored", "echo",
 		"refused-stranger", "refused-contact", "refused-rate", "refused-length", "refused-type", "refused-sealed",
-		"refused-peer", "refused-full",
+		"refused-peer", "refused-full", "unsure",
 	}[o]
 }
 

@@ -108,7 +108,11 @@ func (e *engine) undelivered(now time.Time, id string, err error) {
 	if !ok {
 		return
 	}
-	text := wordsUndelivered(n.text, n.why)
+	e.tellSender(n, wordsUndelivered(n.text, n.why))
+}
+
+// tellSender tells a peer how its message has ended.
+func (e *engine) tellSender(n entry, text string) {
 	if ct := e.mirrors.byBare[n.contact]; ct != nil {
 		e.tellAbout(ct, n.peer, text)
 	} else { // the configuration names it no more

@@ -49,6 +49,10 @@ func wordsUndelivered(excerpt, reason string) string {
 	return text
 }
 
+func wordsUnsure(excerpt string) string {
+	return "the gateway was interrupted just when you wrote " + quote(excerpt) + " and cannot tell whether it has arrived"
+}
+
 func wordsNotReached(peer linklocal.Instance, reason string) string {
 	return fmt.Sprintf("%s could not be reached on the LAN (%s)", rewrite.DisplayName(peer), reason)
 }
