@@ -168,7 +168,6 @@ func (k *keeper) takeWaiting() []Change {
 			changes = append(changes, rowChange(key, c.Entry.At, 0, c.Entry.Data))
 		}
 	}
-	clear(k.boxBuf)
 	if k.archiveNew {
 		changes, k.archiveNew = append(changes, archiveChange(k.archive)), false
 	}

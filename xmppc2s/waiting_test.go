@@ -39,7 +39,9 @@ func broadcast(status string) *stanza.Element {
 	return stanza.New(stanza.NSClient, "presence", stanza.New(stanza.NSClient, "status", stanza.Text(status)))
 }
 
-func words(id string) *stanza.Element { return chat("bob@example.org", "words of "+id).WithAttr("id", id) }
+func words(id string) *stanza.Element {
+	return chat("bob@example.org", "words of "+id).WithAttr("id", id)
+}
 
 // While the server takes nothing, words go ahead of receipts and those ahead
 // of presence, of which there is only the newest.
