@@ -36,7 +36,8 @@ var (
 )
 
 // Queue returns what waits, the oldest first and at most limit of them, and
-// how much there is. It may be called from any goroutine while Run runs.
+// how much there is, with what was given up and is still to be told. It may be
+// called from any goroutine while Run runs.
 func (c *Client) Queue(ctx context.Context, limit int) (list []Queued, total int, err error) {
 	err = c.ask(ctx, func(l *loop) error {
 		list, total = l.queue(limit)

@@ -7,10 +7,17 @@ import (
 	"meshgate/xmppc2s/sm"
 )
 
-// queue is what Client.Queue returns.
+// maxListed bounds a list of the queue: what is on the disk is read for it.
+const maxListed = 10_000
+
+// queue is what Client.Queue returns. The total counts also what was given up
+// and not told yet: whoever looks for something that waits no more must not
+// miss why.
 func (l *loop) queue(limit int) (list []Queued, total int) {
+	l.collect(time.Now())
+	limit = max(0, min(limit, maxListed))
 	sent := l.engine.Snapshot().Queue
-	for _, s := range sent[:max(0, min(limit, len(sent)))] {
+	for _, s := range sent[:min(limit, len(sent))] {
 		id, to := addressee(s.Data)
 		list = append(list, Queued{
 			Seq: s.Seq, ID: id, To: to, Kind: sm.KindOf(s.Data).String(), At: s.At, Bytes: len(s.Data), State: InWork,
@@ -20,7 +27,13 @@ func (l *loop) queue(limit int) (list []Queued, total int) {
 		list = append(list, l.queued(e))
 	}
 	waiting, _ := l.box.Len()
-	return list, len(sent) + waiting + l.box.AsideLen()
+	total = len(sent) + waiting + l.box.AsideLen() + len(l.unsure)
+	for _, ev := range l.pending {
+		if _, ok := ev.(Undelivered); ok {
+			total++
+		}
+	}
+	return list, total
 }
 
 func (l *loop) queued(e outbox.Entry) Queued {
