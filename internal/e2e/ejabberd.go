@@ -48,7 +48,7 @@ func (s *Server) ejabberdConfig() string {
 	var listen strings.Builder
 	shaper := "none"
 	if s.opt.Rate != "" {
-		shaper = "lab"
+		shaper = "lab_rule"
 	}
 	for _, addr := range s.listenAddrs() {
 		for port, tls := range map[uint16]string{s.plain: "starttls_required", s.tls: "tls"} {
@@ -66,13 +66,19 @@ func (s *Server) ejabberdConfig() string {
 		"@EXTRA@", s.opt.Extra)
 }
 
+// ejabberdShaper is a shaper and the rule that names it: listeners refer to
+// rules.
 func (s *Server) ejabberdShaper() string {
 	if s.opt.Rate == "" {
 		return "shaper: {}"
 	}
 	digits := strings.TrimRight(s.opt.Rate, "kmbit/s")
 	zeros := map[bool]string{true: "000"}[strings.Contains(s.opt.Rate, "k")] + map[bool]string{true: "000000"}[strings.Contains(s.opt.Rate, "mb")]
-	return fmt.Sprintf("shaper: {lab: %s%s}", digits, zeros)
+	burst := ""
+	if s.opt.Burst > 0 {
+		burst = fmt.Sprintf(", burst_size: %d", s.opt.Burst)
+	}
+	return fmt.Sprintf("shaper: {lab: {rate: %s%s%s}}\nshaper_rules: {lab_rule: lab}", digits, zeros, burst)
 }
 
 func (s *Server) ejabberdSM() string {

@@ -33,6 +33,9 @@ type ServerOptions struct {
 	// Rate limits what a client may send, in Prosody's words ("10kb/s");
 	// ejabberd takes the number as bytes a second. Empty: no limit.
 	Rate string
+	// Burst is how many bytes ejabberd takes at once before Rate counts; 0: its
+	// default. Prosody, on the event loop that it comes with, grants none.
+	Burst int
 	// ResumeFix repairs Prosody's resumption after half a stanza: without it
 	// the old connection's parser goes on with the new connection's bytes.
 	ResumeFix bool
