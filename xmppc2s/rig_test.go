@@ -141,14 +141,18 @@ func (h *tail) messages() (list []xmppc2s.Message) {
 func (h *tail) awaitIDs(want ...string) {
 	h.tb.Helper()
 	h.awaitAll(fmt.Sprint("messages ", want), func(evs []xmppc2s.Event) bool {
-		var got []string
-		for _, ev := range evs {
-			if m, ok := ev.(xmppc2s.Message); ok {
-				got = append(got, m.Stanza.Attr("id"))
-			}
-		}
-		return slices.Equal(got, want)
+		return slices.Equal(messageIDs(evs), want)
 	})
+}
+
+func messageIDs(evs []xmppc2s.Event) []string {
+	var list []string
+	for _, ev := range evs {
+		if m, ok := ev.(xmppc2s.Message); ok {
+			list = append(list, m.Stanza.Attr("id"))
+		}
+	}
+	return list
 }
 
 type srv = net.SRV

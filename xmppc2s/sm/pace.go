@@ -33,7 +33,7 @@ const (
 	paceTarget = time.Second
 	paceMemory = 32 << 10
 	paceRecent = 5 * time.Second
-	firstRate  = 8 << 10 // bytes a second, before anything is known
+	firstRate  = 4 << 10 // bytes a second, before anything is known
 	minRate    = 512
 	maxWindow  = 128 << 10
 	maxTrip    = 3 * time.Second // a longer one is not the path's

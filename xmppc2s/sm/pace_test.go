@@ -85,7 +85,7 @@ func TestTheWindowOpensWhereTheServerIsFast(t *testing.T) {
 		s := newShaped(New(Policy{}), shaped{rate: 100e6, piece: 4096, delay: delay})
 		s.addBulk(200_000, 200)
 		took := mustRun(t, s, time.Minute, s.idle)
-		if trips := took / (2 * delay); trips > 25 || s.e.window() < 64<<10 {
+		if trips := took / (2 * delay); trips > 35 || s.e.window() < 64<<10 {
 			t.Errorf("delay %v: %d trips, window %d", delay, trips, s.e.window())
 		}
 	}
