@@ -66,12 +66,10 @@ func (e *Engine) AppendWrite(now time.Time, b []byte) []byte {
 	return b
 }
 
-// appendStanzas appends what the window and the batch allow. A request goes
-// behind each half of the window, so that the server has the other half to read
-// while its answer comes.
+// appendStanzas appends what the window and the batch allow.
 func (e *Engine) appendStanzas(now time.Time, b []byte) []byte {
 	for e.out.next < len(e.out.q) && !e.windowFull() {
-		if e.halfUnasked() {
+		if e.shareUnasked() {
 			b = e.appendRequest(now, b)
 		}
 		it := &e.out.q[e.out.next]
@@ -84,7 +82,10 @@ func (e *Engine) appendStanzas(now time.Time, b []byte) []byte {
 	return b
 }
 
-func (e *Engine) halfUnasked() bool { return e.conn.unasked > 0 && e.conn.unaskedB >= e.window()/2 }
+// shareUnasked reports whether it is time for a request because of the window.
+func (e *Engine) shareUnasked() bool {
+	return e.conn.unasked > 0 && e.conn.unaskedB >= e.pace.share(e.window())
+}
 
 // wrote counts the next item as written.
 func (e *Engine) wrote(now time.Time, it *item) {
@@ -122,7 +123,7 @@ func (e *Engine) appendRequest(now time.Time, b []byte) []byte {
 		return b
 	}
 	due := !now.Before(e.requestAt())
-	if e.acknowledges() && (c.unasked >= e.requestEvery() || e.halfUnasked()) || e.windowFull() {
+	if e.acknowledges() && (c.unasked >= e.requestEvery() || e.shareUnasked()) || e.windowFull() {
 		due = true
 	}
 	if !due || e.id.dialect == V1 && c.unasked == 0 && e.out.next < len(e.out.q) {

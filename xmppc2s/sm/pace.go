@@ -87,6 +87,19 @@ func (p *pace) window() int {
 	return int(min(maxWindow, p.rate()*(paceTarget+p.trip).Seconds()))
 }
 
+// share is behind how many bytes of a window a request goes. Where the server
+// needs longer for half of it than the answer is under way, that is half: it has
+// the other half to read meanwhile. Where it is the path that takes its time,
+// that is all of it: there is one request at a time. And a request costs more
+// than it gives where all is a matter of milliseconds.
+func (p *pace) share(window int) int {
+	half := window / 2
+	if float64(half) > p.rate()*max(p.trip, paceTarget/100).Seconds() {
+		return half
+	}
+	return window
+}
+
 // maxPatience bounds how long slowness excuses silence.
 const maxPatience = 3 * time.Minute
 

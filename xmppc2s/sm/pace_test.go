@@ -147,7 +147,7 @@ func TestAnyShaperIsFilledAndNotDrowned(t *testing.T) {
 			piece: rapid.SampledFrom([]int{512, 4096, 16 << 10}).Draw(t, "piece"),
 			delay: time.Duration(rapid.IntRange(0, 400).Draw(t, "delay")) * time.Millisecond,
 		}
-		size := rapid.IntRange(max(60, rate/25), 2000).Draw(t, "size")
+		size := rapid.IntRange(max(60, rate/25), min(rate, 2000)).Draw(t, "size")
 		s := newShaped(New(Policy{}), server)
 		n := int(server.burst + 60*server.rate)
 		s.addBulk(n, size)
@@ -156,7 +156,7 @@ func TestAnyShaperIsFilledAndNotDrowned(t *testing.T) {
 		begin, paid := s.now, float64(s.read)+min(0, s.pay())
 		took := sayInBulk(t, s)
 		lump := time.Duration(float64(server.piece+2*size) / server.rate * float64(time.Second))
-		if most := 2*paceTarget + 6*server.delay + 2*lump; took > most {
+		if most := 2*paceTarget + 12*server.delay + 2*lump; took > most {
 			t.Errorf("a line took %v, not %v; window %d", took, most, s.e.window())
 		}
 		mustRun(t, s, time.Hour, s.idle)
@@ -180,5 +180,26 @@ func TestAHopelessServerIsLearnedByLosingConnections(t *testing.T) {
 		}
 		s.e.Lost(Silent)
 		s.restart()
+	}
+}
+
+// One request at a time: where the path is long it must stand behind all of the
+// window, where the server is slow behind half of it.
+func TestARequestStandsWhereItHelps(t *testing.T) {
+	for name, tc := range map[string]struct {
+		server shaped
+		behind int
+	}{
+		"near and fast": {shaped{rate: 100e6, piece: 4096, delay: 50 * time.Microsecond}, 4000},
+		"far and fast":  {shaped{rate: 100e6, piece: 4096, delay: 50 * time.Millisecond}, 4000},
+		"near and slow": {prosodyShaper, 2000},
+	} {
+		s := newShaped(New(Policy{}), tc.server)
+		s.e.conn.limits.Window = 4000
+		s.addBulk(400_000, 200)
+		mustRun(t, s, time.Minute, func() bool { return s.read > 300_000 })
+		if got := s.e.pace.share(4000); got != tc.behind {
+			t.Errorf("%s: behind %d bytes", name, got)
+		}
 	}
 }
