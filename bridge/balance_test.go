@@ -114,7 +114,7 @@ func bounceSomething(rt *rapid.T, r *rig) {
 	}
 	st := out[rapid.IntRange(0, len(out)-1).Draw(rt, "bounced")]
 	if rapid.Bool().Draw(rt, "by the session") {
-		err := rapid.SampledFrom([]error{errors.New("given up"), xmppc2s.ErrExpired, xmppc2s.ErrDropped, xmppc2s.ErrQueueFull}).Draw(rt, "why")
+		err := rapid.SampledFrom([]error{errors.New("given up"), xmppc2s.ErrExpired, xmppc2s.ErrDropped, xmppc2s.ErrDeadly, xmppc2s.ErrQueueFull}).Draw(rt, "why")
 		r.srv(xmppc2s.Undelivered{Stanza: st, Err: err})
 		return
 	}

@@ -67,7 +67,7 @@ func (e *engine) wait(now time.Time, n *entry) {
 
 // takeOver takes the row of a message that waited when the last run ended.
 func (e *engine) takeOver(key string, value []byte) {
-	if _, ok := parseRow(key, value); !ok {
+	if _, _, ok := rowEnd(value); !ok {
 		e.emit(shelve{{On: Waiting, Key: []byte(key)}})
 		return
 	}
@@ -128,11 +128,13 @@ func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n ent
 			e.emit(shelve{{On: Waiting, Key: []byte(id)}})
 			return n, false
 		}
-	case !ok || n.end != Delivered || o == Delivered:
+	case !ok || !n.mayBecome(o):
 		return n, false
 	default:
 		e.fromLAN.move(n.end, o, n.ended >= e.started.UnixMilli())
-		n.passed = n.ended
+		if n.end == Delivered {
+			n.passed = n.ended
+		}
 	}
 	n.end, n.ended, n.why = o, now.UnixMilli(), rewrite.Line(why, maxEntryWhy)
 	e.file(now, &n, true)

@@ -149,6 +149,26 @@ func TestLateBouncesMoveWhatWasDelivered(t *testing.T) {
 	}
 }
 
+// SM-11: what the server ends the stream over is set aside, and its sender told.
+// It may be tried again, and then arrive.
+func TestWhatWasSetAsideMayArriveLater(t *testing.T) {
+	r := ready(t)
+	r.fromLAN(alice, "bob@h2", "<message><body>hi</body></message>")
+	st := r.sent()[0]
+	r.taken()
+	for range 2 { // a second attempt
+		r.srv(xmppc2s.Undelivered{Stanza: st, Err: xmppc2s.ErrDeadly})
+	}
+	if got := r.trail(); strings.Count(got, "not delivered: “hi” (the server breaks the connection over it)") != 1 {
+		t.Errorf("bob is told: %s", got)
+	}
+	r.acknowledge(st)
+	r.wantBalanced()
+	if l := r.e.stats().FromLAN; l.Ended[Aside] != 0 || l.Ended[Delivered] != 1 {
+		t.Errorf("%+v", l)
+	}
+}
+
 // SM-11: a contact may be out of the configuration by the time at which a
 // message to it comes back.
 func TestBouncesOfFormerContactsAreToldByTheConcierge(t *testing.T) {

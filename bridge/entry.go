@@ -43,10 +43,17 @@ func (n *entry) shelf() Shelf {
 	switch n.end {
 	case Pending:
 		return Waiting
-	case Delivered, Bounced, Expired, Dropped, Unsure:
+	case Delivered, Bounced, Expired, Dropped, Aside, Unsure:
 		return Passed
 	}
 	return Refused
+}
+
+// mayBecome reports whether a message of the mesh that has ended may have
+// another end: what was delivered may come back, and what was set aside may be
+// tried again.
+func (n *entry) mayBecome(o Outcome) bool {
+	return n.fromLAN && n.end != o && (n.end == Delivered || n.end == Aside)
 }
 
 // appendRow writes the entry as a row: a byte for the end, one for the

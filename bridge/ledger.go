@@ -26,6 +26,7 @@ const (
 	RefusedSealed                  // encrypted
 	RefusedPeer                    // the peer is gone, unknown or ambiguous
 	RefusedFull                    // too many messages on their way to the mesh, or in the outbox
+	Aside                          // the server ends the stream over it: it was set aside, its sender was told
 	Unsure                         // it came when the gateway was killed; its sender was told
 	numOutcomes
 )
@@ -34,7 +35,7 @@ func (o Outcome) String() string {
 	return [numOutcomes]string{
 		"pending", "delivered", "bounced", "expired", "dropped", "duplicate", "answered", "state-passed", "consumed", "ignored", "echo",
 		"refused-stranger", "refused-contact", "refused-rate", "refused-length", "refused-type", "refused-sealed",
-		"refused-peer", "refused-full", "unsure",
+		"refused-peer", "refused-full", "aside", "unsure",
 	}[o]
 }
 

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,13 +12,22 @@ import (
 	"meshgate/xmppc2s"
 )
 
-// A memPast keeps rows in memory, the oldest of each shelf first.
-type memPast [numShelves][][2]string
+// A memPast keeps rows in memory.
+type memPast struct {
+	rows [numShelves]map[string]memRow
+	seq  int
+}
+
+type memRow struct {
+	value string
+	seq   int // the higher the newer
+}
 
 func (p *memPast) All(on Shelf) iter.Seq2[[]byte, []byte] {
+	keys := slices.SortedFunc(maps.Keys(p.rows[on]), func(a, b string) int { return p.rows[on][a].seq - p.rows[on][b].seq })
 	return func(yield func([]byte, []byte) bool) {
-		for _, r := range p[on] {
-			if !yield([]byte(r[0]), []byte(r[1])) {
+		for _, key := range keys {
+			if !yield([]byte(key), []byte(p.rows[on][key].value)) {
 				return
 			}
 		}
@@ -25,29 +35,40 @@ func (p *memPast) All(on Shelf) iter.Seq2[[]byte, []byte] {
 }
 
 func (p *memPast) Get(on Shelf, key []byte) []byte {
-	for _, r := range p[on] {
-		if r[0] == string(key) {
-			return []byte(r[1])
-		}
+	if r, ok := p.rows[on][string(key)]; ok {
+		return []byte(r.value)
 	}
 	return nil
 }
 
 func (p *memPast) Write(changes ...ShelfChange) {
 	for _, c := range changes {
-		p[c.On] = slices.DeleteFunc(p[c.On], func(r [2]string) bool { return r[0] == string(c.Key) })
-		if c.Value != nil {
-			p[c.On] = append(p[c.On], [2]string{string(c.Key), string(c.Value)})
+		if c.Value == nil {
+			delete(p.rows[c.On], string(c.Key))
+			continue
 		}
+		if p.rows[c.On] == nil {
+			p.rows[c.On] = make(map[string]memRow)
+		}
+		p.seq++
+		p.rows[c.On][string(c.Key)] = memRow{string(c.Value), p.seq}
 	}
 }
 
-func (p *memPast) len(on Shelf) int { return len(p[on]) }
+// clone is what another process finds.
+func (p memPast) clone() memPast {
+	for on, rows := range p.rows {
+		p.rows[on] = maps.Clone(rows)
+	}
+	return p
+}
+
+func (p *memPast) len(on Shelf) int { return len(p.rows[on]) }
 
 // restarted is a rig of the same office that knows what was shelved by r, some
 // time after r was killed.
 func (r *rig) restarted(cfg Config, after time.Duration) *rig {
-	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int), past: r.past, came: r.came}
+	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int), past: r.past.clone(), came: r.came}
 	n.e = newEngine(n.now, cfg.withDefaults(), nil)
 	(&Hub{past: &n.past}).recall(n.e)
 	n.flush()

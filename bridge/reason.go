@@ -17,6 +17,8 @@ func outcomeOf(err error) Outcome {
 		return Expired
 	case errors.Is(err, xmppc2s.ErrDropped):
 		return Dropped
+	case errors.Is(err, xmppc2s.ErrDeadly):
+		return Aside
 	case errors.Is(err, xmppc2s.ErrQueueFull), errors.Is(err, xmppc2s.ErrNoRoom):
 		return RefusedFull
 	}
@@ -37,6 +39,8 @@ func reason(err error) string {
 		return "the gateway's disk is full or broken"
 	case errors.Is(err, xmppc2s.ErrExpired):
 		return "the server could not be reached for too long"
+	case errors.Is(err, xmppc2s.ErrDeadly):
+		return "the server breaks the connection over it"
 	case errors.Is(err, xmppc2s.ErrDropped):
 		return "the person who runs the gateway has taken it out of the queue"
 	case errors.Is(err, xmppc2s.ErrTooLarge):

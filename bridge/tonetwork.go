@@ -88,16 +88,15 @@ func (e *engine) stateToNetwork(now time.Time, r linklocal.Received, to *contact
 	return StatePassed
 }
 
-// acknowledged notes that the server has messages of peers.
+// acknowledged notes that the server has messages of peers, and what else it
+// was sent.
 func (e *engine) acknowledged(now time.Time, list []xmppc2s.Sent) {
 	for _, s := range list {
-		if _, waits := e.book.waiting[waitKeyOf(s.ID)]; waits { // else it is no peer's, or was told before
-			e.knowing(now, func() {
-				if n, ok := e.endSent(now, s.ID, Delivered, ""); ok {
-					e.emit(note{"from LAN", n.end, n.peer, n.contact})
-				}
-			}, s.ID)
-		}
+		e.knowing(now, func() {
+			if n, ok := e.endSent(now, s.ID, Delivered, ""); ok {
+				e.emit(note{"from LAN", n.end, n.peer, n.contact})
+			}
+		}, s.ID)
 	}
 }
 

@@ -73,6 +73,7 @@ var (
 	ErrStopped   = errors.New("xmppc2s: the client has stopped")
 	ErrNoRoom    = errors.New("xmppc2s: the disk takes nothing")
 	ErrExpired   = errors.New("xmppc2s: the server could not be reached for too long")
+	ErrDeadly    = sm.ErrDeadly // the server ends the stream over it: it is set aside, see RetryQueued
 	ErrTooLarge  = sm.ErrTooLarge
 	ErrNotStanza = errors.New("xmppc2s: not a stanza")
 )

@@ -114,6 +114,7 @@ var endings = map[string]ending{
 	"bounced":          {"came back, its sender was told", "could not be delivered, its sender was told"},
 	"expired":          {"given up: it waited for the server as long as outbox.ttl allows; its sender was told", ""},
 	"dropped":          {"taken out of the queue with meshgate queue drop, its sender was told", ""},
+	"aside":            {"set aside: the server ends the stream over it (meshgate queue show, retry or drop); its sender was told", ""},
 	"unsure":           {"the gateway was killed just then, and cannot tell whether the server has it; its sender was told", ""},
 	"duplicate":        {"", "a repeat of one that was delivered before: not delivered again"},
 	"answered":         {"a question to the gateway, which has answered it", "a question to the gateway, or for nobody in particular: the gateway has answered it"},
