@@ -49,7 +49,7 @@ func (l *loop) restore(now time.Time) {
 		}
 	}
 	if n, _ := l.box.Len(); n > 0 || len(k.Queue) > 0 || k.Session.ID != "" {
-		l.c.log.Info("taking up what the last run has left", "waiting", n, "sent", len(k.Queue), "session", k.Session.ID != "")
+		l.c.log.Info("taking up what the last run has left", "waiting", n+len(k.Queue), "sent", len(k.Queue), "session", k.Session.ID != "")
 	}
 }
 
@@ -92,7 +92,7 @@ func (l *loop) keptRecords(now time.Time, err error) {
 	before := l.keeper.err
 	l.keeper.wrote(now, err)
 	l.c.full.Store(err != nil)
-	l.c.log.Debug("kept", "sent", len(l.keeper.seqs), "err", err)
+	l.c.log.Debug("kept", "waiting", l.keeper.durableRows, "err", err)
 	switch {
 	case err != nil:
 		l.c.counts.unkept.Add(1)

@@ -12,7 +12,7 @@ import (
 
 const (
 	// delayedAfter is how long a message may wait and still count as said when
-	// it is sent.
+	// it is sent. One of another process and another session does not.
 	delayedAfter = time.Minute
 	// sessionForgotten is how long a session that cannot be tried is believed in,
 	// if the server has not said for how long it keeps it.
@@ -53,7 +53,7 @@ func (l *loop) release(now time.Time) {
 		if data == nil {
 			continue
 		}
-		if e.Kind == sm.Message && now.Sub(e.At) >= delayedAfter {
+		if e.Kind == sm.Message && (now.Sub(e.At) >= delayedAfter || e.Left && !l.resumed) {
 			data = sm.WithDelay(data, e.At)
 		}
 		switch _, err := l.engine.Enqueue(e.At, data); {

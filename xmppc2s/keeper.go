@@ -17,23 +17,23 @@ type keeper struct {
 	box     *outbox.Box
 	results chan error // of the write under way
 
-	seqs       []uint64 // of the engine's stanzas that are kept or will be, sorted
-	waiting    []Change
-	session    *sm.Session // to be written with them
-	archive    archiveRow  // as it is, or will be …
-	archiveNew bool        // … to be written, too
-	urgent     bool        // somebody waits for them
-	due        time.Time   // when they are written though nobody does
-	writing    []Change    // under way; nil: nothing is
-	told       sm.Session  // what writing makes durable …
-	durable    sm.Session  // … and what is
-	toldUpTo   uint64      // of the box, likewise
-	started    uint64      // writes
-	done       uint64      // writes that succeeded
-	err        error       // of the last write
-	retryAt    time.Time
-	markBuf    []byte
-	boxBuf     []outbox.Change
+	seqs                  []uint64 // of the engine's stanzas that are kept or will be, sorted
+	waiting               []Change
+	session               *sm.Session // to be written with them
+	archive               archiveRow  // as it is, or will be …
+	archiveNew            bool        // … to be written, too
+	urgent                bool        // somebody waits for them
+	due                   time.Time   // when they are written though nobody does
+	writing               []Change    // under way; nil: nothing is
+	told                  sm.Session  // what writing makes durable …
+	durable               sm.Session  // … and what is
+	toldUpTo              uint64      // of the box, likewise
+	toldRows, durableRows int         // stanzas, likewise
+	started               uint64      // writes
+	done                  uint64      // writes that succeeded
+	err                   error       // of the last write
+	retryAt               time.Time
+	markBuf               []byte
 }
 
 const (
@@ -152,6 +152,8 @@ func (k *keeper) flush(now time.Time) {
 		k.told = *k.session
 		changes = append(changes, sessionChange(*k.session))
 	}
+	waiting, _ := k.box.Len()
+	k.toldRows = len(k.seqs) + waiting
 	k.writing, k.session, k.urgent, k.due = changes, nil, false, time.Time{}
 	k.started++
 	k.journal.Write(changes, func(err error) { k.results <- err })
@@ -159,9 +161,10 @@ func (k *keeper) flush(now time.Time) {
 
 // takeWaiting returns all changes but those of the session.
 func (k *keeper) takeWaiting() []Change {
-	k.boxBuf, k.toldUpTo = k.box.AppendChanges(k.boxBuf[:0])
-	changes := slices.Grow(k.waiting, len(k.boxBuf)+2)
-	for _, c := range k.boxBuf {
+	list, upTo := k.box.AppendChanges(nil)
+	k.toldUpTo = upTo
+	changes := slices.Grow(k.waiting, len(list)+2)
+	for _, c := range list {
 		if key := entryKey(c.Entry); c.Remove {
 			changes = append(changes, Change{Key: key})
 		} else {
@@ -193,7 +196,7 @@ func (k *keeper) wrote(now time.Time, err error) {
 	changes := k.writing
 	k.writing, k.err = nil, err
 	if err == nil {
-		k.durable, k.done = k.told, k.started
+		k.durable, k.durableRows, k.done = k.told, k.toldRows, k.started
 		k.box.Durable(k.toldUpTo)
 		return
 	}

@@ -17,6 +17,7 @@ type item struct {
 	class class
 	kept  bool // it has a row, or is to have one
 	gone  bool // it is none any more
+	left  bool // by another process
 }
 
 // An Entry is one stanza that waits.
@@ -27,10 +28,11 @@ type Entry struct {
 	Lane Lane
 	Size int
 	Data []byte // nil: its row has it
+	Left bool   // by another process
 }
 
 func (it *item) entry() Entry {
-	return Entry{Seq: it.seq, At: time.UnixMilli(it.at), Kind: it.class.kind, Lane: it.class.lane, Size: int(it.size), Data: it.data}
+	return Entry{Seq: it.seq, At: time.UnixMilli(it.at), Kind: it.class.kind, Lane: it.class.lane, Size: int(it.size), Data: it.data, Left: it.left}
 }
 
 // A fifo holds items in order of their seq. Its first one is never gone.

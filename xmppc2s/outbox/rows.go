@@ -95,7 +95,7 @@ func (b *Box) Restore(seq uint64, at time.Time, data []byte, aside bool) bool {
 	if aside {
 		c.lane = Aside
 	}
-	it := item{seq: seq, at: at.UnixMilli(), size: uint32(len(data)), class: c, kept: true}
+	it := item{seq: seq, at: at.UnixMilli(), size: uint32(len(data)), class: c, kept: true, left: true}
 	if b.memory < b.cfg.Memory {
 		it.data = bytes.Clone(data)
 	}
