@@ -166,3 +166,20 @@ func wantElsewhere(t *testing.T, h *tail, words string) {
 		t.Errorf("offline because of %v (fatal %v), want %q", off.Err, off.Fatal, words)
 	}
 }
+
+// Whatever a server says, what is dialled is a host and a port.
+func FuzzParsePlace(f *testing.F) {
+	for _, s := range []string{"a:1", "[::1]:5222", "[::1", "b\x00cher", "a..b", ":::", "%zz", "xn--a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		host, port, err := xmppc2s.ParsePlace(s)
+		if err != nil {
+			return
+		}
+		again, p, err := net.SplitHostPort(net.JoinHostPort(host, port))
+		if err != nil || again != host || p != port || host == "" || strings.ContainsAny(host, " \t\r\n/@%\x00") {
+			t.Errorf("%q is %q and %q: %v", s, host, port, err)
+		}
+	})
+}
