@@ -126,11 +126,15 @@ func parseRecord(b []byte, salt uint64) (r record, size int, ok bool) {
 type logged struct {
 	salt    uint64
 	records []record // with parts of what was parsed
-	stray   uint64   // the highest number behind them; 0: none
+	stray   uint64   // the highest number of those; 0: there is none
 }
 
-// parseLog reads a log.
-func parseLog(b []byte) (l logged, err error) {
+// maxAhead is how far a number can be ahead of those that are known.
+const maxAhead = 2 * maxLogBytes / recordHead
+
+// parseLog reads a log. Records up to folded are of no interest where they
+// stand behind others.
+func parseLog(b []byte, folded uint64) (l logged, err error) {
 	if l.salt, err = parseHeader(b); err != nil {
 		return l, err
 	}
@@ -143,9 +147,17 @@ func parseLog(b []byte) (l logged, err error) {
 		l.records = append(l.records, r)
 		b = b[min(n, len(b)):]
 	}
+	last := folded
+	if n := len(l.records); n > 0 {
+		last = max(last, l.records[n-1].seq)
+	}
 	for ; len(b) >= recordHead; b = b[logAlign:] {
-		if r, _, ok := parseRecord(b, l.salt); ok {
-			l.stray = max(l.stray, r.seq)
+		seq := binary.BigEndian.Uint64(b[recordStart:])
+		if seq <= last || seq-last > maxAhead { // looked at first: a checksum may be one of all of the rest
+			continue
+		}
+		if _, _, ok := parseRecord(b, l.salt); ok {
+			l.stray = max(l.stray, seq)
 		}
 	}
 	return l, nil

@@ -119,7 +119,7 @@ func syncDir(path string) error {
 
 // readLog reads the log in the file called path. One that is not there has no
 // records.
-func readLog(path string) (logged, error) {
+func readLog(path string, folded uint64) (logged, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return logged{}, nil
@@ -139,7 +139,7 @@ func readLog(path string) (logged, error) {
 	if _, err := io.ReadFull(f, b); err != nil {
 		return logged{}, err
 	}
-	return parseLog(b)
+	return parseLog(b, folded)
 }
 
 // openLog opens a log that has been read, to begin it anew, or makes it.

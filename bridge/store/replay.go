@@ -41,7 +41,7 @@ func readLogs(path string, folded uint64) (found, error) {
 	f := found{last: folded}
 	var damage []error
 	for i, name := range logNames(path) {
-		l, err := readLog(name)
+		l, err := readLog(name, folded)
 		switch {
 		case errors.Is(err, ErrDamaged):
 			damage = append(damage, fmt.Errorf("%s: %w", name, err))
