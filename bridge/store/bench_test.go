@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"testing"
@@ -153,4 +155,47 @@ func BenchmarkWriteFlatOut(b *testing.B) {
 	}
 	report(b, took, cpu()-before)
 	b.ReportMetric(float64(l.s.folds), "folds")
+}
+
+// resident is the memory of this process, in MiB, and what of it are files.
+func resident(b *testing.B) (all, files float64) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		b.Skip(err)
+	}
+	var size, rss, shared float64
+	if _, err := fmt.Sscan(string(text), &size, &rss, &shared); err != nil {
+		b.Fatal(err)
+	}
+	page := float64(os.Getpagesize()) / (1 << 20)
+	return rss * page, shared * page
+}
+
+// Messages that wait and do not go: memory does not grow with them, if
+// -benchtime 100000x is not more than 1000x.
+func BenchmarkWaiting(b *testing.B) {
+	l := newLoad(b)
+	l.running(b)
+	idle, _ := resident(b)
+	room := make(chan struct{}, 100)
+	for b.Loop() {
+		room <- struct{}{}
+		l.n++
+		l.s.Write(func(error) { <-room }, l.outbox.Put(seqKey(l.n), l.value))
+	}
+	for range cap(room) {
+		room <- struct{}{}
+	}
+	debug.FreeOSMemory()
+	put, _ := resident(b)
+	for range l.outbox.All() {
+	}
+	for n := range l.n {
+		l.outbox.Get(seqKey(n))
+	}
+	debug.FreeOSMemory()
+	read, files := resident(b)
+	b.ReportMetric(put-idle, "MiB-put")
+	b.ReportMetric(read-idle, "MiB-read")
+	b.ReportMetric(files, "MiB-files")
 }

@@ -80,10 +80,11 @@ func (b *Bucket) Get(key []byte) (value []byte) {
 		}
 		return append([]byte{}, r.value...)
 	}
-	b.view(func(base base) { // what has been folded meanwhile is no older
+	b.view(func(tx *bbolt.Tx, base base) { // what has been folded meanwhile is no older
 		if v := base.get(key); v != nil {
 			value = append([]byte{}, v[ageLen:]...)
 		}
+		b.s.touched(tx, len(value))
 	})
 	return value
 }
@@ -99,15 +100,15 @@ func (b *Bucket) Len() (n int) {
 		}
 	}
 	b.s.mu.RUnlock()
-	b.view(func(base base) { n = base.count() })
+	b.view(func(_ *bbolt.Tx, base base) { n = base.count() })
 	return n
 }
 
 // view reads the bucket of the database. bbolt's View fails only once the
 // Store is closed: then there is nothing.
-func (b *Bucket) view(f func(base)) {
+func (b *Bucket) view(f func(*bbolt.Tx, base)) {
 	_ = b.s.db.View(func(tx *bbolt.Tx) error {
-		f(openBase(tx, b.name))
+		f(tx, openBase(tx, b.name))
 		return nil
 	})
 }
@@ -122,11 +123,15 @@ func (b *Bucket) All() iter.Seq2[[]byte, []byte] {
 			return // it is closed: there is nothing
 		}
 		defer tx.Rollback() // of one that reads it cannot fail
-		base := openBase(tx, b.name)
-		if b.limit.Sorted {
-			l.byKey(base, yield)
+		defer b.s.letGo(tx)
+		touching := func(key, value []byte) bool {
+			b.s.touched(tx, len(value))
+			return yield(key, value)
+		}
+		if base := openBase(tx, b.name); b.limit.Sorted {
+			l.byKey(base, touching)
 		} else {
-			l.byAge(base, yield)
+			l.byAge(base, touching)
 		}
 	}
 }

@@ -65,6 +65,7 @@ func (s *Store) fold() error {
 	if err := s.db.Update(func(tx *bbolt.Tx) error { return foldInto(tx, o, seq) }); err != nil {
 		return err
 	}
+	s.letGoAll()
 	s.mu.Lock()
 	s.frozen = nil
 	s.folds++

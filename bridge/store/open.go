@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,7 +61,8 @@ type Store struct {
 	closed  bool
 	buf     []byte // of a record
 
-	folding sync.Mutex // held by who folds; before mu
+	folding sync.Mutex   // held by who folds; before mu
+	read    atomic.Int64 // bytes of the database, since its pages were let go of
 
 	mu        sync.RWMutex
 	active    *overlay // what the current log holds
@@ -88,6 +90,7 @@ func openSize(path string, size int64) (s *Store, err error) {
 	if err := s.openLogs(path, size); err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, errors.Join(err, db.Close()))
 	}
+	s.letGoAll() // verify has read everything
 	return s, nil
 }
 

@@ -170,7 +170,7 @@ func TestWhatHasComeAndGoneIsNotFolded(t *testing.T) {
 	if err := s.flush(); err != nil {
 		t.Fatal(err)
 	}
-	b.view(func(base base) {
+	b.view(func(_ *bbolt.Tx, base base) {
 		if n := base.rows.Stats().KeyN; n != 1 || base.count() != 1 {
 			t.Errorf("the database has %d rows, count %d", n, base.count())
 		}

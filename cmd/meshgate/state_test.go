@@ -100,6 +100,14 @@ func TestCheckLooksAtTheState(t *testing.T) {
 		"is damaged": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, stateFile), []byte("noise"), 0o600)
 		},
+		"its log is damaged": func(dir string) error {
+			path := filepath.Join(dir, stateFile)
+			st, err := store.Open(path)
+			if err == nil {
+				err = st.Close()
+			}
+			return errors.Join(err, os.WriteFile(path+".log1", []byte("noise"), 0o600))
+		},
 	} {
 		at := filepath.Join(dir, "x"+strings.ReplaceAll(name, " ", ""))
 		if name != "is no directory" {
