@@ -69,14 +69,20 @@ func TestWithoutAPlaceForItsStateTheGatewayWorks(t *testing.T) {
 }
 
 func TestADamagedStateIsPutAside(t *testing.T) {
-	path := filepath.Join(t.TempDir(), stateFile)
-	if err := os.WriteFile(path, []byte("noise"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	st, logged := openedState(t, path)
-	defer end(t, st)
-	if !st.lasting || !strings.Contains(logged.String(), path+".damaged-1") {
-		t.Errorf("lasting %v, log %s", st.lasting, logged)
+	for _, damaged := range []string{stateFile, stateFile + ".log1"} {
+		dir := t.TempDir()
+		st, err := store.Open(filepath.Join(dir, stateFile))
+		if err == nil {
+			err = st.Close()
+		}
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, damaged), []byte("noise"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		again, logged := openedState(t, filepath.Join(dir, stateFile))
+		if !again.lasting || !strings.Contains(logged.String(), damaged+".damaged-1") {
+			t.Errorf("%s: lasting %v, log %s", damaged, again.lasting, logged)
+		}
+		end(t, again)
 	}
 }
 
