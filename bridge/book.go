@@ -15,6 +15,7 @@ type book struct {
 	waiting map[waitKey]bool          // mesh to network; true: carried over from before the start
 	carried int                       // how many of waiting are
 	coming  map[string]*entry         // network to mesh, by the key of their row
+	marked  map[string]bool           // network to mesh: keys of what was written to a peer before the start
 	archive *memory[string, struct{}] // what came in this run, by its id there
 	recent  *memory[string, entry]    // rows that may not be on the disk yet, or are likely to be asked for
 }

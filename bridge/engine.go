@@ -24,9 +24,10 @@ type (
 		from   linklocal.ContactID
 		to     linklocal.Instance
 		stanza *stanza.Element
-		open   bool   // only if a stream is open
-		token  uint64 // what became of it is wanted under this number; 0: is not
-		done   func() // to be called as soon as it is written, before anything else; nil: nothing is
+		open   bool      // only if a stream is open
+		token  uint64    // what became of it is wanted under this number; 0: is not
+		done   func()    // to be called as soon as it is written; nil: nothing is
+		keys   [2]string // to be marked as delivered right before that; "": none
 	}
 	toServer    struct{ stanza *stanza.Element }
 	setPresence struct{ show, status string }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type Hub struct {
 	server  Server
 	notes   Notes
 	past    Past
+	marks   Marks // nil: none are kept
 	painter *painter
 	auditor *auditor
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
@@ -45,6 +47,7 @@ type Parts struct {
 	Server Server
 	Notes  Notes // nil: none are kept
 	Past   Past  // nil: it forgets
+	Marks  Marks // nil: none are kept
 	Queue  Queue // of the Server; nil: it cannot be asked
 }
 
@@ -59,7 +62,7 @@ func New(cfg Config, parts Parts) *Hub {
 		parts.Past = noPast{}
 	}
 	h := &Hub{
-		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past,
+		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past, marks: parts.Marks,
 		fromLAN: make(chan linklocal.Event),
 		fromSrv: make(chan xmppc2s.Event),
 		// Each result answers a pending delivery or a warning: there is always room.
@@ -164,6 +167,9 @@ func (h *Hub) recall(e *engine) {
 		for key, value := range h.past.All(on) {
 			e.unshelve(on, string(key), value)
 		}
+	}
+	if h.marks != nil {
+		e.book.marked = maps.Collect(markedBefore(h.marks))
 	}
 }
 
@@ -282,6 +288,8 @@ func (h *Hub) do(e *engine, a action) {
 func (h *Hub) outgoing(a toLAN) linklocal.Outgoing {
 	out := linklocal.Outgoing{From: a.from, To: a.to, Stanza: a.stanza, OpenOnly: a.open}
 	if a.token != 0 {
+		out.Mark = markDelivered(h.marks, a.keys)
+		out.Mark = markDelivered(h.marks, a.keys)
 		out.Done = func(err error) {
 			if err == nil && a.done != nil {
 				a.done() // at once: if we are killed now it shall not come again

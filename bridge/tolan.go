@@ -122,7 +122,8 @@ func (e *engine) failure(now time.Time, st *stanza.Element, from jid.JID) Outcom
 func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	st, c := in.message.Stanza, in.content
 	switch {
-	case e.repeats(now, in.entry, !c.Stamp.IsZero()):
+	case e.repeats(now, in.entry, !c.Stamp.IsZero()), e.wasMarked(in):
+		e.receiptAgain(in)
 		return Duplicate
 	case !in.message.Missed && !e.contactRate.allow(now, contactKey(in.contact.bare)):
 		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
@@ -158,7 +159,7 @@ func (e *engine) place(now time.Time, in *incoming) Outcome {
 		return e.refuse(st, RefusedFull, "wait", stanza.ResourceConstraint, wordsFull)
 	}
 	in.content.Body = w.body
-	e.deliver(now, delivery{in, w.peer, in.content.Receipt && st.Attr("id") != ""})
+	e.deliver(now, delivery{in, w.peer, in.wantsReceipt()})
 	return Pending
 }
 
@@ -171,7 +172,7 @@ func (e *engine) deliver(now time.Time, d delivery) {
 	e.changed = true
 	e.settle(now)
 	st := rewrite.ToLAN(d.content, d.contact.name(), now.In(e.cfg.Location))
-	send := toLAN{from: d.contact.mirror.id, to: d.peer, stanza: st, token: e.tokens}
+	send := toLAN{from: d.contact.mirror.id, to: d.peer, stanza: st, token: e.tokens, keys: [2]string{d.entry.key, placeKey(d.message)}}
 	if !d.receipt { // which has to be on its way before
 		send.done = d.message.Done
 	}

@@ -19,7 +19,7 @@ const readSize = 4 << 10 // bytes read at once
 // A conn is one TCP connection with its stream. Its fields belong to the
 // loop; its reader and its writer know the channels and the net.Conn only.
 type conn struct {
-	tcp     net.Conn
+	tcp     *marker
 	tls     *tls.Conn // over tcp; nil: not yet, or not at all
 	local   netip.Addr
 	remote  netip.Addr
@@ -71,7 +71,7 @@ type delivery struct {
 func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 	r, peer, pin := recipient, Instance(""), []byte(nil)
 	c := &conn{
-		tcp: tcp, local: addrOf(tcp.LocalAddr()), remote: addrOf(tcp.RemoteAddr()), contact: ct,
+		tcp: newMarker(tcp), local: addrOf(tcp.LocalAddr()), remote: addrOf(tcp.RemoteAddr()), contact: ct,
 		deliveries: make(chan delivery, 1), writes: make(chan batch, 1), reading: true,
 	}
 	if p != nil {
@@ -104,7 +104,7 @@ func (l *loop) read(ctx, turn context.Context, c *conn) {
 	bytes := rate.NewLimiter(rate.Limit(l.cfg.ByteRate), max(l.cfg.MaxStanza, readSize))
 	stanzas := rate.NewLimiter(rate.Limit(l.cfg.StanzaRate), max(int(2*l.cfg.StanzaRate), 1))
 	buf := make([]byte, readSize)
-	conn := c.tcp // which never changes
+	conn := net.Conn(c.tcp) // which never changes
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {

@@ -66,6 +66,9 @@ func (l *loop) unread(c *conn) (again []*outgoing) {
 			}
 			o := &outgoing{Outgoing: t.out.Outgoing, tries: t.out.tries, pair: c.pair}
 			o.Done = nil // has been called
+			if o.Mark != nil {
+				o.Mark(false)
+			}
 			l.queued.Add(1)
 			c.pair.queued++
 			again = append(again, o)

@@ -76,6 +76,12 @@ type Outgoing struct {
 	// blocking: with nil when the stanza has been written to the peer's
 	// stream, else with the reason why it could not be.
 	Done func(error)
+	// Mark, if not nil, is called with true the moment in which the stanza is
+	// written: it is for what has to be known if the program is killed then. With
+	// false it takes that back: the stanza was not written after all, or the peer
+	// has turned out not to have read it. What was not read is written once more.
+	// It must return at once.
+	Mark func(written bool)
 }
 
 // An Event is something that happened on the mesh: one of PeerAppeared,

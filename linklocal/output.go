@@ -3,38 +3,55 @@ package linklocal
 import (
 	"crypto/tls"
 	"errors"
-	"net"
+	"io"
 	"os"
 	"time"
 )
 
 const (
-	writeSize  = 32 << 10 // bytes written at once, or one stanza if it is larger
+	writeSize  = 32 << 10 // bytes given to a writer at a time, or one stanza if it is larger
 	maxControl = 64 << 10 // bytes of answers that may wait for a peer that does not read
 )
 
-// A batch is what the writer writes at once: bytes, or, if there are none, the
-// word of TLS that nothing follows.
+// A batch is what the writer is given at a time: pieces, or, if there are none,
+// the word of TLS that nothing follows.
 type batch struct {
-	bytes []byte
-	tls   *tls.Conn // nil: over plain TCP
+	pieces []piece
+	tls    *tls.Conn // nil: over plain TCP
 }
 
-func (b batch) write(tcp net.Conn) (int, error) {
-	switch {
-	case b.tls == nil:
-		return tcp.Write(b.bytes)
-	case b.bytes == nil:
-		return 0, b.tls.CloseWrite()
+// write writes the pieces, each by itself so that it can be marked, and returns
+// how many bytes of them the socket took. wrote is told of each stanza at once.
+func (b batch) write(tcp *marker, wrote func(*outgoing)) (n int, err error) {
+	w := io.Writer(tcp)
+	if b.tls != nil {
+		w = b.tls
+		if len(b.pieces) == 0 {
+			return 0, b.tls.CloseWrite()
+		}
 	}
-	return b.tls.Write(b.bytes)
+	for _, p := range b.pieces {
+		var mark func(bool)
+		if p.out != nil {
+			mark = p.out.Mark
+		}
+		k, err := tcp.writeStanza(w, p.bytes, mark)
+		n += k
+		if err != nil {
+			return n, err
+		}
+		if p.out != nil {
+			wrote(p.out)
+		}
+	}
+	return n, nil
 }
 
 // write is the writer of a connection.
 func (l *loop) write(c *conn) {
 	for b := range c.writes {
 		c.tcp.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
-		n, err := b.write(c.tcp)
+		n, err := b.write(c.tcp, func(o *outgoing) { l.report(o, nil) })
 		// What TLS writes by itself, in its handshake and in answer to a new
 		// key of the peer's, must not meet a deadline that is long over.
 		c.tcp.SetWriteDeadline(time.Time{})
@@ -45,7 +62,7 @@ func (l *loop) write(c *conn) {
 }
 
 // written takes the result of a write. Stanzas that the socket took whole
-// have been sent.
+// have been sent, and their senders have been told.
 func (l *loop) written(now time.Time, c *conn, n int, err error) {
 	sent := c.inFlight
 	c.inFlight = nil
@@ -167,7 +184,7 @@ func (l *loop) pump(now time.Time, c *conn) {
 		c.unqueue()
 		if !c.dead && len(c.queue) == 0 && c.tls != nil && !c.bidden {
 			c.bidden = true
-			c.send(nil, []piece{})
+			c.send([]piece{})
 		}
 		done := over && c.inFlight == nil && (c.dead || len(c.queue) == 0)
 		if done {
@@ -182,7 +199,8 @@ func (l *loop) pump(now time.Time, c *conn) {
 	case c.dead, c.inFlight != nil:
 	case len(c.queue) == 0:
 		if c.stream.state == refused {
-			closeWrite(c.tcp)
+			// Closing would throw away what we said if the peer is still writing.
+			c.tcp.CloseWrite()
 		}
 	case c.controlBytes() > maxControl:
 		c.slow = true
@@ -194,23 +212,22 @@ func (l *loop) pump(now time.Time, c *conn) {
 	}
 }
 
-// writeNext gives the writer what fits into one write.
+// writeNext gives the writer the next batch.
 func (c *conn) writeNext() {
-	var b []byte
-	n := 0
-	for n < len(c.queue) && (n == 0 || len(b)+len(c.queue[n].bytes) <= writeSize) {
-		b = append(b, c.queue[n].bytes...)
+	n, bytes := 0, 0
+	for n < len(c.queue) && (n == 0 || bytes+len(c.queue[n].bytes) <= writeSize) {
+		bytes += len(c.queue[n].bytes)
 		n++
 	}
 	sent := c.queue[:n:n]
 	c.queue = c.queue[n:]
-	c.send(b, sent)
+	c.send(sent)
 }
 
-// send gives the writer bytes, which are those of the pieces.
-func (c *conn) send(b []byte, pieces []piece) {
+// send gives the writer pieces, which are not altered any more.
+func (c *conn) send(pieces []piece) {
 	c.inFlight = pieces
-	c.writes <- batch{b, c.tls}
+	c.writes <- batch{pieces, c.tls}
 }
 
 // unqueue takes the stanzas out of the queue.
@@ -271,13 +288,5 @@ func (l *loop) readerEnded(c *conn) {
 	c.reading = false
 	if _, ok := l.conns[c]; !ok {
 		l.late--
-	}
-}
-
-// closeWrite tells the peer that nothing follows, and leaves it the time to
-// read what we said: closing would throw that away if the peer is still writing.
-func closeWrite(tcp net.Conn) {
-	if half, ok := tcp.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
 	}
 }

@@ -142,16 +142,27 @@ func (s *Service) failCommands() {
 // An outgoing is an Outgoing on its way.
 type outgoing struct {
 	Outgoing
-	tries int   // streams that broke before it was written
-	pair  *pair // nil before the loop has seen it
+	tries int         // streams that broke before it was written
+	pair  *pair       // nil before the loop has seen it
+	told  atomic.Bool // its sender, what became of it
 }
 
-// finish tells the sender what became of a stanza. It is called once for each.
+// finish is the end of a stanza. It is called once for each, by the loop
+// unless that has not seen it.
 func (s *Service) finish(o *outgoing, err error) {
-	s.queued.Add(-1)
 	if o.pair != nil {
 		o.pair.queued--
 	}
+	s.report(o, err)
+}
+
+// report tells the sender what became of a stanza, the first time. It may be
+// called from any goroutine.
+func (s *Service) report(o *outgoing, err error) {
+	if o.told.Swap(true) {
+		return
+	}
+	s.queued.Add(-1)
 	if err != nil {
 		s.count.sendsFailed.Add(1)
 	} else {

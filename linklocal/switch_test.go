@@ -198,8 +198,14 @@ func TestWhatAClosingPeerHasNotReadComesAgain(t *testing.T) {
 			p := answer(t, ln)
 			p.say("%s", oldHeader)
 			p.until("<body>read</body></message>")
+			marks := make(chan string, 3*3)
 			for i := range 3 {
-				if err := verdict(t, n.send("romeo@h3", fmt.Sprint("unread ", i))); err != nil {
+				text := fmt.Sprint("unread ", i)
+				done := make(chan error, 1)
+				n.Send(Outgoing{From: "c", To: "romeo@h3", Stanza: message(text),
+					Done: func(err error) { done <- err },
+					Mark: func(written bool) { marks <- fmt.Sprint(text, " ", written) }})
+				if err := verdict(t, done); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -216,6 +222,12 @@ func TestWhatAClosingPeerHasNotReadComesAgain(t *testing.T) {
 			second.until("<body>after</body></message>")
 			if got := n.Stats().Resent; got < 3 {
 				t.Errorf("%d stanzas counted as sent again", got)
+			}
+			for i := range 9 {
+				want := fmt.Sprint("unread ", i%3, " ", i/3 != 1)
+				if got := <-marks; got != want {
+					t.Errorf("mark %d is %q, want %q", i, got, want)
+				}
 			}
 		})
 	}

@@ -245,8 +245,8 @@ func TestDeadlineOfAWriteEndsWithIt(t *testing.T) {
 	defer far.Close()
 	go io.Copy(io.Discard, far)
 	tcp := &deadlineConn{Conn: near}
-	c := &conn{tcp: tcp, writes: make(chan batch, 1)}
-	c.writes <- batch{bytes: []byte("hello")}
+	c := &conn{tcp: newMarker(tcp), writes: make(chan batch, 1)}
+	c.writes <- batch{pieces: []piece{{bytes: []byte("hello")}}}
 	l.write(c)
 	if len(tcp.set) != 2 || tcp.set[0].IsZero() || !tcp.set[1].IsZero() {
 		t.Errorf("deadlines: %v", tcp.set)

@@ -55,7 +55,7 @@ func (o *outer) passOn(ctx context.Context, p passing) {
 			panic("xmppc2s: more messages done than were passed on")
 		}
 	}
-	o.teller.handler.HandleServer(ctx, Message{Stanza: p.stanza, Done: done, ArchiveID: p.id, Missed: p.missed})
+	o.teller.handler.HandleServer(ctx, Message{Stanza: p.stanza, Done: done, ArchiveID: p.id, Place: p.mark.Place(), Missed: p.missed})
 }
 
 // isArchived reports whether a message is the archive's: everybody else can

@@ -38,6 +38,7 @@ type (
 		Stanza    *stanza.Element
 		Done      func()
 		ArchiveID string // names it in the account's archive (XEP-0359); "": unknown
+		Place     string // see sm.Mark.Place; "": only the message itself can tell that it comes again
 		Missed    bool   // it was sent while there was no session, and has a delay (XEP-0203)
 	}
 	// ContactPresence is the presence of one resource of a contact.

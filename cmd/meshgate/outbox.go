@@ -106,6 +106,24 @@ func (s *state) openMark(path string) {
 	}
 }
 
+// openRing opens the marks of what was delivered, likewise.
+func (s *state) openRing(path string) {
+	ring, err := store.OpenRing(path, bridge.MaxDelivered)
+	if err != nil {
+		s.log.Warn("what is delivered cannot be marked: after a kill it may be delivered once more", "err", err)
+		return
+	}
+	s.ring = ring
+}
+
+// marks are the ring, if there is one.
+func (s *state) marks() bridge.Marks {
+	if s.ring == nil {
+		return nil
+	}
+	return s.ring
+}
+
 // openOutbox opens what the session and the hub keep of their talk.
 func (s *state) openOutbox(waiting int) error {
 	b, err := s.Bucket("outbox", store.Limit{Rows: maxOutboxRows, RowBytes: maxOutboxRow, Sorted: true})

@@ -16,6 +16,7 @@ import (
 const (
 	stateFile    = "meshgate.db"
 	markSuffix   = ".mark"
+	ringSuffix   = ".ring"
 	maxNoteBytes = 512
 )
 
@@ -49,6 +50,7 @@ type state struct {
 	pins    *pins
 	outbox  outbox
 	past    past
+	ring    *store.Ring // nil: there is none
 	log     *slog.Logger
 }
 
@@ -69,6 +71,7 @@ func openState(path string, waiting int, log *slog.Logger) (*state, error) {
 		return volatileState(err, waiting, log)
 	}
 	s.openMark(path + markSuffix)
+	s.openRing(path + ringSuffix)
 	if st.PutAside() != "" {
 		log.Warn("the state was damaged and is begun anew", "file", path, "put aside", st.PutAside(),
 			"lost", "what waited for the server, who talked with whom, who was told what, which keys of peers were trusted")
@@ -107,6 +110,9 @@ func newState(st *store.Store, lasting bool, waiting int, log *slog.Logger) (*st
 func (s *state) close() {
 	if s.outbox.mark != nil {
 		s.outbox.mark.Close()
+	}
+	if s.ring != nil {
+		s.ring.Close()
 	}
 	if err := s.Close(); err != nil {
 		s.log.Error("the state was not closed", "err", err)

@@ -73,7 +73,7 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
 	g.lan = linklocal.New(lan, g.dns)
-	g.hub = bridge.New(hub, bridge.Parts{LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Queue: g.server})
+	g.hub = bridge.New(hub, bridge.Parts{LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server})
 	g.watch = newWatch(g.hub, notify, log,
 		part{"server", func() any { return g.server.Stats() }},
 		part{"hub", func() any { return g.hub.Stats() }},

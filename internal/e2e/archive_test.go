@@ -35,7 +35,7 @@ func judgeDown(t *testing.T, bob *Purple, count int, ordered bool) {
 	for _, m := range bob.IMs() {
 		got = append(got, m.Text())
 	}
-	judgeNumbers(t, "from the network", "down", count, got, ordered, nil)
+	judgeNumbers(t, "from the network", "down", count, got, ordered)
 }
 
 // SM-09, SM-11: the gateway is cut off for longer than the server keeps its

@@ -1,6 +1,9 @@
 package sm
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // inbound is what has arrived: stanzas that wait to be taken, and how far
 // they were handled.
@@ -29,11 +32,32 @@ type Inbound struct {
 type Mark struct {
 	epoch, number uint32
 	counted       bool
+	session       string // its id, if the server will send the stanza again in it under that number
 }
 
 // Counted reports whether the server counts the stanza: if it is not done, it
 // will come again.
 func (m Mark) Counted() bool { return m.counted }
+
+// Place is the stanza's number in its session, with the session's id: what the
+// server sends again when that is resumed, be it by another process, has the
+// place that it had before, and nothing else has it. It is "" where stanzas
+// have no such place.
+func (m Mark) Place() string {
+	if !m.counted || m.session == "" {
+		return ""
+	}
+	return strconv.FormatUint(uint64(m.number), 10) + "/" + m.session
+}
+
+// place is the session of a stanza that is being counted. In sm:1 numbers are
+// those of requests, and what is resent begins behind one of those.
+func (e *Engine) place() string {
+	if e.id.dialect == V1 {
+		return ""
+	}
+	return e.id.id
+}
 
 // received is the number of the last stanza that was counted.
 func (in *inbound) received() uint32 { return in.handled + uint32(len(in.done)) }
@@ -88,7 +112,7 @@ func (e *Engine) count() (m Mark, isNew bool) {
 		return Mark{}, false
 	}
 	e.in.done = append(e.in.done, false)
-	return Mark{epoch: e.id.epoch, number: e.in.received(), counted: true}, true
+	return Mark{epoch: e.id.epoch, number: e.in.received(), counted: true, session: e.place()}, true
 }
 
 // uncounted is what a lost session leaves: messages that the server has sent
