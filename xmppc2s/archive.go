@@ -64,7 +64,7 @@ type archiveDesk struct {
 	page   int // messages to ask for
 	ids    uint64
 
-	began   time.Time
+	first   bool // there was no mark before this session
 	byTime  bool // the server does not know our id
 	query   archiveQuery
 	last    string                   // of the page
@@ -139,10 +139,13 @@ func (d *archiveDesk) fresh(now time.Time, bound bool) {
 	if d.age <= 0 || !bound && d.mark.known && !d.mark.row.Open {
 		return
 	}
-	d.began, d.byTime, d.tries = now, false, 0
-	d.looked, d.news, d.over, d.had = 0, 0, false, make(map[string]*archiveEntry)
+	if d.first = !d.mark.known || d.mark.row.At.IsZero(); d.first {
+		d.mark.row = archiveRow{Of: d.own, At: now, Turn: d.mark.row.Turn} // what was before is others' past
+		d.mark.known = true
+	}
+	d.byTime, d.tries = false, 0
+	d.looked, d.news, d.over, d.had = 0, 0, false, d.mark.open()
 	d.query = archiveQuery{max: d.page}
-	d.mark.row.Open = d.mark.known
 	d.holdUntil = now.Add(archiveHold)
 	d.explore(now)
 }
@@ -190,6 +193,8 @@ func (d *archiveDesk) start(now time.Time) {
 	case row.At.Before(oldest):
 	case row.ID != "" && !d.byTime:
 		d.query.after, d.query.start = row.ID, time.Time{}
+	case row.ID == "" && row.IDs: // nothing has come since the first session began
+		d.query.start = row.At
 	default:
 		d.query.start = row.At.Add(-archiveMargin)
 	}
@@ -220,9 +225,7 @@ func (d *archiveDesk) explored(now time.Time, a serverArchive) {
 	case !a.there:
 		d.mark.row = archiveRow{Of: d.own, Turn: d.mark.row.Turn}
 		d.finish()
-	case !d.mark.known || d.mark.row.At.IsZero():
-		d.mark.row.Of, d.mark.row.At = d.own, d.began // what was before is others' past
-		d.mark.known = true
+	case d.first:
 		d.finish()
 	default:
 		d.start(now)
@@ -302,7 +305,7 @@ func (d *archiveDesk) advance(now time.Time) {
 	switch due := d.online && !d.until.IsZero() && !now.Before(d.until); {
 	case d.state == archiveReading && d.mark.fetched == 0:
 		d.next(now)
-	case d.state == archiveFinishing && d.mark.fetched == 0:
+	case d.state == archiveFinishing && d.mark.fetched == 0 && !d.mark.owes():
 		d.mark.close()
 		d.had, d.page = nil, archivePage
 		d.become(archiveResting)

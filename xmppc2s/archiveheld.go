@@ -43,11 +43,11 @@ func (d *archiveDesk) release() {
 // recognises it by its id.
 func (d *archiveDesk) pass(a passing) {
 	row := &d.mark.row
-	if row.IDs {
+	if row.IDs || d.state == archiveExploring { // too many came before it could say so
 		a.id = stanzaID(a.stanza, d.own)
 	}
 	_, again := d.had[a.id]
-	if !row.At.IsZero() && (a.id != "" && !again || !row.IDs && isForUs(a.stanza, d.own)) {
+	if !row.At.IsZero() && (a.id != "" && !again || a.id == "" && !row.IDs && isForUs(a.stanza, d.own)) {
 		e := d.mark.arrived(a.id, sentAt(a.stanza, a.at))
 		a.number = e.number
 		if row.Open && a.id != "" && len(d.had) < maxArchiveHad {

@@ -26,6 +26,7 @@ type archiveMark struct {
 	waiting map[uint64]*archiveEntry
 	fetched int // entries of the archive that are not done
 	numbers uint64
+	opened  uint64 // number of the last entry then
 }
 
 // An archiveEntry is one message that was passed on, or left out.
@@ -38,6 +39,30 @@ type archiveEntry struct {
 }
 
 func newArchiveMark() archiveMark { return archiveMark{waiting: make(map[uint64]*archiveEntry)} }
+
+// open begins a time in which something is missing. It returns what is under
+// way, by id: it need not be fetched.
+func (m *archiveMark) open() map[string]*archiveEntry {
+	m.row.Open, m.opened = true, m.numbers
+	had := make(map[string]*archiveEntry)
+	for _, e := range m.waiting {
+		if e.id != "" {
+			had[e.id] = e
+		}
+	}
+	return had
+}
+
+// owes reports whether something is under way since before the mark was
+// opened: the server may have sent it a second time, which counts for nothing.
+func (m *archiveMark) owes() bool {
+	for number := range m.waiting {
+		if number <= m.opened {
+			return true
+		}
+	}
+	return false
+}
 
 // arrived notes a message that came by itself. Its number is for done.
 func (m *archiveMark) arrived(id string, at time.Time) *archiveEntry {
