@@ -23,7 +23,8 @@
 // After a write or a wait for the disk that has failed nobody knows what is in
 // the log, whatever the system says later. It gets no more records: first
 // everything up to the number that has failed goes into the database, then
-// there is a new file in its place. Until that works nothing is taken.
+// there is a new file in its place. Until that works nothing is taken. A
+// database whose disk has failed is not written again before the next start.
 //
 // # Layout of the database
 //

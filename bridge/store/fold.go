@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"maps"
 	"slices"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -62,7 +64,7 @@ func (s *Store) fold() error {
 	if o == nil {
 		return nil
 	}
-	if err := s.db.Update(func(tx *bbolt.Tx) error { return foldInto(tx, o, seq) }); err != nil {
+	if err := s.update(o, seq); err != nil {
 		return err
 	}
 	s.letGoAll()
@@ -71,6 +73,21 @@ func (s *Store) fold() error {
 	s.folds++
 	s.mu.Unlock()
 	return nil
+}
+
+// update makes an overlay part of the database. After an error of the disk
+// itself no other is made: bbolt goes on with what it sees in the system's
+// cache, and would write over pages that on the disk still count. The logs
+// have what is missing, for the next start. folding is held.
+func (s *Store) update(o *overlay, seq uint64) error {
+	if s.ruined != nil {
+		return s.ruined
+	}
+	err := s.db.Update(func(tx *bbolt.Tx) error { return foldInto(tx, o, seq) })
+	if errors.Is(err, syscall.EIO) {
+		s.ruined = err
+	}
+	return err
 }
 
 // flush folds everything. writing is held.

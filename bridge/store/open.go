@@ -62,6 +62,7 @@ type Store struct {
 	buf     []byte // of a record
 
 	folding sync.Mutex   // held by who folds; before mu
+	ruined  error        // the disk has failed: the database is not written any more
 	read    atomic.Int64 // bytes of the database, since its pages were let go of
 
 	mu        sync.RWMutex

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"meshgate/internal/alarm"
 )
@@ -17,8 +16,11 @@ const (
 	laterWait = 50 * time.Millisecond
 	// laterRetry is the pause before those that could not be made are tried again.
 	laterRetry = time.Second
+	// maxGroup is the most bytes of changes that are one record, unless they
+	// are one set: nobody should have to wait for those of many others.
+	maxGroup = 256 << 10
 	// maxBuf bounds the buffer of a record that is kept for the next one.
-	maxBuf = 256 << 10
+	maxBuf = 2 * maxGroup
 )
 
 // Update makes the changes, all or none, and returns when they are on the disk.
@@ -75,17 +77,44 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// writeAll makes the changes of all batches at once: the disk is waited for
-// once. Left are those of Later that the disk has not taken.
+// writeAll makes the changes of all batches, as many at once as a record should
+// hold: for those the disk is waited for once. When it does not take them, it
+// is not asked for the rest. Left are those of Later that it has not taken.
 func (s *Store) writeAll(batches []batch) (left []batch) {
-	for i, err := range s.commit(batches) {
-		if b := batches[i]; b.later && !isRefusal(err) {
-			left = append(left, b)
-		} else {
-			b.end(err)
+	var failed error
+	for len(batches) > 0 {
+		n := groupLen(batches)
+		errs := slices.Repeat([]error{failed}, n)
+		if failed == nil {
+			errs = s.commit(batches[:n])
 		}
+		for i, b := range batches[:n] {
+			if !isRefusal(errs[i]) {
+				failed = errs[i]
+			}
+			if b.later && !isRefusal(errs[i]) {
+				left = append(left, b)
+			} else {
+				b.end(errs[i])
+			}
+		}
+		batches = batches[n:]
 	}
 	return left
+}
+
+// groupLen is how many batches, at least one, have maxGroup bytes together.
+func groupLen(batches []batch) int {
+	size := 0
+	for i, b := range batches {
+		for _, c := range b.changes {
+			size += len(c.key) + len(c.value)
+		}
+		if size > maxGroup {
+			return max(i, 1)
+		}
+	}
+	return len(batches)
 }
 
 // isRefusal reports whether it is no use to try again.
@@ -198,8 +227,7 @@ func (s *Store) keepLarge(group *overlay) error {
 	s.folding.Lock()
 	defer s.folding.Unlock()
 	s.seq++
-	err := s.db.Update(func(tx *bbolt.Tx) error { return foldInto(tx, group, s.seq) })
-	if err != nil {
+	if err := s.update(group, s.seq); err != nil {
 		s.broken = err // nobody knows whether its number is taken
 		return err
 	}

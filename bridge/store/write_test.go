@@ -155,6 +155,36 @@ func TestWhatStandsInALogIsFoldedInTime(t *testing.T) {
 	})
 }
 
+// What is written at once is bounded; a disk that has failed is not asked for
+// the rest, which must not overtake what Later has yet to do.
+func TestMuchIsWrittenInSeveralRecords(t *testing.T) {
+	s, _ := openedSize(t, filepath.Join(t.TempDir(), "x.db"), logBytes)
+	b := bucket(t, s, Limit{Rows: 100, RowBytes: maxGroup})
+	value := make([]byte, maxGroup/3)
+	var told []error
+	var batches []batch
+	for i := range 7 {
+		batches = append(batches, batch{
+			changes: []Change{b.Put([]byte{byte(i)}, value)},
+			done:    func(err error) { told = append(told, err) },
+		})
+	}
+	if left := s.writeAll(batches); len(left) != 0 || s.seq != 4 || errors.Join(told...) != nil || len(told) != 7 {
+		t.Errorf("%d left, %d records, told %v", len(left), s.seq, told)
+	}
+	told = nil
+	s.logs[s.cur].disk = &faulty{disk: s.logs[s.cur].disk, short: -1, sync: syscall.EIO}
+	batches[0].later, batches[6].later = true, true
+	if left := s.writeAll(batches); len(left) != 2 || len(told) != 5 {
+		t.Errorf("%d left, told %v", len(left), told)
+	}
+	for _, err := range told {
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("told %v", err)
+		}
+	}
+}
+
 // A row that comes and goes between two folds never gets into the database.
 func TestWhatHasComeAndGoneIsNotFolded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
