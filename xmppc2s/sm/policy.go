@@ -19,12 +19,13 @@ type Policy struct {
 	// ProbeTimeout (default 5 s): a connection of which Probe says that there is
 	// reason to doubt it, and on which nothing arrives that long, is dead.
 	ProbeTimeout time.Duration
-	// h is sent unasked after AnswerEvery stanzas (default 50) or AnswerDelay
+	// h is sent unasked after AnswerEvery stanzas (default 8) or AnswerDelay
 	// (default 1 s) after the first of them is handled, so that a connection that is lost in
 	// silence leaves nothing in doubt. Servers keep a finite queue of what we
-	// have not acknowledged. COMPAT Prosody 0.12: above 500 stanzas it forgets
-	// the oldest and refuses to resume. COMPAT ejabberd 23.01: above 5000, or
-	// what max_ack_queue says, it ends the session.
+	// have not acknowledged, some a very short one. COMPAT Prosody 0.12: above
+	// 500 stanzas, or what smacks_max_queue_size says, it forgets the oldest and
+	// refuses to resume. COMPAT ejabberd 23.01: above 5000, or what
+	// max_ack_queue says, it ends the session.
 	AnswerEvery int
 	AnswerDelay time.Duration
 	// MaxBatch (default 16 KiB, one TLS record): most bytes of one write,
@@ -49,7 +50,7 @@ func (p Policy) withDefaults() Policy {
 	setDefault(&p.AckTimeout, 20*time.Second)
 	setDefault(&p.Keepalive, 60*time.Second)
 	setDefault(&p.ProbeTimeout, 5*time.Second)
-	setDefault(&p.AnswerEvery, 50)
+	setDefault(&p.AnswerEvery, 8)
 	setDefault(&p.AnswerDelay, time.Second)
 	setDefault(&p.MaxBatch, 16<<10)
 	setDefault(&p.MaxInbound, 256)
