@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // SM-11, IJ-05: what became of a message can be told: one that was delivered,
@@ -119,5 +122,73 @@ func TestWhatWaitsCanBeTakenOut(t *testing.T) {
 	alice.AwaitMessage(o.GatewayJID(), "two")
 	if n := countBodies(alice, "one"); n != 0 {
 		t.Errorf("what was taken out came %d times", n)
+	}
+}
+
+// SM-11, IJ-08: the gateway is killed among messages in both directions. What
+// the ledger says was delivered has arrived, what has arrived is in the ledger,
+// and nothing is without an end.
+func TestTheLedgerIsTrueAfterKills(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Config: map[string]any{
+			"limits.contact_messages_per_minute": 100000, "limits.contact_burst": 10000,
+			"limits.peer_messages_per_minute": 100000, "limits.peer_burst": 10000,
+		}})
+		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
+		bob := o.Host("h2").Purple("bob", PurpleOptions{})
+		bob.AwaitOn(o.Mirror("alice"))
+		bob.Msg(o.Mirror("alice"), "up before")
+		to := alice.AwaitMessage(o.GatewayJID(), "up before").From
+		const kills, each = 4, 20
+		for k := range kills {
+			for i := range each {
+				bob.Msg(o.Mirror("alice"), fmt.Sprintf("up %d.%d.", k, i))
+				alice.Msg(to, fmt.Sprintf("down %d.%d.", k, i))
+			}
+			alice.AwaitMessage(o.GatewayJID(), fmt.Sprintf("up %d.%d.", k, rand.IntN(each)))
+			o.Gateway.Kill()
+			o.Gateway.Start()
+			alice.Msg(to, fmt.Sprintf("down %d.last.", k))
+			bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.last.", k))
+			bob.Msg(o.Mirror("alice"), fmt.Sprintf("up %d.last.", k))
+			alice.AwaitMessage(o.GatewayJID(), fmt.Sprintf("up %d.last.", k))
+		}
+		arrived := map[string]int{"lan": countBodies(alice, "up ")}
+		for _, im := range bob.IMs() {
+			if strings.HasPrefix(im.Text(), "down ") {
+				arrived["network"]++
+			}
+		}
+		ended := o.awaitEnds(t, "bob@h2")
+		t.Logf("arrived %v, ended %v", arrived, ended)
+		for from, n := range arrived {
+			if d, unsure := ended[from]["delivered"], ended[from]["unsure"]; n < d || n > d+unsure {
+				t.Errorf("from the %s: %d have arrived, the ledger has %v", from, n, ended[from])
+			}
+		}
+	})
+}
+
+// awaitEnds counts how the messages of a peer have ended, when all have.
+func (o *Office) awaitEnds(t *testing.T, peer string) map[string]map[string]int {
+	t.Helper()
+	program := BuildGateway(t, false)
+	for limit := time.Now().Add(Patience); ; {
+		var list []struct{ From, End string }
+		out := o.Host("h1").Output(program, "trace", "-config", o.Gateway.ConfigFile, "-n", "1000", "-json", peer)
+		if err := json.Unmarshal([]byte(out), &list); err != nil {
+			t.Fatal(err)
+		}
+		ended := map[string]map[string]int{"lan": {}, "network": {}}
+		for _, x := range list {
+			ended[x.From][x.End]++
+		}
+		if ended["lan"]["pending"]+ended["network"]["pending"] == 0 {
+			return ended
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("not all have an end: %v", ended)
+		}
 	}
 }
