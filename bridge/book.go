@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"time"
 
@@ -76,6 +77,16 @@ func (e *engine) takeOver(key string, value []byte) {
 	e.book.waiting[waitKeyOf(key)] = true
 	e.book.carried++
 }
+
+// restore files a message of the network of which the last run has left no more
+// than a mark: that it was delivered.
+func (e *engine) restore(now time.Time, key string) {
+	at := now.UnixMilli()
+	e.file(now, &entry{key: key, end: Delivered, came: at, ended: at, why: wordsMarked}, false)
+}
+
+// isRestored reports whether nothing more is known of a message than restore knew.
+func (n *entry) isRestored() bool { return !n.fromLAN && n.end == Delivered && n.contact == "" }
 
 // isCarried reports whether the message with that id has waited since before
 // the start.
@@ -186,7 +197,7 @@ func (e *engine) learn(now time.Time, key string, row []byte) {
 // noted is the entry of a message of the network that enters.
 func noted(now time.Time, m xmppc2s.Message, c rewrite.Content, bare string) *entry {
 	return &entry{
-		key: seenKey(m.Stanza.Attr("from"), m.Stanza.Attr("id"), m.ArchiveID, c.Body), worded: worded(c.Kind), came: now.UnixMilli(),
+		key: cmp.Or(seenKey(m.Stanza.Attr("from"), m.Stanza.Attr("id"), m.ArchiveID, c.Body), placeKey(m)), worded: worded(c.Kind), came: now.UnixMilli(),
 		contact: bare, id: rewrite.Line(m.Stanza.Attr("id"), maxEntryID), archive: m.ArchiveID,
 	}
 }
@@ -233,5 +244,6 @@ func seenKey(from, id, archive, body string) string {
 		return ""
 	}
 	sum := sha256.Sum256([]byte(from + "\x00" + id + "\x00" + archive + "\x00" + rewrite.Line(body, 200)))
+	sum[0] &^= placeBit
 	return string(sum[:16])
 }

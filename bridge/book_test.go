@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -305,4 +306,56 @@ func TestEntriesTellWhatBecameOfMessages(t *testing.T) {
 			t.Error("entries of a hub that has ended")
 		}
 	})
+}
+
+// IJ-08, SM-11: the row of a message that was written to its peer right before
+// a kill is lost with the process. Its mark is not, and it has its entry, which
+// knows more if the server sends the message again.
+func TestIJ08WhatWasDeliveredRightBeforeAKillHasAnEntry(t *testing.T) {
+	marks := &memMarks{}
+	message := func(id string) xmppc2s.Message {
+		xml := fmt.Sprintf("<message from='alice@example.org/x' id='%s' type='chat'><body>@bob hi</body></message>", id)
+		return xmppc2s.Message{Stanza: (&rig{t: t}).parse(xml), Done: func() {}, Place: id + "/session"}
+	}
+	mark := func(id string) (key string) {
+		m := message(id)
+		key = seenKey(m.Stanza.Attr("from"), id, "", "@bob hi")
+		markDelivered(marks, [2]string{key, placeKey(m)})(true)
+		return key
+	}
+	filed := map[string]bool{mark("n1"): true}
+	has := func(key []byte) bool { return filed[string(key)] }
+	if got := unfiled(marks, has); len(got) != 0 {
+		t.Errorf("unfiled: %x", got)
+	}
+	want := []string{mark("n3"), mark("n2")}
+	slices.Reverse(want)
+	if d := cmp.Diff(want, unfiled(marks, has)); d != "" {
+		t.Error(d)
+	}
+	if got := unfiled(marks, func([]byte) bool { return false }); len(got) != 0 {
+		t.Errorf("the rows of all are gone, and unfiled are %x", got)
+	}
+
+	r := ready(t)
+	for _, key := range want {
+		r.e.restore(r.now, key)
+		r.e.book.marked = map[string]bool{key: true, placeKey(message("n3")): true}
+	}
+	r.flush()
+	if n := r.past.len(Passed); n != 2 {
+		t.Fatalf("%d rows", n)
+	}
+	for i, want := range []string{"= from network: delivered", "= from network: duplicate"} {
+		r.taken()
+		r.srv(message("n3"))
+		if got := r.trail(); !strings.Contains(got, want) || strings.Contains(got, "to bob@h2") {
+			t.Errorf("time %d: %s", i, got)
+		}
+	}
+	n, ok := parseRow("", r.past.Get(Passed, []byte(want[1])))
+	if p, rows := r.past.len(Passed), r.past.len(Refused); p != 2 || rows != 1 || !ok || n.contact != "alice@example.org" {
+		t.Errorf("%d and %d rows, %+v", p, rows, n)
+	}
+	r.wantBalanced()
 }

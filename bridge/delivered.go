@@ -3,6 +3,8 @@ package bridge
 import (
 	"crypto/sha256"
 	"iter"
+	"slices"
+	"time"
 
 	"meshgate/bridge/rewrite"
 	"meshgate/xmppc2s"
@@ -37,7 +39,32 @@ func placeKey(m xmppc2s.Message) string {
 		return ""
 	}
 	sum := sha256.Sum256([]byte("place\x00" + m.Place))
+	sum[0] |= placeBit
 	return string(sum[:16])
+}
+
+// placeBit, in its first byte, tells the key of a place from that of a row.
+const placeBit = 0x80
+
+// maxUnfiled is how many of the newest marks are looked at for messages whose
+// row was lost with the process.
+const maxUnfiled = 1024
+
+// unfiled are the keys of messages that were delivered and have no row, as far
+// as they are newer than all that have one. They are in no order.
+func unfiled(marks Marks, filed func(key []byte) bool) (lost []string) {
+	keys := slices.Collect(marks.All())
+	keys = keys[max(0, len(keys)-maxUnfiled):]
+	for _, key := range slices.Backward(keys) {
+		switch {
+		case key[0]&placeBit != 0:
+		case filed(key[:]):
+			return lost
+		default:
+			lost = append(lost, string(key[:]))
+		}
+	}
+	return nil // the rows of all were forgotten, or there have never been any
 }
 
 // markDelivered is what is to be called when the message of these keys is
@@ -76,6 +103,17 @@ func markedBefore(marks Marks) iter.Seq2[string, bool] {
 // been written twice.
 func (e *engine) wasMarked(in *incoming) bool {
 	return e.book.marked[placeKey(in.message)] || e.book.marked[in.entry.key] && !in.content.Stamp.IsZero()
+}
+
+// repeated is how a message ends that comes again: if nobody has noted the
+// first time, it is this one that was delivered.
+func (e *engine) repeated(now time.Time, in *incoming) Outcome {
+	n, known := e.book.recent.get(now, in.entry.key)
+	if e.book.coming[in.entry.key] == nil && (!known || n.isRestored()) {
+		in.entry.why = wordsMarkedAgain
+		return Delivered
+	}
+	return Duplicate
 }
 
 // receiptAgain answers a repeat of a message that has been delivered, if its

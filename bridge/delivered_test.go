@@ -104,7 +104,7 @@ func TestWhatWasWrittenBeforeAKillIsNotWrittenAgain(t *testing.T) {
 		}
 		r.killed()
 		got := r.say(tc.id, "hello", tc.again, tc.more)
-		if strings.Contains(got, "duplicate") != tc.repeat || strings.Contains(got, "to bob@h2") == tc.repeat {
+		if strings.Contains(got, "= from network: delivered") != tc.repeat || strings.Contains(got, "to bob@h2") == tc.repeat {
 			t.Errorf("%s: %s", tc.name, got)
 		}
 		if !tc.repeat {

@@ -170,6 +170,9 @@ func (h *Hub) recall(e *engine) {
 	}
 	if h.marks != nil {
 		e.book.marked = maps.Collect(markedBefore(h.marks))
+		for _, key := range unfiled(h.marks, func(key []byte) bool { return h.past.Get(Passed, key) != nil }) {
+			e.restore(time.Now(), key)
+		}
 	}
 }
 
@@ -288,7 +291,6 @@ func (h *Hub) do(e *engine, a action) {
 func (h *Hub) outgoing(a toLAN) linklocal.Outgoing {
 	out := linklocal.Outgoing{From: a.from, To: a.to, Stanza: a.stanza, OpenOnly: a.open}
 	if a.token != 0 {
-		out.Mark = markDelivered(h.marks, a.keys)
 		out.Mark = markDelivered(h.marks, a.keys)
 		out.Done = func(err error) {
 			if err == nil && a.done != nil {

@@ -124,7 +124,7 @@ func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	switch {
 	case e.repeats(now, in.entry, !c.Stamp.IsZero()), e.wasMarked(in):
 		e.receiptAgain(in)
-		return Duplicate
+		return e.repeated(now, in)
 	case !in.message.Missed && !e.contactRate.allow(now, contactKey(in.contact.bare)):
 		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:

@@ -21,6 +21,8 @@ const (
 	wordsTooFast     = "not sent: too many messages in a short time; wait a little"
 	wordsWaits       = "no connection to the server at the moment; your message waits and is sent as soon as it is back"
 	wordsPlain       = "others on this LAN can read what is written here, and nothing proves who writes it: it is neither encrypted nor authenticated (you are told this once)"
+	wordsMarkedAgain = "before the gateway was killed; it came again"
+	wordsMarked      = "the gateway was killed just then, and no more is known of it"
 	wordsUnseen      = "it waited no more when the gateway, which had been killed, started again"
 	wordsLooking     = "I have just started and am still looking who is here; try again in a few seconds"
 	wordsSealed      = "encrypted messages cannot be passed to the LAN; send without encryption"

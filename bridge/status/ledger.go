@@ -53,10 +53,6 @@ func (s *Server) ledger(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 	of, n := r.URL.Query().Get("of"), number(r, "n", MaxEntries)
-	if of == "" {
-		http.Error(w, "of what?", http.StatusBadRequest)
-		return
-	}
 	answerWith(s, w, r, func(ctx context.Context) ([]Entry, error) { return s.cfg.Trace(ctx, of, n) })
 }
 
@@ -88,7 +84,7 @@ func (c *Client) Ledger(ctx context.Context) (Ledger, error) {
 }
 
 // Trace asks for the last n messages with that id, or of that peer or contact,
-// the oldest first.
+// or with "" of all, the oldest first.
 func (c *Client) Trace(ctx context.Context, of string, n int) ([]Entry, error) {
 	var list []Entry
 	return list, c.ask(ctx, "/trace?n="+strconv.Itoa(n)+"&of="+url.QueryEscape(of), &list)

@@ -53,7 +53,7 @@ type Config struct {
 	// Forget forgets the TLS key of a peer; nil: nothing can be forgotten.
 	Forget func(name string) (known bool, err error)
 	Ledger func(context.Context) (Ledger, error)
-	// Trace returns the last n messages with that id, or of that peer or contact.
+	// Trace returns the last n messages with that id, or of that peer or contact, or with "" of all.
 	Trace func(ctx context.Context, of string, n int) ([]Entry, error)
 	Queue Queue
 	Log   *slog.Logger // nil: none

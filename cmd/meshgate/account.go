@@ -94,7 +94,7 @@ func fitting(of string) func(bridge.Entry) bool {
 		bare = j.Bare().String()
 	}
 	return func(x bridge.Entry) bool {
-		return x.ID == of || strings.EqualFold(string(x.Peer), of) || x.Contact != "" && x.Contact == bare
+		return of == "" || x.ID == of || strings.EqualFold(string(x.Peer), of) || x.Contact != "" && x.Contact == bare
 	}
 }
 

@@ -144,16 +144,12 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 	if name == "check" && len(rest) > 0 && o.config == "" {
 		o.config, rest = rest[0], rest[1:]
 	}
-	if ask := map[string]string{
-		"forget": "whose key? Write the presence name, as in bob@h2",
-		"trace":  "of what? Write the id of a message, a presence name as in bob@h2, or a contact's address",
-	}[name]; ask != "" {
-		if len(rest) == 0 || rest[0] == "" {
-			return o, usage(p, name, ask), true
-		}
+	switch {
+	case name == "forget" && len(rest) == 0:
+		return o, usage(p, name, "whose key? Write the presence name, as in bob@h2"), true
+	case name == "forget", name == "trace" && len(rest) > 0:
 		o.name, rest = rest[0], rest[1:]
-	}
-	if name == "queue" {
+	case name == "queue":
 		o.rest, rest = rest, nil
 	}
 	if len(rest) > 0 {

@@ -11,10 +11,10 @@ import (
 // defaultTraced is how many messages meshgate trace shows.
 const defaultTraced = 10
 
-const traceHelp = `usage: meshgate trace [-n 10] [-json] [-config FILE | -socket PATH] ID|PEER|JID
+const traceHelp = `usage: meshgate trace [-n 10] [-json] [-config FILE | -socket PATH] [ID|PEER|JID]
 
 Asks the gateway that runs on this machine what became of a message, or of the
-last ones of a peer on the LAN or of a contact: when it came, from whom and to
+last ones of a peer on the LAN, of a contact, or of all: when it came, from whom and to
 whom, whether it still waits and where, when it was delivered, or which rule
 refused it, or why it came back. What was said is not shown.
 
@@ -50,6 +50,9 @@ func traceCommand(args []string, p process) int {
 	case err != nil:
 		fmt.Fprintf(p.stderr, "meshgate trace: %s\n", controlWords(path, err))
 		return exitFailed
+	case len(list) == 0 && o.name == "":
+		fmt.Fprintln(p.stderr, "meshgate trace: no message is known")
+		return exitFailed
 	case len(list) == 0:
 		fmt.Fprintf(p.stderr, "meshgate trace: no message is known with the id %q, nor of a peer or contact of that name\n", o.name)
 		return exitFailed
@@ -71,10 +74,7 @@ func traceText(list []status.Entry) string {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		from, to := tracedName(e.Contact), tracedName(e.Peer)
-		if e.From == "lan" {
-			from, to = to, tracedName(e.Contact)
-		}
+		from, to := parties(e)
 		fmt.Fprintf(&b, "from %s to %s", from, to)
 		if e.ID != "" {
 			fmt.Fprintf(&b, ", id %s", plain(e.ID))
@@ -86,6 +86,17 @@ func traceText(list []status.Entry) string {
 		fmt.Fprintf(&b, "  %s  %s\n", traceTime(e.Ended), endWords(e, e.End))
 	}
 	return b.String()
+}
+
+// parties are the two between whom the message is.
+func parties(e status.Entry) (from, to string) {
+	switch {
+	case e.From == "lan":
+		return tracedName(e.Peer), tracedName(e.Contact)
+	case e.Contact == "": // of a message of the network that alone is not known
+		return "somebody", "somebody"
+	}
+	return tracedName(e.Contact), tracedName(e.Peer)
 }
 
 // tracedName is a party to a message; the gateway is one too.
