@@ -63,7 +63,7 @@ func (s *Server) ejabberdConfig() string {
 	return replaceAll(ejabberdConf,
 		"@DIR@", s.host.Path(s.dir), "@DOMAIN@", Domain, "@ROOMS@", RoomService, "@LEVEL@", level,
 		"@LISTEN@", strings.TrimRight(listen.String(), "\n"), "@SM@", s.ejabberdSM(), "@SHAPER@", s.ejabberdShaper(),
-		"@EXTRA@", s.opt.Extra)
+		"@ARCHIVE@", s.ejabberdArchive(), "@EXTRA@", s.opt.Extra)
 }
 
 // ejabberdShaper is a shaper and the rule that names it: listeners refer to
@@ -94,6 +94,13 @@ func (s *Server) ejabberdSM() string {
 	}
 	settings = append(settings, "resend_on_timeout: if_offline")
 	return "  mod_stream_mgmt: {" + strings.Join(settings, ", ") + "}"
+}
+
+func (s *Server) ejabberdArchive() string {
+	if s.opt.NoArchive {
+		return ""
+	}
+	return "  mod_mam: {default: always}"
 }
 
 // ejabberdAccounts is an Erlang expression that makes the accounts and

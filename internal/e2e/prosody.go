@@ -60,6 +60,9 @@ func (s *Server) prosodyConfig() string {
 		modules = slices.DeleteFunc(modules, func(m string) bool { return m == "time" })
 		modules = append(modules, "lab_clock")
 	}
+	if s.opt.NoArchive {
+		modules = slices.DeleteFunc(modules, func(m string) bool { return m == "mam" })
+	}
 	if s.opt.ResumeFix {
 		modules = append(modules, "lab_resume_fix")
 	}

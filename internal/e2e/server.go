@@ -24,6 +24,10 @@ type ServerOptions struct {
 	Friends [][2]string
 	// NoSM switches XEP-0198 off.
 	NoSM bool
+	// NoArchive switches XEP-0313 off. As it comes, either server's archive is
+	// by far the slowest part of it: Prosody's of text files, ejabberd's of
+	// Mnesia tables on the disk.
+	NoArchive bool
 	// Hibernation is how many seconds a lost session can be resumed;
 	// 0: the server's default (Prosody 600, ejabberd 300).
 	Hibernation int

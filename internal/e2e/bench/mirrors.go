@@ -30,7 +30,7 @@ const (
 // measureMirrors prints how soon an office of 300 contacts is seen, and what
 // it costs to have it.
 func measureMirrors(ctx context.Context, tb e2e.TB, out sheet) {
-	opt := e2e.OfficeOptions{Server: func(s *e2e.ServerOptions) { s.Extra = noArchive }}
+	opt := e2e.OfficeOptions{Server: func(s *e2e.ServerOptions) { s.NoArchive = true }}
 	for i := range mirrorCount {
 		opt.Users = append(opt.Users, "user"+strconv.Itoa(i))
 	}

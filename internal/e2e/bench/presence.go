@@ -31,7 +31,7 @@ func measurePresence(ctx context.Context, tb e2e.TB, out sheet) {
 		opt.Users = append(opt.Users, "user"+strconv.Itoa(i))
 	}
 	opt.Server = func(s *e2e.ServerOptions) {
-		s.Extra = noArchive
+		s.NoArchive = true
 		for _, user := range opt.Users {
 			s.Friends = append(s.Friends, [2]string{e2e.GatewayUser, user})
 		}

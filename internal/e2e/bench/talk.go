@@ -19,10 +19,6 @@ const (
 	peerName     = "bench@h2"
 )
 
-// noArchive keeps Prosody from filling its archive, whose store of text files
-// is no part of what is measured and slows it down by a factor of ten.
-const noArchive = `modules_disabled = { "s2s", "s2s_auth_certs", "mam" }`
-
 // noLimits are the configuration keys that protect people from floods: the
 // benchmark is one.
 var noLimits = map[string]any{
@@ -56,7 +52,7 @@ func openTalk(ctx context.Context, tb e2e.TB) *talk {
 		Users: []string{"alice", "dave"},
 		Server: func(s *e2e.ServerOptions) {
 			s.Friends = [][2]string{{e2e.GatewayUser, "alice"}, {e2e.GatewayUser, "dave"}}
-			s.Extra = noArchive
+			s.NoArchive = true
 		},
 		Config: noLimits,
 	}

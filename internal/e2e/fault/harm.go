@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// tellEvery is how often a long run says how far it is.
+const tellEvery = 30 * time.Second
+
 // A harm is something that happens to the office at some moment.
 type harm func(ctx context.Context)
 
@@ -15,11 +18,18 @@ type harm func(ctx context.Context)
 func (r *run) harm(ctx context.Context) {
 	harms := r.harms()
 	r.rng.Shuffle(len(harms), func(i, j int) { harms[i], harms[j] = harms[j], harms[i] })
-	total := 2 * r.messages
+	total, told := 2*r.messages, time.Now()
 	for i, h := range harms {
 		r.awaitProgress(ctx, total*(i+1)/(len(harms)+2))
 		pause(ctx, time.Duration(r.rng.Int64N(int64(again))))
+		if ctx.Err() != nil {
+			return
+		}
 		h(ctx)
+		if now := time.Now(); now.Sub(told) > tellEvery {
+			told = now
+			r.tb.Logf("fault: %d of %d messages, %d of %d times harmed", r.arrivedCount(), total, i+1, len(harms))
+		}
 	}
 }
 

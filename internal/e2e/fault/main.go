@@ -17,8 +17,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"meshgate/internal/e2e"
@@ -85,25 +87,29 @@ func (c choice) of(p plan) plan {
 
 func main() {
 	c := parseFlags()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	fmt.Printf("seed %d\n", c.seed)
 	out, status := newTable(os.Stdout), 0
 	for _, p := range plans {
 		for _, server := range []string{"prosody", "ejabberd"} {
-			if listed(c.runs, p.name) && listed(c.servers, server) && !c.carryOut(p, server, out) {
+			if listed(c.runs, p.name) && listed(c.servers, server) && ctx.Err() == nil && !c.carryOut(ctx, p, server, out) {
 				status = 1
 			}
 		}
 	}
 	out.print()
 	fmt.Print(legend)
+	cancel()
 	os.Exit(status)
 }
 
 // carryOut runs one plan on one server and reports whether all was well.
-func (c choice) carryOut(p plan, server string, out table) (well bool) {
+//
+// When ctx ends it judges what there is.
+func (c choice) carryOut(ctx context.Context, p plan, server string, out table) (well bool) {
 	return e2e.Main("fault", os.Stderr, func(tb e2e.TB) {
 		tb.Logf("fault: %s on %s: %s", p.name, server, p.about)
-		res := carryOut(context.Background(), tb, c.of(p), server == "ejabberd", c.seed)
+		res := carryOut(ctx, tb, c.of(p), server == "ejabberd", c.seed)
 		out.add(res)
 		report := res.report(c.logs)
 		if well = report == ""; well {

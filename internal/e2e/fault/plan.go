@@ -18,7 +18,7 @@ type plan struct {
 	kills    int   // kill -9 of the gateway
 	restarts int   // of the server, in order
 	crashes  int   // of the server
-	archive  bool  // Prosody keeps its archive of text files, slow as it is
+	archive  bool  // the server keeps its archive, slow as it is
 	nasty    bool  // the server keeps few stanzas, and a lost session for 3 s
 	rate     bool  // the server reads 3 kB/s (ejabberd) or 10 kB/s (Prosody)
 }

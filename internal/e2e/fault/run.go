@@ -20,10 +20,6 @@ const (
 	calm     = 10 * time.Second       // the same, where only what may be gone is missing
 )
 
-// noArchive keeps Prosody from filling its archive of text files, which slows
-// it down by a factor of ten.
-const noArchive = `modules_disabled = { "s2s", "s2s_auth_certs", "mam" }`
-
 // noLimits are the configuration keys that protect people from floods.
 var noLimits = map[string]any{
 	"limits.peer_messages_per_minute":    1_000_000,
@@ -129,9 +125,7 @@ func (r *run) serverOptions(s *e2e.ServerOptions, users []string) {
 	for _, user := range users {
 		s.Friends = append(s.Friends, [2]string{e2e.GatewayUser, user})
 	}
-	if !r.archive && !r.ejabberd {
-		s.Extra = noArchive
-	}
+	s.NoArchive = !r.archive
 	if r.nasty {
 		s.Hibernation, s.MaxQueue = nastyHibernation, nastyQueue
 		if r.ejabberd {
