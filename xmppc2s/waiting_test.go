@@ -43,27 +43,30 @@ func words(id string) *stanza.Element {
 	return chat("bob@example.org", "words of "+id).WithAttr("id", id)
 }
 
-// While the server takes nothing, words go ahead of receipts and those ahead
-// of presence, of which there is only the newest.
+// While the server takes nothing, answers go ahead of words, these ahead of
+// receipts and those ahead of presence, of which there is only the newest.
 func TestWhatWaitsIsPutInOrder(t *testing.T) {
 	s := newFake(t)
 	c, _, conn, _ := full(t, s.config(), s)
 	for _, st := range []*stanza.Element{broadcast("one"), receipt("r1"), words("m1"), broadcast("two"), words("m2")} {
 		send(t, c, st)
 	}
+	conn.send("<iq type='get' id='ping' from='example.org'><ping xmlns='urn:xmpp:ping'/></iq>")
+	eventually(t, "the answer waits", func() bool { return c.Stats().Queued == 6 })
 	eventually(t, "one presence is superseded", func() bool { return c.Stats().Outbox.Superseded == 1 })
 	list, total, err := c.Queue(t.Context(), 100)
-	if err != nil || total != 5 || len(list) != 5 {
+	if err != nil || total != 6 || len(list) != 6 {
 		t.Fatalf("Queue = %+v, %d, %v", list, total, err)
 	}
 	var lanes []string
 	for _, q := range list {
 		lanes = append(lanes, string(q.State)+" "+q.Lane)
 	}
-	if diff := cmp.Diff([]string{"sent ", "waiting light", "waiting chat", "waiting presence", "waiting chat"}, lanes); diff != "" {
+	if diff := cmp.Diff([]string{"sent ", "waiting light", "waiting chat", "waiting presence", "waiting chat", "waiting control"}, lanes); diff != "" {
 		t.Errorf("queue (-want +got):\n%s", diff)
 	}
 	conn.send("<a xmlns='urn:xmpp:sm:3' h='3'/>")
+	conn.stanza("<iq", "ping")
 	conn.stanza("<message", "m1")
 	conn.stanza("<message", "m2")
 	conn.stanza("<message", "r1")
@@ -92,10 +95,10 @@ func TestWhatWasOnlyWaitingIsNew(t *testing.T) {
 			conn = s.accept()
 			if !lost {
 				conn.resumed(3) // the big one has arrived
+				conn.stanza("<iq", "jabber:iq:roster")
 				if got := conn.stanza("<message", "m1"); strings.Contains(got, "urn:xmpp:delay") {
 					t.Errorf("sent for the first time, in the same session: %s", got)
 				}
-				conn.stanza("<iq", "jabber:iq:roster")
 				conn.stanza("<presence", "old")
 				return
 			}

@@ -29,6 +29,7 @@ type Box struct {
 	seq    uint64            // the highest that was given
 	bytes  int               // that wait, without Aside
 	memory int               // bytes of data held
+	ahead  int               // bytes of Control that went before others
 	states map[string]uint64 // the chat state that may still wait for an address
 	rows   rows
 	stats  Stats
@@ -130,8 +131,30 @@ func (b *Box) dropState(to string) {
 
 // Next takes out the stanza whose turn it is; false: none waits.
 func (b *Box) Next() (Entry, bool) {
+	l := b.oldest()
+	switch control := b.lanes[Control].len() > 0; {
+	case l == Aside && !control:
+		return Entry{}, false
+	case l == Aside:
+		l, b.ahead = Control, 0
+	case control && b.ahead <= maxAhead:
+		l = Control
+		b.ahead += int(b.lanes[l].items[0].size)
+	default:
+		b.ahead = max(0, b.ahead-int(b.lanes[l].items[0].size))
+	}
+	it := b.take(l, 0)
+	if l == Light && b.lanes[Light].len() == 0 {
+		clear(b.states)
+	}
+	return it.entry(), true
+}
+
+// oldest is the lane behind Control whose head has waited longest, counting
+// from its head start; Aside: none waits.
+func (b *Box) oldest() Lane {
 	best, bestAt := Aside, int64(0)
-	for l := range Aside {
+	for l := Chat; l < Aside; l++ {
 		f := &b.lanes[l]
 		if len(f.items) == 0 {
 			continue
@@ -140,12 +163,5 @@ func (b *Box) Next() (Entry, bool) {
 			best, bestAt = l, at
 		}
 	}
-	if best == Aside {
-		return Entry{}, false
-	}
-	it := b.take(best, 0)
-	if best == Light && b.lanes[Light].len() == 0 {
-		clear(b.states)
-	}
-	return it.entry(), true
+	return best
 }

@@ -70,7 +70,7 @@ func TestEachLaneHasItsTurn(t *testing.T) {
 		{"but not for ever: presence", 5001 * time.Millisecond, []string{avatar("av"), own, receipt("r1")}, []string{message("m1", bob)}, []string{"r1", "own", "m1", "av"}},
 		{"but not for ever: bulk", 15001 * time.Millisecond, []string{avatar("av"), own, receipt("r1")}, []string{message("m1", bob)}, []string{"r1", "own", "av", "m1"}},
 		{"a room is entered before one speaks there", 0, []string{room}, []string{said}, []string{"join", "hello"}},
-		{"short iq go with the talk", 0, []string{message("m1", bob), "<iq id='q' type='get'/>"}, []string{message("m2", bob)}, []string{"m1", "q", "m2"}},
+		{"what somebody waits for goes first", time.Hour, []string{message("m1", bob)}, []string{message("m2", bob), "<iq id='q' type='get'/>", "<presence id='p' to='a@b' type='probe'/>"}, []string{"q", "p", "m1", "m2"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := New(Config{})
@@ -129,7 +129,7 @@ func TestNothingStarves(t *testing.T) {
 		waiting := map[uint64]time.Time{}
 		for i := range rapid.IntRange(1, 300).Draw(t, "stanzas") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 500).Draw(t, "pause")) * time.Millisecond)
-			s := rapid.SampledFrom([]string{message("m", "bob@example.org"), receipt("r"), avatar("a"), "<iq id='q' type='get'/>"}).Draw(t, "stanza")
+			s := rapid.SampledFrom([]string{message("m", "bob@example.org"), receipt("r"), avatar("a")}).Draw(t, "stanza")
 			addAll(t, b, now, s)
 			waiting[b.seq] = now
 			if i%3 > 0 { // less than comes
@@ -144,6 +144,30 @@ func TestNothingStarves(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whoever floods us with questions gets no more than half of what we send.
+func TestAnswersDoNotHoldUpTheTalk(t *testing.T) {
+	b := New(Config{})
+	answer := "<iq id='q' type='result'>" + strings.Repeat("x", 100) + "</iq>"
+	for range 1000 {
+		addAll(t, b, start, answer, answer, message("m1", "bob@example.org"))
+	}
+	talk, answers := 0, 0
+	for range 1500 {
+		e, _ := b.Next()
+		if e.Lane == Chat {
+			talk += e.Size
+		} else {
+			answers += e.Size
+		}
+		if answers > talk+2*maxAhead {
+			t.Fatalf("%d bytes of answers, %d of talk", answers, talk)
+		}
+	}
+	if answers < talk-maxAhead {
+		t.Errorf("only %d bytes of answers, %d of talk", answers, talk)
+	}
 }
 
 func TestOnlyStanzasAreTaken(t *testing.T) {

@@ -12,10 +12,14 @@ import (
 type Lane uint8
 
 const (
+	// Control are iq of at most maxShort bytes, and probes. Somebody waits for
+	// them or for the answer, for seconds: there are servers that end a session
+	// whose answer to a ping stands behind a long queue.
+	Control Lane = iota
 	// Chat is what people say, and all that has to keep its order with it:
 	// presence for somebody (a room is entered before one speaks there),
-	// subscriptions, short iq.
-	Chat Lane = iota
+	// subscriptions.
+	Chat
 	// Light are messages that only say how another one fares, or that somebody
 	// writes: chat states, receipts, markers, errors.
 	Light
@@ -29,15 +33,20 @@ const (
 )
 
 func (l Lane) String() string {
-	return [numLanes]string{"chat", "light", "presence", "bulk", "aside"}[l]
+	return [numLanes]string{"control", "chat", "light", "presence", "bulk", "aside"}[l]
 }
 
 // headStart is how much longer than the head of Chat that of another lane has
-// to have waited to go first.
+// to have waited to go first. Control needs none.
 var headStart = [...]time.Duration{Chat: 0, Light: 2 * time.Second, Presence: 5 * time.Second, Bulk: 15 * time.Second}
 
-// maxShort is the most bytes of an iq that goes with the talk.
-const maxShort = 4 << 10
+const (
+	// maxShort is the most bytes of an iq that is Control.
+	maxShort = 4 << 10
+	// maxAhead is how many bytes more than the other lanes Control may have had
+	// while they waited.
+	maxAhead = 4 << 10
+)
 
 // A class is what a Box knows of a stanza beside its size.
 type class struct {
@@ -56,15 +65,18 @@ func classify(b []byte) class {
 			c.lane, c.state = lightness(b)
 		}
 	case sm.Presence:
-		if sm.Attr(b, "to") == "" {
+		switch {
+		case sm.Attr(b, "type") == "probe":
+			c.lane = Control
+		case sm.Attr(b, "to") == "":
 			c.lane = Presence
 		}
 	case sm.IQ:
-		if len(b) > maxShort {
+		if c.lane = Control; len(b) > maxShort {
 			c.lane = Bulk
 		}
 	}
-	c.lasting = sm.Lasting(c.kind, b)
+	c.lasting = sm.Lasting(c.kind, b) && !c.state
 	return c
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // Fresh drops what means nothing in another session: iq, whose answers would
-// come to that one, and presence, which is said anew.
+// come to that one, presence, which is said anew, and that somebody was writing.
 func (b *Box) Fresh() []Entry {
 	return b.dropAll(-1, func(it *item) bool { return !it.class.lasting })
 }

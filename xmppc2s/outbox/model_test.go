@@ -15,8 +15,9 @@ import (
 
 // A model is a Box without any cleverness: one list, and a disk of its own.
 type model struct {
-	list []thing // in order of acceptance, those aside among them
-	seq  uint64
+	list  []thing // in order of acceptance, those aside among them
+	seq   uint64
+	ahead int
 }
 
 type thing struct {
@@ -40,13 +41,14 @@ type sayings struct {
 
 var vocabulary = []sayings{
 	{lane: Chat, kind: sm.Message, body: true, lasting: true, words: "<message id='%d' to='%s' type='chat'><body>words</body></message>"},
-	{lane: Light, kind: sm.Message, state: true, lasting: true, words: "<message id='%d' to='%s' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/><no-store xmlns='urn:xmpp:hints'/></message>"},
+	{lane: Light, kind: sm.Message, state: true, words: "<message id='%d' to='%s' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/><no-store xmlns='urn:xmpp:hints'/></message>"},
 	{lane: Light, kind: sm.Message, lasting: true, words: "<message id='%d' to='%s'><received xmlns='urn:xmpp:receipts' id='7'/></message>"},
 	{lane: Chat, kind: sm.Message, lasting: true, words: "<message id='%d' to='%s' type='groupchat'><subject>hats</subject></message>"},
 	{lane: Chat, kind: sm.Presence, words: "<presence id='%d' to='%s'/>"},
 	{lane: Chat, kind: sm.Presence, lasting: true, words: "<presence id='%d' to='%s' type='subscribed'/>"},
 	{lane: Presence, kind: sm.Presence, words: "<presence id='%d'><status>%s</status></presence>"},
-	{lane: Chat, kind: sm.IQ, words: "<iq id='%d' to='%s' type='result'/>"},
+	{lane: Control, kind: sm.Presence, words: "<presence id='%d' to='%s' type='probe'/>"},
+	{lane: Control, kind: sm.IQ, words: "<iq id='%d' to='%s' type='result'/>"},
 	{lane: Bulk, kind: sm.IQ, words: "<iq id='%d' to='%s' type='set'>" + fmt.Sprintf("%5000d", 1) + "</iq>"},
 }
 
@@ -76,7 +78,7 @@ func (m *model) next() (thing, bool) {
 	best := -1
 	seen := map[Lane]bool{}
 	for i, x := range m.list {
-		if x.lane == Aside || seen[x.lane] {
+		if x.lane == Aside || x.lane == Control || seen[x.lane] {
 			continue
 		}
 		seen[x.lane] = true
@@ -85,8 +87,17 @@ func (m *model) next() (thing, bool) {
 			best = i
 		}
 	}
-	if best < 0 {
+	control := slices.IndexFunc(m.list, func(x thing) bool { return x.lane == Control })
+	switch {
+	case best < 0 && control < 0:
 		return thing{}, false
+	case best < 0:
+		best, m.ahead = control, 0
+	case control >= 0 && m.ahead <= maxAhead:
+		best = control
+		m.ahead += len(m.list[best].data)
+	default:
+		m.ahead = max(0, m.ahead-len(m.list[best].data))
 	}
 	x := m.list[best]
 	m.list = slices.Delete(m.list, best, best+1)
@@ -189,7 +200,7 @@ func (r *rig) restart() {
 		}
 		return int(a.seq) - int(b.seq)
 	})
-	r.model.seq = 0
+	r.model.seq, r.model.ahead = 0, 0
 	for _, p := range order {
 		i := slices.IndexFunc(r.model.list, func(x thing) bool { return x.seq == p.seq })
 		if !r.box.Restore(p.seq, r.model.list[i].at, []byte(r.disk[p]), p.aside) {
