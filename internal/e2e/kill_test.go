@@ -85,6 +85,7 @@ func TestWhatWaitsOutlivesTheGateway(t *testing.T) {
 		bob.AwaitOn(o.Mirror("alice"))
 		bob.Msg(o.Mirror("alice"), "before")
 		alice.AwaitMessage(o.GatewayJID(), "before")
+		alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2") // or this would wait, too
 
 		o.Server.Stop()
 		o.Gateway.AwaitLog("offline")
