@@ -158,3 +158,227 @@ func TestWhatALostSessionMissedIsFetched(t *testing.T) {
 		t.Errorf("the next time it asks for what came behind %q", after)
 	}
 }
+
+// notFound says that the archive does not know an id.
+func (c *fakeConn) notFound(query string) {
+	c.t.Helper()
+	c.send("<iq type='error' id='%s' from='alice@example.org'><error type='modify'>"+
+		"<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", query)
+}
+
+// missed is a client that had one message, a, and whose next session is bound,
+// with its first question to the archive.
+func missed(t *testing.T, change func(*xmppc2s.Config)) (conn *fakeConn, c *xmppc2s.Client, h *tail, query string) {
+	s := newFake(t)
+	cfg := catchingUp(s, newMemJournal())
+	if change != nil {
+		change(&cfg)
+	}
+	c, h, _ = start(t, cfg)
+	conn = s.accept()
+	conn.fresh()
+	conn.explored(archiveFeatures)
+	conn.live("a")
+	h.bodies("a")
+	conn.roundTrip()
+	conn = conn.lose()
+	conn.explored(archiveFeatures)
+	query, _, _ = conn.query()
+	return conn, c, h, query
+}
+
+// SM-09: an archive that has forgotten where we were is asked by time.
+func TestAnUnknownIDIsReplacedByATime(t *testing.T) {
+	conn, _, h, q := missed(t, nil)
+	conn.notFound(q)
+	q, after, since := conn.query()
+	at, err := time.Parse(time.RFC3339, since)
+	if after != "" || err != nil || time.Since(at) < time.Minute-time.Second || time.Since(at) > 2*time.Minute {
+		t.Errorf("asks behind %q, since %q", after, since)
+	}
+	conn.gives(q, "b")
+	conn.fin(q, "b", true)
+	h.bodies("a", "b")
+}
+
+// Nobody else can say what was in the archive: not a contact, not our own
+// account when it was not asked, and not the answer to another question.
+func TestForgedResultsAreNobodysMessages(t *testing.T) {
+	conn, c, h, q := missed(t, nil)
+	now := time.Now()
+	forged := fromArchive(q, "x1", "bob@example.org/x", now, "<body>forged</body>")
+	conn.send("%s", strings.Replace(forged, "<message from='alice@example.org'", "<message from='eve@example.org'", 1))
+	conn.send("%s", strings.Replace(forged, "<message from='alice@example.org'", "<message from='alice@example.org/other'", 1))
+	conn.send("%s", fromArchive("another", "x2", "bob@example.org/x", now, "<body>forged</body>"))
+	conn.send("<iq type='result' id='%s' from='eve@example.org'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>", q)
+	conn.gives(q, "b")
+	conn.fin(q, "b", true)
+	conn.gives(q, "c") // the question is answered
+	conn.live("d")
+	// The first two are messages of somebody's, with something in them.
+	h.awaitAll("all of them", func(evs []xmppc2s.Event) bool { return len(messagesIn(evs)) == 5 })
+	for _, m := range h.messages() {
+		words := m.Stanza.Child(stanza.NSClient, "body").Text()
+		if words == "forged" || m.Missed != (words == "b") {
+			t.Errorf("told %+v: %s", m, m.Stanza)
+		}
+	}
+	if n := c.Stats().ArchiveStrays; n != 2 {
+		t.Errorf("%d strays", n)
+	}
+}
+
+func messagesIn(evs []xmppc2s.Event) (list []xmppc2s.Message) {
+	for _, ev := range evs {
+		if m, ok := ev.(xmppc2s.Message); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// Somebody else's id on a message says nothing.
+func TestOnlyOurServerSaysIDs(t *testing.T) {
+	conn, _, h, q := missed(t, nil)
+	conn.fin(q, "", true)
+	conn.send("<message from='bob@example.org/x'><body>b</body><stanza-id xmlns='urn:xmpp:sid:0' by='bob@example.org' id='no'/></message>")
+	conn.send("<message from='bob@example.org/x'><body>c</body><stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='1'/>" +
+		"<stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='2'/></message>")
+	h.bodies("a", "b", "c")
+	for _, m := range h.messages()[1:] {
+		if m.ArchiveID != "" {
+			t.Errorf("%s has the id %q", m.Stanza, m.ArchiveID)
+		}
+	}
+}
+
+// What is not for us is passed over, and what came by itself is not fetched.
+func TestOnlyWordsForUsAreFetched(t *testing.T) {
+	conn, _, h, q := missed(t, nil)
+	now := time.Now()
+	words := "<body>own</body>"
+	conn.send("%s", fromArchive(q, "b", "alice@example.org/desk", now, words))
+	conn.send("%s", fromArchive(q, "c", "bob@example.org/x", now, "<received xmlns='urn:xmpp:receipts'/>"))
+	conn.send("%s", fromArchive(q, "d", "bob@example.org/x", now.Add(-25*time.Hour), "<body>old</body>"))
+	conn.send("%s", strings.Replace(fromArchive(q, "e", "room@example.org/x", now, words), "type='chat'", "type='groupchat'", 1))
+	conn.send("%s", strings.Replace(fromArchive(q, "f", "bob@example.org/x", now, "<body>f</body>"), "type='chat'", "type='error'", 1))
+	conn.fin(q, "f", true)
+	h.bodies("a", "f")
+	conn = conn.lose()
+	conn.explored(archiveFeatures)
+	if _, after, _ := conn.query(); after != "f" {
+		t.Errorf("the next time it asks for what came behind %q", after)
+	}
+}
+
+// A server that never comes to an end is left alone.
+func TestPagesThatDoNotEndAreBounded(t *testing.T) {
+	for name, play := range map[string]func(conn *fakeConn, query string){
+		"the same page again": func(conn *fakeConn, q string) {
+			conn.gives(q, "b")
+			conn.fin(q, "b", false)
+			q, _, _ = conn.query()
+			conn.gives(q, "b")
+			conn.fin(q, "b", false)
+		},
+		"pages in turn": func(conn *fakeConn, q string) {
+			for i := 0; ; i++ {
+				id := fmt.Sprint("p", i%2)
+				conn.send("<a xmlns='urn:xmpp:sm:3' h='%d'/>", 4+i) // roster, presence, disco, and the questions
+				conn.gives(q, id)
+				conn.fin(q, id, false)
+				if i == 15 { // it has looked at ten for each that it may fetch, and an end counts as one
+					return
+				}
+				q, _, _ = conn.query()
+			}
+		},
+		"nothing, and no end": func(conn *fakeConn, q string) { conn.fin(q, "", false) },
+		"more than may be": func(conn *fakeConn, q string) {
+			for i := range 4 {
+				conn.gives(q, fmt.Sprint("n", i))
+			}
+			conn.fin(q, "n3", false)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, c, h, q := missed(t, func(cfg *xmppc2s.Config) { cfg.CatchUpMessages = 3 })
+			play(conn, q)
+			conn.live("live")
+			h.await("what comes by itself", func(ev xmppc2s.Event) bool {
+				m, ok := ev.(xmppc2s.Message)
+				return ok && m.ArchiveID == "live"
+			})
+			conn.roundTrip() // and no further question
+			if n := c.Stats().Fetched; n > 3 {
+				t.Errorf("%d fetched", n)
+			}
+		})
+	}
+}
+
+// Without an archive nothing is held back for long, nor asked for.
+func TestAServerWithoutArchiveIsNotAsked(t *testing.T) {
+	for name, answer := range map[string]string{
+		"none":          "<iq type='result' id='%s' from='alice@example.org'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+		"no disco":      "<iq type='error' id='%s' from='alice@example.org'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+		"not as it was": "<iq type='result' id='%s' from='alice@example.org'/>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newFake(t)
+			_, h, _ := start(t, catchingUp(s, newMemJournal()))
+			conn := s.accept()
+			conn.fresh()
+			for range 2 {
+				id, _ := conn.iq("disco#info")
+				conn.live("a")
+				conn.send(answer, id)
+				h.await("the message", func(ev xmppc2s.Event) bool { m, ok := ev.(xmppc2s.Message); return ok && m.ArchiveID == "" })
+				conn.roundTrip()
+				conn = conn.lose()
+			}
+		})
+	}
+}
+
+// SM-09, SM-12: a process that is killed while it catches up leaves that to
+// the next, though that goes on with the session.
+func TestTheNextProcessGoesOnCatchingUp(t *testing.T) {
+	s := newFake(t)
+	j := newMemJournal()
+	c, h := xmppc2s.New(catchingUp(s, j)), newTail(t)
+	stop := runWith(t, c, h)
+	conn := s.accept()
+	conn.fresh()
+	conn.explored(archiveFeatures)
+	conn.live("a")
+	h.bodies("a")
+	conn.roundTrip()
+	conn = conn.lose()
+	conn.explored(archiveFeatures)
+	q, _, _ := conn.query()
+	h.mu.Lock()
+	h.hold = true // it is killed before anything is done
+	h.mu.Unlock()
+	conn.gives(q, "b", "c")
+	conn.fin(q, "c", true)
+	h.bodies("a", "b", "c")
+	conn.roundTrip()
+	left := j.after(true)
+	stop()
+
+	_, h, _ = start(t, catchingUp(s, left))
+	conn = s.accept()
+	conn.resumed(5)
+	conn.stanza("roster")
+	conn.explored(archiveFeatures)
+	q, after, _ := conn.query()
+	if after != "a" {
+		t.Errorf("asks for what came behind %q", after)
+	}
+	conn.gives(q, "b", "c")
+	conn.fin(q, "c", true)
+	h.bodies("b", "c")
+}
