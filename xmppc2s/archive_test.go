@@ -1,0 +1,184 @@
+package xmppc2s
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s/sm"
+)
+
+// An archiveRig is a desk that was in step with its archive, in a session that
+// is new, in a time of its own.
+type archiveRig struct {
+	t      *testing.T
+	d      *archiveDesk
+	now    time.Time
+	asked  string // the payload's namespace; "": nothing was
+	passed int
+}
+
+func newArchiveRig(t *testing.T) *archiveRig {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	cfg := Config{JID: jid.MustParse("gw@example.org/x"), CatchUp: time.Hour, CatchUpMessages: 100, MaxUndone: 10, Log: slog.New(slog.DiscardHandler)}
+	r := &archiveRig{t: t, d: newArchiveDesk(&cfg), now: now}
+	r.d.restore(archiveRow{Of: "gw@example.org", ID: "a", At: now, IDs: true, Turn: 1})
+	r.d.connected(now, true)
+	r.d.fresh(now, true)
+	r.pass(0)
+	return r
+}
+
+// pass lets time pass and notes what the desk wants.
+func (r *archiveRig) pass(d time.Duration) {
+	r.now, r.asked = r.now.Add(d), ""
+	r.d.advance(r.now)
+	out := r.d.takeOutput()
+	if out.send != nil {
+		for c := range out.send.Children() {
+			r.asked = c.Name.Space
+		}
+	}
+	r.passed += len(out.pass)
+}
+
+func (r *archiveRig) arrive(n int) {
+	for range n {
+		el := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "from", Value: "bob@example.org/x"}, stanza.New(stanza.NSClient, "body", stanza.Text("words")))
+		r.d.message(r.now, el, sm.Mark{})
+	}
+	r.pass(0)
+}
+
+func (r *archiveRig) answer(xml string) {
+	r.t.Helper()
+	el, err := stanza.Parse([]byte(strings.Replace(xml, "<iq ", "<iq from='gw@example.org' id='"+r.d.asked+"' ", 1)), stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !r.d.answer(r.now, el) {
+		r.t.Fatal("it has not waited for an answer")
+	}
+	r.pass(0)
+}
+
+func (r *archiveRig) want(what string, state archiveState, asked string, passed int) {
+	r.t.Helper()
+	if r.d.state != state || r.asked != asked || r.passed != passed {
+		r.t.Errorf("%s: it is %v, asks %q, has passed on %d; want %v, %q, %d", what, r.d.state, r.asked, r.passed, state, asked, passed)
+	}
+}
+
+const (
+	hasArchive = "<iq type='result'><query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:mam:2'/><feature var='urn:xmpp:sid:0'/></query></iq>"
+	lastPage   = "<iq type='result'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>"
+	noTime     = "<iq type='error'><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+)
+
+// A server that does not answer holds nothing up for long, and is asked again.
+// The time in which there is no connection does not count.
+func TestAnArchiveThatDoesNotAnswerIsAskedAgain(t *testing.T) {
+	r := newArchiveRig(t)
+	r.want("at first", archiveExploring, stanza.NSDisco, 0)
+	r.arrive(2)
+	r.pass(archiveHold - time.Second)
+	r.want("while it is waited for", archiveExploring, "", 0)
+	r.pass(time.Second)
+	r.want("after a while", archiveExploring, "", 2)
+	r.pass(archiveWait - archiveHold)
+	r.want("without answer", archivePausing, "", 2)
+	r.pass(archiveRetries[0])
+	r.want("later", archiveExploring, stanza.NSDisco, 2)
+	r.d.connected(r.now, false)
+	r.pass(time.Hour)
+	r.want("without connection", archiveExploring, "", 2)
+	r.d.connected(r.now, true)
+	r.answer(hasArchive)
+	r.want("when it answers", archiveAsking, stanza.NSMAM, 2)
+	for _, wait := range archiveRetries {
+		r.answer(noTime)
+		r.want("when it has no time", archivePausing, "", 2)
+		r.pass(wait)
+		r.want("after the pause", archiveAsking, stanza.NSMAM, 2)
+	}
+	r.answer(lastPage)
+	r.want("in the end", archiveResting, "", 2)
+	if r.d.mark.row.Open {
+		t.Error("the mark is still open")
+	}
+}
+
+// What is held is bounded: answers come behind it.
+func TestNoMoreIsHeldThanLeavesRoomForTheAnswer(t *testing.T) {
+	r := newArchiveRig(t)
+	r.arrive(4)
+	r.want("four of ten", archiveExploring, "", 0)
+	r.arrive(1)
+	r.want("half of all", archiveExploring, "", 5)
+	r.arrive(1)
+	r.want("one more", archiveExploring, "", 6)
+}
+
+// A session that was lost while a page came is followed by smaller pages, and
+// after the next success by full ones again.
+func TestPagesThatEndASessionBecomeSmaller(t *testing.T) {
+	r := newArchiveRig(t)
+	for _, want := range []int{50, 12, 3, 1, 1} {
+		r.answer(hasArchive)
+		if got := r.d.query.max; got != want {
+			t.Errorf("asks for %d, want %d", got, want)
+		}
+		r.d.abandon()
+		r.d.fresh(r.now, true)
+		r.pass(0)
+	}
+	r.answer(hasArchive)
+	r.answer(lastPage)
+	if r.d.page != archivePage {
+		t.Errorf("the next page has %d", r.d.page)
+	}
+}
+
+// Without an archive's use, and for another account, what was kept is forgotten.
+func TestAMarkThatGrowsOldIsForgotten(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"switched off":    {JID: jid.MustParse("gw@example.org"), CatchUp: 0},
+		"another account": {JID: jid.MustParse("other@example.org"), CatchUp: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newArchiveDesk(&cfg)
+			d.restore(archiveRow{Of: "gw@example.org", ID: "a", At: time.Unix(1, 0), IDs: true, Turn: 7})
+			d.advance(time.Unix(2, 0))
+			if out := d.takeOutput(); out.row == nil || out.row.ID != "" || out.row.Turn != 8 {
+				t.Errorf("kept: %+v", out.row)
+			}
+		})
+	}
+}
+
+// SM-12: the mark is believed if it is later than the row, and has h as well.
+func TestTheMarkHasBoth(t *testing.T) {
+	s := sm.Session{ID: "session", Handled: 5}
+	row := archiveRow{ID: "b", Turn: 3}
+	mark := appendMark(nil, s, row)
+	s.Handled = 4
+	if h := ahead(mark, s); h != 5 {
+		t.Errorf("h is %d", h)
+	}
+	for turn, want := range map[uint64]string{2: "b", 3: "a", 4: "a"} {
+		if got := (archiveRow{ID: "a", Turn: turn}).further(mark); got.ID != want {
+			t.Errorf("a row of turn %d becomes %+v", turn, got)
+		}
+	}
+	for n := range mark {
+		_, _ = ahead(mark[:n], s), row.further(mark[:n])
+	}
+	long := strings.Repeat("x", maxMark)
+	if n := len(appendMark(nil, sm.Session{ID: long}, archiveRow{ID: long})); n > maxMark {
+		t.Errorf("%d bytes", n)
+	}
+}
