@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -164,5 +165,45 @@ func TestEarlyWordsWaitForTheirPeer(t *testing.T) {
 		if r.done["n1"] != 1 || r.done["n2"] != 1 {
 			t.Errorf("finished: %v", r.done)
 		}
+	}
+}
+
+// SM-09, IJ-08: a message comes by itself and from the server's archive, in
+// whatever order. Whatever becomes of it, it does so once.
+func TestAMessageOfTheArchiveHasOneEnd(t *testing.T) {
+	cfg := office()
+	cfg.Limits.ContactRate = Rate{1, 3}
+	r := newRig(t, cfg)
+	r.online(false)
+	r.peer("bob@h2", linklocal.Presence{})
+	r.presence("alice@example.org/x", "", "", 0, true)
+	for i, body := range []string{"@bob hello", "@nobody hello", "@help"} {
+		for _, missed := range []bool{true, false} {
+			st := r.parse(fmt.Sprintf(`<message from='alice@example.org/x' type='chat' id='m%d'><body>%s</body></message>`, i, body))
+			r.srv(xmppc2s.Message{Stanza: st, Done: func() {}, ArchiveID: fmt.Sprint("a", i), Missed: missed})
+		}
+	}
+	r.result(nil)
+	ended := r.e.stats().FromNetwork.Ended
+	if n := ended[Duplicate]; n != 3 || ended[Delivered] != 1 {
+		t.Errorf("%d duplicates; ends %v", n, ended)
+	}
+	r.wantBalanced()
+}
+
+// What was missed comes all at once: the pace of a contact is not measured by it.
+func TestWhatWasMissedHasNoPace(t *testing.T) {
+	cfg := office()
+	cfg.Limits.ContactRate = Rate{1, 2}
+	r := newRig(t, cfg)
+	r.online(false)
+	r.peer("bob@h2", linklocal.Presence{})
+	r.presence("alice@example.org/x", "", "", 0, true)
+	for i := range 20 {
+		st := r.parse(fmt.Sprintf(`<message from='alice@example.org/x' id='m%d'><body>@bob hello</body></message>`, i))
+		r.srv(xmppc2s.Message{Stanza: st, Done: func() {}, ArchiveID: fmt.Sprint("a", i), Missed: i < 15})
+	}
+	if n := r.e.stats().FromNetwork.Ended[RefusedRate]; n != 3 {
+		t.Errorf("%d of five beyond the pace are refused, want all but two", n)
 	}
 }
