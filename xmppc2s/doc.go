@@ -6,7 +6,9 @@
 //	Handler ◀── teller ── outer session     answers iq, follows presence: mellium, long-lived
 //	                          │ vconn       one stanza for each Read, whole stanzas out of Write
 //	Send ────── inbox ───▶  loop            owns everything below
-//	                          ├ sm.Engine   counters and queue: outlives connections
+//	                          ├ outbox.Box  what waits for the session, in lanes
+//	                          ├ sm.Engine   counters, and what is on its way: outlives connections
+//	                          ├ keeper      puts both on the disk, before anything is written
 //	                          └ transport   reader and writer of one connection
 //	                               ▲
 //	                          connector     SRV, TCP, TLS, SASL, bind or resume: mellium, thrown away

@@ -75,3 +75,25 @@ func TestTheQueueCanBeLookedAt(t *testing.T) {
 		t.Errorf("Queue of one that has stopped: %v", err)
 	}
 }
+
+// Whoever has mended something need not wait for the next attempt.
+func TestTheNextAttemptCanBeHadNow(t *testing.T) {
+	s := newFake(t)
+	cfg := s.config()
+	cfg.Backoff = xmppc2s.Backoff{Fatal: 1000 * time.Hour}
+	c, h, _ := start(t, cfg)
+	conn := s.accept()
+	conn.secure()
+	conn.open(plainAuth)
+	conn.expect("<auth")
+	conn.send("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure></stream:stream>")
+	h.await("a long pause", func(ev xmppc2s.Event) bool {
+		off, ok := ev.(xmppc2s.Offline)
+		return ok && off.Fatal && off.Retry > time.Hour
+	})
+	if err := c.RetryQueued(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.accept().fresh()
+	h.await("online", isOnline)
+}

@@ -174,6 +174,33 @@ func TestNobodyIsToldBeforeTheDisk(t *testing.T) {
 	h.await("undelivered", isUndelivered)
 }
 
+// SM-11: however many messages have waited for too long, each sender is told,
+// with words that only the disk has.
+func TestManyMessagesExpire(t *testing.T) {
+	const messages, each = 600, 4 << 10
+	s, j := newFake(t), newMemJournal()
+	s.ln.Close()
+	cfg := journaled(s, j)
+	c, _, stop := start(t, cfg)
+	for i := range messages {
+		send(t, c, chat("bob@example.org", strings.Repeat("x", each)).WithAttr("id", fmt.Sprint("m", i)))
+	}
+	eventually(t, "some is only on the disk", func() bool { return c.Stats().Outbox.Spilled > messages/2 })
+	stop()
+	cfg.Journal, cfg.MessageTTL = j.after(true), time.Millisecond
+	c, h, _ := start(t, cfg)
+	h.awaitUndelivered(messages)
+	told := map[string]bool{}
+	for _, ev := range h.seen() {
+		if ev, ok := ev.(xmppc2s.Undelivered); ok && errors.Is(ev.Err, xmppc2s.ErrExpired) && len(ev.Stanza.Child(stanza.NSClient, "body").Text()) == each {
+			told[ev.Stanza.Attr("id")] = true
+		}
+	}
+	if len(told) != messages || c.Stats().Queued != 0 {
+		t.Errorf("%d senders were told, %d messages wait", len(told), c.Stats().Queued)
+	}
+}
+
 func isUndelivered(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.Undelivered); return ok }
 
 // awaitUndelivered waits until as many messages were given up, and returns the

@@ -1,6 +1,8 @@
 // Package sm is the bookkeeping of XEP-0198: Stream Management for the client
 // end of one session: two counters, a queue of what the server has not
-// acknowledged, and the rules about what may be written when.
+// acknowledged, and the rules about what may be written when. The queue is
+// meant for what is on its way: what has to wait, waits elsewhere until there
+// is Room.
 //
 // An Engine does no I/O, starts no goroutine and never reads the clock. It
 // belongs to one goroutine. Its session outlives the connections below it:

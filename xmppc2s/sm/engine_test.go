@@ -438,3 +438,19 @@ func TestTheAnswerToEnableIsReadBehindAFlood(t *testing.T) {
 		t.Errorf("%d stanzas kept, %d left out, full %v", n, e.Stats().Flooded, e.InboundFull())
 	}
 }
+
+func TestAttr(t *testing.T) {
+	for _, tt := range [][3]string{
+		{"<message id='m1' to=\"bob@example.org\"><body id='no'/></message>", "id", "m1"},
+		{"<message id='m1' to=\"bob@example.org\"><body id='no'/></message>", "to", "bob@example.org"},
+		{"<message to='a&apos;b&amp;amp;c@example.org'/>", "to", "a'b&amp;c@example.org"},
+		{"<message><body id='no'/></message>", "id", ""},
+		{"<presence id='p'/>", "id", "p"},
+		{"<presence/>", "id", ""},
+		{"noise id='x'", "id", ""},
+	} {
+		if got := Attr([]byte(tt[0]), tt[1]); got != tt[2] {
+			t.Errorf("Attr(%s, %s) = %q, want %q", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
