@@ -431,6 +431,32 @@ func TestOwnPictureIsWrittenOncePerInterval(t *testing.T) {
 	}
 }
 
+// A picture at which the server ends the stream is not what keeps us away.
+func TestAPictureThatEndsTheSessionIsTriedSeldom(t *testing.T) {
+	r := newDeskRig(t)
+	r.d.setOwn(r.now, own(picture(t, 1)))
+	writes, end := 0, r.now.Add(5*time.Hour)
+	for r.pass(time.Hour); r.open != nil && r.now.Before(end); r.pass(2 * time.Hour) {
+		q := r.open
+		r.open = nil
+		switch {
+		case q.Attr("type") == "set":
+			writes++
+			r.now = r.now.Add(3 * time.Second)
+			r.d.fresh(r.now)
+			r.now = r.now.Add(30 * time.Second)
+			r.d.fresh(r.now) // for another reason
+		case q.Child(stanza.NSDisco, "query") != nil:
+			r.answer(q, "error", refusal)
+		default:
+			r.answer(q, "error", notFound)
+		}
+	}
+	if writes < 5 || writes > 8 {
+		t.Errorf("%d writes in 5 hours", writes)
+	}
+}
+
 // A contact that changes its picture all the time is asked now and then.
 func TestAFlippingContactIsAskedOncePerInterval(t *testing.T) {
 	r := newDeskRig(t)

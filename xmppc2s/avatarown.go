@@ -26,6 +26,8 @@ const (
 // for all further ones.
 var ownRetries = [...]time.Duration{time.Minute, 10 * time.Minute, time.Hour}
 
+func retryPause(n int) time.Duration { return ownRetries[min(n, len(ownRetries)-1)] }
+
 // An ownPicture is what we publish; without hash: none.
 type ownPicture struct {
 	data          []byte
@@ -47,6 +49,7 @@ type ownAvatar struct {
 	at     time.Time // when to begin
 	wrote  time.Time // when something was last sent
 	tries  int
+	broken int        // sessions in a row that ended in the midst of a write
 	job    *avatarJob // under way
 	warned bool       // of a server that cannot keep pictures
 }
@@ -59,6 +62,7 @@ type avatarJob struct {
 	step     func(now time.Time)
 	converts bool // the server puts it into the vCard and the presence itself
 	kept     bool // somewhere
+	writing  bool // a write has no answer yet
 }
 
 // setOwn has a picture published.
@@ -67,7 +71,7 @@ func (d *avatarDesk) setOwn(now time.Time, pic ownPicture) {
 	if m.set && m.want.hash == pic.hash {
 		return
 	}
-	m.set, m.want, m.todo, m.tries, m.at = true, pic, true, 0, now
+	m.set, m.want, m.todo, m.tries, m.broken, m.at = true, pic, true, 0, 0, now
 	d.touched = true
 	m.hold()
 }
@@ -80,9 +84,18 @@ func (m *ownAvatar) hold() {
 }
 
 // fresh has the picture looked at again in a new session: somebody else may
-// have changed it.
+// have changed it. A write that was under way may be why there is a new one:
+// servers end the stream at a stanza that is too large for them.
 func (m *ownAvatar) fresh(now time.Time) {
-	m.job, m.todo, m.tries, m.at = nil, m.set, 0, now.Add(avatarSettle)
+	at := now.Add(avatarSettle)
+	if m.job != nil && m.job.writing {
+		m.at = now.Add(retryPause(m.broken))
+		m.broken++
+	}
+	if m.broken == 0 || m.at.Before(at) {
+		m.at = at
+	}
+	m.job, m.todo, m.tries = nil, m.set, 0
 }
 
 // publish goes on with the publication, and reports whether there was
@@ -104,7 +117,7 @@ func (d *avatarDesk) publish(now time.Time) bool {
 // error that says that this cannot be had. No answer, and errors that may
 // pass, end the job for now.
 func (j *avatarJob) ask(now time.Time, typ string, to jid.JID, payload *stanza.Element, then func(now time.Time, iq *stanza.Element)) {
-	if typ == "set" {
+	if j.writing = typ == "set"; j.writing {
 		j.d.out.writes++
 		j.d.mine.wrote = now
 	}
@@ -112,6 +125,7 @@ func (j *avatarJob) ask(now time.Time, typ string, to jid.JID, payload *stanza.E
 		if j.d.mine.job != j {
 			return
 		}
+		j.writing = false
 		if iq == nil || iq.Attr("type") == "error" && stanza.ParseError(iq).Type == "wait" {
 			j.fail(now)
 			return
@@ -225,7 +239,7 @@ func (j *avatarJob) finish(now time.Time) {
 		m.warned = true
 		j.d.log.Warn("the server keeps no picture of the account: it has neither PEP nor vCards for us")
 	}
-	m.job, m.tries = nil, 0
+	m.job, m.tries, m.broken = nil, 0, 0
 	if m.todo = m.want.hash != j.pic.hash; m.todo {
 		m.hold()
 	}
@@ -234,7 +248,7 @@ func (j *avatarJob) finish(now time.Time) {
 // fail has everything tried again later.
 func (j *avatarJob) fail(now time.Time) {
 	m := &j.d.mine
-	m.at = now.Add(ownRetries[min(m.tries, len(ownRetries)-1)])
+	m.at = now.Add(retryPause(m.tries))
 	m.job = nil
 	m.tries++
 }
