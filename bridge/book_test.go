@@ -262,6 +262,27 @@ func TestCarriedEntriesThatWaitNoMoreAreEnded(t *testing.T) {
 	}
 }
 
+// SM-11: the session ends behind the hub, and what the server acknowledges in
+// the end is noted: after the next start nobody is told that it may be lost.
+func TestAcknowledgementsAfterTheEndOfTheHubAreNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		past := &memPast{}
+		r := runHubParts(t, office(), Parts{Past: past})
+		r.begin()
+		r.fromLAN("hi")
+		synctest.Wait()
+		id := r.srv.sent[0].Attr("id")
+		r.stop()
+		if n := past.len(Waiting); n != 1 {
+			t.Fatalf("%d rows wait", n)
+		}
+		r.hub.HandleServer(t.Context(), xmppc2s.Acknowledged{Messages: []xmppc2s.Sent{{ID: id, To: "alice@example.org"}}})
+		if l := r.hub.Stats().FromLAN; l.Ended[Delivered] != 1 || l.Pending != 0 || past.len(Waiting) != 0 || past.len(Passed) != 1 {
+			t.Errorf("%+v, %d rows wait", l, past.len(Waiting))
+		}
+	})
+}
+
 // Trace: entries of a message, a peer, a contact, and the totals of the rows.
 func TestEntriesTellWhatBecameOfMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

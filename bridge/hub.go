@@ -33,6 +33,9 @@ type Hub struct {
 
 	mu    sync.Mutex
 	stats Stats
+
+	ended    *engine    // when done is closed
+	lateness sync.Mutex // of ended
 }
 
 // A result is what became of a stanza to a peer.
@@ -95,8 +98,30 @@ func (h *Hub) HandleServer(ctx context.Context, ev xmppc2s.Event) {
 	select {
 	case h.fromSrv <- ev:
 	case <-h.done:
+		h.late(ev)
 	case <-ctx.Done():
 	}
+}
+
+// late takes what the session says when the hub has ended. It ends behind the
+// hub, and what the server acknowledges in the end is still noted.
+func (h *Hub) late(ev xmppc2s.Event) {
+	if _, ok := ev.(xmppc2s.Acknowledged); !ok {
+		return
+	}
+	h.lateness.Lock()
+	defer h.lateness.Unlock()
+	e := h.ended
+	e.handleServer(time.Now(), ev)
+	for actions := e.takeActions(); len(actions) > 0; actions = e.takeActions() {
+		for _, a := range actions {
+			switch a.(type) {
+			case shelve, lookUp, note:
+				h.do(e, a)
+			}
+		}
+	}
+	h.setStats(e)
 }
 
 // ErrEnded says that the hub does not run any more.
@@ -137,6 +162,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.painter.run(ctx) })
 	wg.Go(func() { h.auditor.run(ctx) })
 	e := newEngine(time.Now(), h.cfg, h.notes.All())
+	h.ended = e
 	h.recall(e)
 	var wake alarm.Alarm
 	defer wake.Stop()
@@ -242,6 +268,10 @@ func (h *Hub) carryOut(e *engine) {
 			h.do(e, a)
 		}
 	}
+	h.setStats(e)
+}
+
+func (h *Hub) setStats(e *engine) {
 	h.mu.Lock()
 	h.stats = e.stats()
 	h.mu.Unlock()
