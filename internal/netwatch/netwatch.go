@@ -16,6 +16,7 @@ import (
 
 const (
 	settle = 100 * time.Millisecond // a change comes in many small ones
+	share  = 10                     // to look takes at most this part of the time, where many containers come and go
 	doze   = 2 * time.Second        // how often one looks whether the machine has slept
 	// sleepMin is the shortest sleep that counts: what is shorter is a busy
 	// machine, or clocks that differ.
@@ -43,6 +44,7 @@ func Follow(ctx context.Context, changed func()) error {
 	}
 	var settled alarm.Alarm
 	defer settled.Stop()
+	wait, armed := settle, false
 	tick := time.NewTicker(doze)
 	defer tick.Stop()
 	for {
@@ -50,10 +52,14 @@ func Follow(ctx context.Context, changed func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-news:
-			settled.Set(time.Now().Add(settle))
-		case <-settled.C():
-			settled.Stop()
+			if !armed { // what never ends must not put it off for ever
+				settled.Set(time.Now().Add(wait))
+			}
+			armed = true
+		case begun := <-settled.C():
+			armed = false
 			f.settled()
+			wait = max(settle, share*time.Since(begun))
 		case <-tick.C:
 			f.tick(time.Now(), Uptime())
 		}
