@@ -42,6 +42,12 @@ func Follow(ctx context.Context, changed func()) error {
 			})
 		})
 	}
+	f.run(ctx, news)
+	return nil
+}
+
+// run looks when there is news, and now and then whether the machine has slept.
+func (f *follower) run(ctx context.Context, news <-chan struct{}) {
 	var settled alarm.Alarm
 	defer settled.Stop()
 	wait, armed := settle, false
@@ -50,7 +56,7 @@ func Follow(ctx context.Context, changed func()) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-news:
 			if !armed { // what never ends must not put it off for ever
 				settled.Set(time.Now().Add(wait))

@@ -1,7 +1,9 @@
 package netwatch
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -22,6 +24,28 @@ func TestOnlyWhatIsDifferentIsAChange(t *testing.T) {
 	if changes != 1 {
 		t.Errorf("%d changes, want 1", changes)
 	}
+}
+
+// A link that flaps must not put the look off for as long as it does.
+func TestAChangeIsNoticedThoughItNeverGetsQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		place, begun := "office", time.Now()
+		noticed := make(chan time.Duration, 1)
+		f := follower{look: func() string { return place }, changed: func() { noticed <- time.Since(begun) }, last: place}
+		news, ended := make(chan struct{}), make(chan struct{})
+		go func() { defer close(ended); f.run(ctx, news) }()
+		place = "train"
+		for range 100 {
+			news <- struct{}{}
+			time.Sleep(settle / 2)
+		}
+		cancel()
+		<-ended
+		if took := <-noticed; took > 2*settle {
+			t.Errorf("noticed after %v", took)
+		}
+	})
 }
 
 func TestSleepIsAChange(t *testing.T) {
