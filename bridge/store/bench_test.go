@@ -73,6 +73,7 @@ func report(b *testing.B, took []time.Duration, spent time.Duration) {
 	b.ReportMetric(float64(spent.Microseconds())/float64(n), "cpu-µs/op")
 }
 
+// Where the disk stalls this waits, and counts once; others count each that came meanwhile.
 func BenchmarkYardstick(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "x.log"))
 	if err != nil {

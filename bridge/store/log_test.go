@@ -132,8 +132,7 @@ func TestOnlyRecordsThatFollowAreTaken(t *testing.T) {
 		gap  uint64
 	}{
 		{"nothing", found{last: 4}, nil, 0},
-		{"all are in the database", found{records: rec(2, 3, 4), last: 4}, nil, 0},
-		{"both logs", found{records: rec(7, 8, 3, 4, 5, 6), last: 8}, rec(5, 6, 7, 8), 0},
+		{"both logs", found{records: rec(7, 8, 5, 6), last: 8}, rec(5, 6, 7, 8), 0},
 		{"one is missing between them", found{records: rec(8, 9, 5, 6), last: 9}, rec(5, 6), 7},
 		{"the first is missing", found{records: rec(6), last: 6}, nil, 5},
 		{"the last cannot be read", found{records: rec(5), last: 7}, rec(5), 6},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -90,9 +91,7 @@ func createLog(path string, size int64) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	empty := make([]byte, size)
-	appendHeader(empty[:0], l.salt)
-	_, err = f.Write(empty)
+	err = writeEmpty(f, l.salt, size)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -109,6 +108,20 @@ func createLog(path string, size int64) (*logFile, error) {
 	return l, nil
 }
 
+// writeEmpty writes the header and zeros behind it.
+func writeEmpty(f *os.File, salt uint64, size int64) error {
+	block := append(appendHeader(nil, salt), make([]byte, 64<<10)...)
+	for size > 0 {
+		n := min(size, int64(len(block)))
+		if _, err := f.Write(block[:n]); err != nil {
+			return err
+		}
+		clear(block)
+		size -= n
+	}
+	return nil
+}
+
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -117,9 +130,9 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// readLog reads the log in the file called path. One that is not there has no
-// records.
-func readLog(path string, folded uint64) (logged, error) {
+// readLog reads the log in the file called path into buf. One that is not
+// there has no records.
+func readLog(path string, folded uint64, buf *bytes.Buffer) (logged, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return logged{}, nil
@@ -135,11 +148,12 @@ func readLog(path string, folded uint64) (logged, error) {
 	if fi.Size() > maxLogBytes {
 		return logged{}, fmt.Errorf("%w: it has %d bytes", ErrDamaged, fi.Size())
 	}
-	b := make([]byte, fi.Size())
-	if _, err := io.ReadFull(f, b); err != nil {
+	buf.Reset()
+	buf.Grow(int(fi.Size()) + bytes.MinRead)
+	if _, err := buf.ReadFrom(io.LimitReader(f, maxLogBytes)); err != nil {
 		return logged{}, err
 	}
-	return parseLog(b, folded)
+	return parseLog(buf.Bytes(), folded)
 }
 
 // openLog opens a log that has been read, to begin it anew, or makes it.

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,8 +42,9 @@ type found struct {
 func readLogs(path string, folded uint64) (found, error) {
 	f := found{last: folded}
 	var damage []error
+	var buf bytes.Buffer // of one log after the other: they are large
 	for i, name := range logNames(path) {
-		l, err := readLog(name, folded)
+		l, err := readLog(name, folded, &buf)
 		switch {
 		case errors.Is(err, ErrDamaged):
 			damage = append(damage, fmt.Errorf("%s: %w", name, err))
@@ -49,9 +52,11 @@ func readLogs(path string, folded uint64) (found, error) {
 			return f, fmt.Errorf("%s: %w", name, err)
 		}
 		f.salts[i], f.last = l.salt, max(f.last, l.stray)
-		f.records = append(f.records, l.records...)
-		if n := len(l.records); n > 0 {
-			f.last = max(f.last, l.records[n-1].seq)
+		for _, r := range l.records {
+			if r.seq > folded {
+				f.last = max(f.last, r.seq)
+				f.records = append(f.records, record{r.seq, bytes.Clone(r.body)})
+			}
 		}
 	}
 	if gap := f.join(folded); gap > 0 {
@@ -63,16 +68,10 @@ func readLogs(path string, folded uint64) (found, error) {
 	return f, nil
 }
 
-// join puts the records of the logs that follow folded in order, and tells of
-// the first that is missing; 0: none.
+// join puts the records of both logs in order, all of which are newer than
+// folded, and tells of the first that is missing; 0: none.
 func (f *found) join(folded uint64) (gap uint64) {
-	f.records = slices.DeleteFunc(f.records, func(r record) bool { return r.seq <= folded })
-	slices.SortFunc(f.records, func(a, b record) int {
-		if a.seq < b.seq {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(f.records, func(a, b record) int { return cmp.Compare(a.seq, b.seq) })
 	next := folded + 1
 	for i, r := range f.records {
 		if r.seq != next {

@@ -110,7 +110,8 @@ func TestRowsAreThereAfterAReopen(t *testing.T) {
 func TestOnlyItsOwnUserMayRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "x.db")
 	opened(t, path)
-	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): os.ModeDir | 0o700} {
+	logs := logNames(path)
+	for name, want := range map[string]os.FileMode{path: 0o600, logs[0]: 0o600, logs[1]: 0o600, filepath.Dir(path): os.ModeDir | 0o700} {
 		if fi, err := os.Stat(name); err != nil || fi.Mode() != want {
 			t.Errorf("%s: %v, %v, want %v", name, fi.Mode(), err, want)
 		}
