@@ -6,16 +6,12 @@ import (
 )
 
 // openWithArchive is an office whose server keeps a lost session for three
-// seconds and few stanzas, and whose gateway reaches it through a proxy. Alice
-// and Bob are in talk.
-func openWithArchive(t *testing.T, ejabberd bool) (o *Office, proxy *Proxy, alice *Remote, bob *Purple) {
+// seconds and so many stanzas, and whose gateway reaches it through a proxy.
+// Alice and Bob are in talk.
+func openWithArchive(t *testing.T, ejabberd bool, queue int) (o *Office, proxy *Proxy, alice *Remote, bob *Purple) {
 	o = OpenOffice(t, OfficeOptions{
 		Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true},
-		Server: func(s *ServerOptions) {
-			if s.Hibernation, s.MaxQueue = 3, 5; ejabberd {
-				s.MaxQueue = 10
-			}
-		},
+		Server:  func(s *ServerOptions) { s.Hibernation, s.MaxQueue = 3, queue },
 		Through: func(s *Server) string { proxy = s.Host().Proxy(s.LoopbackAddr()); return proxy.Addr() },
 	})
 	alice = o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Reconnect: true})
@@ -25,6 +21,7 @@ func openWithArchive(t *testing.T, ejabberd bool) (o *Office, proxy *Proxy, alic
 	alice.AwaitMessage(o.GatewayJID(), "before")
 	alice.Msg(o.GatewayJID(), "welcome")
 	bob.AwaitIM(o.Mirror("alice"), "welcome")
+	alice.Forget() // that the gateway was not there at first
 	return o, proxy, alice, bob
 }
 
@@ -44,7 +41,11 @@ func judgeDown(t *testing.T, bob *Purple, count int, ordered bool) {
 func TestWhatTheServerForgotIsFetchedFromItsArchive(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
-		o, proxy, alice, bob := openWithArchive(t, ejabberd)
+		queue := 5
+		if ejabberd {
+			queue = 10 // it ends a session for that even while it is used
+		}
+		o, proxy, alice, bob := openWithArchive(t, ejabberd, queue)
 		const count = 25
 		proxy.Refuse(true)
 		proxy.Cut(RST)
@@ -97,6 +98,34 @@ func TestWhatAKilledServerForgotIsFetchedFromItsArchive(t *testing.T) {
 		o.Gateway.Start()
 		o.Gateway.AwaitLog("fetched from the archive what came while there was no session")
 		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count-1))
+		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
+		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
+		judgeDown(t, bob, count+1, true)
+	})
+}
+
+// SM-09, SM-12: the gateway is killed while it catches up, twice. The next
+// process goes on where it was.
+func TestAGatewayThatIsKilledWhileItCatchesUpGoesOn(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		o, proxy, alice, bob := openWithArchive(t, ejabberd, 500)
+		const count = 120
+		proxy.Refuse(true)
+		proxy.Cut(RST)
+		o.Gateway.AwaitLog("offline")
+		alice.AwaitPresence(o.GatewayJID(), "unavailable")
+		for i := range count {
+			alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", i))
+		}
+		alice.Msg(alice.JID, "all are there")
+		alice.AwaitMessage(alice.JID, "all are there")
+		proxy.Refuse(false)
+		for _, i := range []int{20, 70} {
+			bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", i))
+			o.Gateway.Kill()
+			o.Gateway.Start()
+		}
 		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
 		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
 		judgeDown(t, bob, count+1, true)
