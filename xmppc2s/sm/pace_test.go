@@ -62,13 +62,18 @@ func TestChatIsNotHeldUpByBulk(t *testing.T) {
 // What one connection has learned the next one begins with, and a burst granted
 // after silence does not undo it.
 func TestWhatWasLearnedIsKept(t *testing.T) {
-	s := newShaped(New(Policy{}), ejabberdShaper)
+	server := ejabberdShaper
+	server.rate = 2000
+	s := newShaped(New(Policy{}), server)
 	s.addBulk(100_000, 500)
 	mustRun(t, s, time.Minute, s.idle)
 	for _, what := range []string{"rest", "reconnect"} {
 		_ = s.run(time.Minute, func() bool { return false })
-		if what == "reconnect" {
+		if was := s.e.window(); what == "reconnect" {
 			s.restart()
+			if w := s.e.window(); w < was*4/5 || w > was*5/4 {
+				t.Errorf("a window of %d after one of %d", w, was)
+			}
 		}
 		s.longer = 0
 		s.addBulk(60_000, 500)
@@ -116,6 +121,8 @@ func TestSlowIsNotDeadAndSilentIs(t *testing.T) {
 			s.addBulk(40_000, 500)
 			mustRun(t, s, 5*time.Minute, s.idle)
 			s.addBulk(tc.size, tc.size)
+			_ = s.run(time.Second, s.idle)
+			s.e.Probe(s.now)
 			mustRun(t, s, 10*time.Minute, s.idle)
 		})
 	}
@@ -166,11 +173,26 @@ func TestAnyShaperIsFilledAndNotDrowned(t *testing.T) {
 	})
 }
 
+// SM-13: how long a write takes says nothing of the answer.
+func TestTheWaitForAnAnswerBeginsWhenTheQuestionHasLeft(t *testing.T) {
+	e := active(t, Policy{AckTimeout: 20 * time.Second}, 0)
+	enqueue(t, e, t0, m(1))
+	wantWrite(t, "a message", e, t0, m(1))
+	wantWrite(t, "and the question", e, at(time.Second), request)
+	e.Written(at(16 * time.Second))
+	if err := e.HandleTimeout(at(35 * time.Second)); err != nil {
+		t.Error(err)
+	}
+	if err := e.HandleTimeout(at(36 * time.Second)); !errors.Is(err, ErrAckTimeout) {
+		t.Error(err)
+	}
+}
+
 // A first flight may be too much for a server slower than any that is known.
 // The next one is not.
 func TestAHopelessServerIsLearnedByLosingConnections(t *testing.T) {
-	s := newShaped(New(Policy{}), shaped{rate: 300, burst: 20000, piece: 4096})
-	s.addBulk(60_000, 500)
+	s := newShaped(New(Policy{}), shaped{rate: 80, piece: 4096})
+	s.addBulk(20_000, 200)
 	for lost := 0; !s.idle(); lost++ {
 		if err := s.run(time.Hour, s.idle); err == nil {
 			continue

@@ -16,10 +16,11 @@ func (e *Engine) heard(now time.Time) {
 	e.conn.received, e.conn.probed = now, time.Time{}
 }
 
-// ProbeEnds is when a probe has failed; zero: there is none.
+// ProbeEnds is when a probe has failed; zero: there is none. The answer may wait
+// behind what a slow server has still to read.
 func (e *Engine) ProbeEnds() time.Time {
 	if e.conn.probed.IsZero() {
 		return time.Time{}
 	}
-	return e.conn.probed.Add(e.pol.ProbeTimeout)
+	return e.conn.probed.Add(e.pace.patience(e.conn.inFlight, e.pol.ProbeTimeout))
 }
