@@ -65,10 +65,14 @@ func (p *pace) answered(now, asked time.Time) {
 	p.from, p.acked, p.full = now, 0, false
 }
 
+// learn takes in that so many bytes took so many seconds. However fast they
+// went, the rate grows by no more than their share of the memory: else one large
+// flight in a burst would be taken for the rule.
 func (p *pace) learn(bytes, took float64) {
-	took = max(took, 1e-6)
+	most := p.rate() * (1 + bytes/paceMemory)
 	keep := max(0, 1-max(bytes/paceMemory, took/paceRecent.Seconds()))
 	p.bytes, p.took = p.bytes*keep+bytes, p.took*keep+took
+	p.took = max(p.took, p.bytes/most)
 }
 
 // doubt notes that a connection fell silent. If much was in flight, that may

@@ -156,14 +156,14 @@ func TestAnyShaperIsFilledAndNotDrowned(t *testing.T) {
 		}
 		size := rapid.IntRange(max(60, rate/25), min(rate, 2000)).Draw(t, "size")
 		s := newShaped(New(Policy{}), server)
-		n := int(server.burst + 60*server.rate)
+		n := int(server.burst + 70*server.rate)
 		s.addBulk(n, size)
 		// Learn:
-		mustRun(t, s, time.Hour, func() bool { return s.read > int(server.burst+20*server.rate) })
+		mustRun(t, s, time.Hour, func() bool { return s.read > int(server.burst+40*server.rate) })
 		begin, paid := s.now, float64(s.read)+min(0, s.pay())
 		took := sayInBulk(t, s)
 		lump := time.Duration(float64(server.piece+2*size) / server.rate * float64(time.Second))
-		if most := 2*paceTarget + 12*server.delay + 2*lump; took > most {
+		if most := 3*paceTarget + 14*server.delay + 2*lump; took > most {
 			t.Errorf("a line took %v, not %v; window %d", took, most, s.e.window())
 		}
 		mustRun(t, s, time.Hour, s.idle)
