@@ -200,3 +200,31 @@ func BenchmarkWaiting(b *testing.B) {
 	b.ReportMetric(read-idle, "MiB-read")
 	b.ReportMetric(files, "MiB-files")
 }
+
+// One row after the other, of those in the database and of those that are not
+// there yet.
+func BenchmarkGet(b *testing.B) {
+	for _, folded := range []bool{true, false} {
+		b.Run(fmt.Sprintf("folded=%v", folded), func(b *testing.B) {
+			l := newLoad(b)
+			var changes []Change
+			for n := range uint64(5000) {
+				changes = append(changes, l.outbox.Put(seqKey(n), l.value))
+			}
+			if err := l.s.Update(changes...); err != nil {
+				b.Fatal(err)
+			}
+			if folded {
+				if err := l.s.flush(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var n uint64
+			for b.Loop() {
+				if n++; l.outbox.Get(seqKey(n%5000)) == nil {
+					b.Fatal("it is not there")
+				}
+			}
+		})
+	}
+}

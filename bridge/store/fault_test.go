@@ -286,3 +286,30 @@ func TestTheLogsOfADamagedDatabaseArePutAsideWithIt(t *testing.T) {
 		}
 	}
 }
+
+// After an error of the disk the database is left as it is. The logs take what
+// they have room for, and the next start has all of it.
+func TestADatabaseWhoseDiskHasFailedIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, _ := opened(t, path)
+	limit := Limit{Rows: 1000, RowBytes: 10000, Sorted: true}
+	b := bucket(t, s, limit)
+	put(t, b, "0000=first")
+	before := readFiles(t, path)[0]
+	s.ruined = syscall.EIO
+	taken, err := 1, error(nil)
+	for ; err == nil && taken < 1000; taken++ {
+		err = s.Update(b.Put(fmt.Appendf(nil, "%04d", taken), make([]byte, 4000)))
+	}
+	taken--
+	if !errors.Is(err, syscall.EIO) || taken < 10 || b.Len() != taken {
+		t.Errorf("after %d rows: %v; %d rows are there", taken, err, b.Len())
+	}
+	if !bytes.Equal(readFiles(t, path)[0], before) {
+		t.Error("the database was written")
+	}
+	if n := bucket(t, killed(t, path), limit).Len(); n != taken {
+		t.Errorf("the next start has %d rows of %d", n, taken)
+	}
+	s.ruined = nil // so that it closes
+}
