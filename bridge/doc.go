@@ -31,7 +31,21 @@
 // # Over restarts
 //
 // The hub remembers whom it has told what, and that it has set the account's
-// picture (Notes). Everything else begins anew.
+// picture (Notes); what became of each message, and who talks with whom (Past);
+// and what was delivered in the last moment (Marks). Everything else begins anew.
+//
+// # The ledger
+//
+// Each message has one end, and each that holds words an entry: a row on a shelf
+// of Past, which is also what finds the sender of a message that comes back, and
+// recognises one that comes again. Of what waits the engine knows no more than
+// that; it asks the hub for rows (lookUp) and goes on when it has them.
+//
+//	mesh to network   entered → Pending (Waiting) → Delivered (Passed) → Bounced, when it comes back
+//	                                              → Bounced, Expired, Dropped, Aside (Passed), RefusedFull (Refused)
+//	network to mesh   entered → Pending (in memory: the server still has it) → Delivered, Bounced (Passed)
+//	either            entered → Refused…, Answered, Duplicate (Refused)
+//	                          → Ignored, Echo, StatePassed, Consumed: counted only
 //
 // # Shape
 //
