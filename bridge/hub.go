@@ -1,10 +1,8 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"time"
 
@@ -103,27 +101,6 @@ func (h *Hub) HandleServer(ctx context.Context, ev xmppc2s.Event) {
 	}
 }
 
-// late takes what the session says when the hub has ended. It ends behind the
-// hub, and what the server acknowledges in the end is still noted.
-func (h *Hub) late(ev xmppc2s.Event) {
-	if _, ok := ev.(xmppc2s.Acknowledged); !ok {
-		return
-	}
-	h.lateness.Lock()
-	defer h.lateness.Unlock()
-	e := h.ended
-	e.handleServer(time.Now(), ev)
-	for actions := e.takeActions(); len(actions) > 0; actions = e.takeActions() {
-		for _, a := range actions {
-			switch a.(type) {
-			case shelve, lookUp, note:
-				h.do(e, a)
-			}
-		}
-	}
-	h.setStats(e)
-}
-
 // ErrEnded says that the hub does not run any more.
 var ErrEnded = errors.New("bridge: the hub has ended")
 
@@ -183,52 +160,6 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			h.drain(e)
 			return nil
-		}
-	}
-}
-
-// recall gives the engine what it has put on its shelves before.
-func (h *Hub) recall(e *engine) {
-	for _, on := range []Shelf{Waiting, Talks} {
-		for key, value := range h.past.All(on) {
-			e.unshelve(on, string(key), value)
-		}
-	}
-	if h.marks != nil {
-		e.book.marked = maps.Collect(markedBefore(h.marks))
-		for _, key := range unfiled(h.marks, func(key []byte) bool { return h.past.Get(Passed, key) != nil }) {
-			e.restore(time.Now(), key)
-		}
-	}
-}
-
-// lookUp has the engine learn what is on the shelves.
-func (h *Hub) lookUp(now time.Time, e *engine, a lookUp) {
-	for _, key := range a.keys {
-		row := h.past.Get(Waiting, []byte(key))
-		if row == nil {
-			row = h.past.Get(Passed, []byte(key))
-		}
-		e.learn(now, key, row)
-	}
-	a.then(now)
-}
-
-// maxSwept is how many rows of a shelf are forgotten at once.
-const maxSwept = 10000
-
-// sweep forgets what is old. What waits is not: its end is still to come.
-func (h *Hub) sweep(before time.Time) {
-	for _, on := range []Shelf{Passed, Refused} {
-		var old []ShelfChange
-		for key, value := range h.past.All(on) {
-			if n, ok := parseRow("", value); ok && !n.last().Before(before) || len(old) == maxSwept {
-				break
-			}
-			old = append(old, ShelfChange{On: on, Key: bytes.Clone(key)})
-		}
-		if len(old) > 0 {
-			h.past.Write(old...)
 		}
 	}
 }
