@@ -56,13 +56,20 @@ func (r *run) harms() []harm {
 
 // awaitProgress waits until so many messages have come, or none come any more.
 func (r *run) awaitProgress(ctx context.Context, n int) {
-	for have, since := 0, time.Now(); ctx.Err() == nil && time.Since(since) < progress; pause(ctx, again/5) {
+	for have, since := 0, time.Now(); ctx.Err() == nil; pause(ctx, again/5) {
 		now := r.arrivedCount()
 		if now >= n {
 			return
 		}
 		if now > have {
 			have, since = now, time.Now()
+		}
+		if time.Since(since) > progress {
+			r.note("nothing comes any more, at %d of %d messages", now, n)
+			for _, w := range append(r.ups(), r.downs()...) {
+				w.letGo()
+			}
+			return
 		}
 	}
 }
@@ -84,6 +91,9 @@ func (r *run) killGateway(ctx context.Context, quiet bool) {
 		}
 	}
 	r.o.Gateway.Kill()
+	for _, e := range r.lan {
+		e.out.letGo()
+	}
 	if quiet {
 		for _, e := range r.lan {
 			e.hangUp()

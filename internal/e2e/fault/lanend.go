@@ -108,7 +108,7 @@ func (e *lanEnd) open(ctx context.Context) (*ends.Peer, int) {
 	defer e.mu.Unlock()
 	e.stream = stream
 	e.number++
-	e.out.reopened()
+	e.out.letGo()
 	return stream, e.number
 }
 

@@ -101,9 +101,8 @@ func (w *way) unsent() {
 	w.change(func() { w.record.sent = w.record.sent[:len(w.record.sent)-1] })
 }
 
-// reopened says that a new connection is there: what the old one has taken
-// does not fill the window any more.
-func (w *way) reopened() { w.change(func() { w.base = len(w.record.sent) }) }
+// letGo has what was sent so far fill the window no more: it may never arrive.
+func (w *way) letGo() { w.change(func() { w.base = len(w.record.sent) }) }
 
 // killed notes that the other end of a connection was killed.
 func (w *way) killed(stream int, at time.Time) { w.change(func() { w.record.kills[stream] = at }) }
