@@ -48,6 +48,7 @@ type run struct {
 	lan      []*lanEnd
 	net      []*netEnd
 	began    time.Time
+	late     bool // a contact had to log in again for what its server had
 }
 
 // A result is what a run has shown.
@@ -80,6 +81,7 @@ func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64
 	r.began = time.Now()
 	r.harm(ctx)
 	r.awaitCalm(ctx)
+	r.collect(ctx)
 	r.last(ctx)
 	return r.result(ctx)
 }
@@ -189,6 +191,34 @@ func (r *run) last(ctx context.Context) {
 		w.more(1)
 	}
 	r.awaitCalm(ctx)
+}
+
+// collect has contacts for whom something is missing log in again, for what
+// their server still keeps for them.
+//
+// COMPAT ejabberd 23.01: what comes in the moment in which a client logs in may
+// be kept until it logs in again.
+func (r *run) collect(ctx context.Context) {
+	for _, e := range r.net {
+		missing := len(judge(e.in.snapshot()).lost)
+		if missing == 0 || ctx.Err() != nil {
+			continue
+		}
+		r.note("%s misses %d messages and logs in again", e.user, missing)
+		e.gate.close()
+		if err := e.current().Close(); err != nil {
+			r.note("%s: %v", e.user, err)
+		}
+		<-e.current().Ended()
+		if err := e.login(ctx); err != nil {
+			r.tb.Fatalf("fault: %v", err)
+		}
+		e.gate.open()
+		r.late = true
+	}
+	if r.late {
+		r.awaitCalm(ctx)
+	}
 }
 
 func (r *run) ups() (ways []*way) {
