@@ -10,6 +10,7 @@ type verdict struct {
 	repeated       int   // came again, with the id that they had before
 	reordered      int   // came after one that was sent later
 	unread         int   // see handsFull
+	dropped        int   // never came, though the server has taken it: it is in the archive
 }
 
 // handsFull is how long before a kill of the gateway a message may have been
@@ -55,6 +56,8 @@ func judge(r record) verdict {
 		case len(ids[n]) > 0:
 		case killed && (!some || n > after) && s.at.After(kill.Add(-handsFull)):
 			v.unread++
+		case r.taken[n]:
+			v.dropped++
 		default:
 			v.lost = append(v.lost, n)
 		}
@@ -74,4 +77,5 @@ func (v *verdict) add(o verdict) {
 	v.repeated += o.repeated
 	v.reordered += o.reordered
 	v.unread += o.unread
+	v.dropped += o.dropped
 }

@@ -43,6 +43,11 @@ func TestJudge(t *testing.T) {
 			verdict{sent: 3, lost: []int{0, 1, 2}},
 		},
 		{
+			"in the server's archive",
+			record{sent: three, came: []arrival{whole(0, "a")}, taken: map[int]bool{1: true}},
+			verdict{sent: 3, received: 1, lost: []int{2}, dropped: 1},
+		},
+		{
 			"of another stream than the killed one",
 			record{sent: three, kills: map[int]time.Time{2: at(30)}},
 			verdict{sent: 3, lost: []int{0, 1, 2}},

@@ -83,7 +83,12 @@ func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64
 	r.awaitCalm(ctx)
 	r.collect(ctx)
 	r.last(ctx)
-	return r.result(ctx)
+	res := r.result(ctx)
+	if err := r.accepted(ctx); err != nil {
+		r.note("the archive: %v", err)
+	}
+	res.judge()
+	return res
 }
 
 func (r *run) open(ctx context.Context) {
@@ -278,19 +283,23 @@ func (r *run) awaitCalm(ctx context.Context) {
 	}
 }
 
-// result judges what has come.
+// result is what there is beside the messages.
 func (r *run) result(ctx context.Context) result {
 	res := result{run: r, took: time.Since(r.began)}
-	for i := range r.pairs {
-		res.take(&res.up, r.lan[i].out)
-		res.take(&res.down, r.net[i].out)
-	}
 	var err error
 	if res.balance, err = r.control.awaitBalance(ctx); err != nil {
 		r.tb.Errorf("fault: %v", err)
 	}
 	res.lostSessions, res.resumed = r.sessions()
 	return res
+}
+
+// judge judges what has come.
+func (res *result) judge() {
+	for i := range res.run.pairs {
+		res.take(&res.up, res.run.lan[i].out)
+		res.take(&res.down, res.run.net[i].out)
+	}
 }
 
 // take judges a way and adds what it finds.

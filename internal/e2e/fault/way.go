@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 )
@@ -25,7 +26,8 @@ type record struct {
 	sent    []sending // by number
 	came    []arrival // in their order
 	kills   map[int]time.Time
-	strange []string // other texts that came: the gateway's own words
+	taken   map[int]bool // the server has them in its archive
+	strange []string     // other texts that came: the gateway's own words
 }
 
 // maxStrange is how many of them are kept.
@@ -51,7 +53,7 @@ type arrival struct {
 func newWay(tag string, total, window int, sizes []int) *way {
 	return &way{
 		words: words{tag, sizes}, window: window, total: total, latest: time.Now(),
-		changed: make(chan struct{}), record: record{kills: map[int]time.Time{}},
+		changed: make(chan struct{}), record: record{kills: map[int]time.Time{}, taken: map[int]bool{}},
 	}
 }
 
@@ -123,6 +125,13 @@ func (w *way) arrived(at time.Time, id, text string) {
 	})
 }
 
+// accepted notes a text that the server has in its archive.
+func (w *way) accepted(text string) {
+	if n, whole, ok := w.number(text); ok && whole {
+		w.change(func() { w.record.taken[n] = true })
+	}
+}
+
 // more raises how many are to be sent.
 func (w *way) more(n int) { w.change(func() { w.total += n }) }
 
@@ -139,10 +148,6 @@ func (w *way) snapshot() record {
 	defer w.mu.Unlock()
 	r := w.record
 	r.sent, r.came = r.sent[:len(r.sent):len(r.sent)], r.came[:len(r.came):len(r.came)]
-	kills := make(map[int]time.Time, len(r.kills))
-	for stream, at := range r.kills {
-		kills[stream] = at
-	}
-	r.kills = kills
+	r.kills, r.taken = maps.Clone(r.kills), maps.Clone(r.taken)
 	return r
 }
