@@ -84,6 +84,11 @@ func (l *loop) records(now time.Time) {
 	l.keeper.add(now, l.recordBuf)
 	clear(l.recordBuf)
 	l.tellSure()
+	var wait time.Duration
+	if l.online {
+		wait = keepSoon
+	}
+	l.keeper.expectBox(now, wait)
 	l.keeper.flush(now)
 }
 

@@ -24,6 +24,7 @@ type keeper struct {
 	archiveNew            bool        // … to be written, too
 	urgent                bool        // somebody waits for them
 	due                   time.Time   // when they are written though nobody does
+	boxDue                time.Time   // when what has come to the box is; zero: not before expectBox
 	writing               []Change    // under way; nil: nothing is
 	told                  sm.Session  // what writing makes durable …
 	durable               sm.Session  // … and what is
@@ -40,6 +41,10 @@ const (
 	// keepLater is how long what nobody waits for may wait: that a stanza was
 	// acknowledged the server says again.
 	keepLater = 100 * time.Millisecond
+	// keepSoon is how long what has come to the box may wait for another write
+	// while there is a session: as a rule it is on its way by then, and needs no
+	// row but that of the engine.
+	keepSoon = 3 * time.Millisecond
 	// keepRetry is the pause after a write that failed.
 	keepRetry = time.Second
 )
@@ -136,6 +141,16 @@ func (k *keeper) want(now time.Time, urgent bool, changes ...Change) {
 	}
 }
 
+// expectBox gives what has come to the box so much time to leave it again.
+func (k *keeper) expectBox(now time.Time, wait time.Duration) {
+	switch {
+	case k.writing != nil || !k.box.Changed():
+		k.boxDue = time.Time{}
+	case k.boxDue.IsZero() || wait == 0:
+		k.boxDue = now.Add(wait)
+	}
+}
+
 // pending reports whether there is something to write.
 func (k *keeper) pending() bool {
 	return len(k.waiting) > 0 || k.session != nil || k.archiveNew || k.box.Changed()
@@ -154,7 +169,7 @@ func (k *keeper) flush(now time.Time) {
 	}
 	waiting, _ := k.box.Len()
 	k.toldRows = len(k.seqs) + waiting
-	k.writing, k.session, k.urgent, k.due = changes, nil, false, time.Time{}
+	k.writing, k.session, k.urgent, k.due, k.boxDue = changes, nil, false, time.Time{}, time.Time{}
 	k.started++
 	k.journal.Write(changes, func(err error) { k.results <- err })
 }
@@ -185,8 +200,10 @@ func (k *keeper) next() time.Time {
 		return time.Time{}
 	case k.err != nil:
 		return k.retryAt
-	case k.urgent || k.box.Changed():
+	case k.urgent:
 		return time.Unix(0, 0) // at once
+	case k.due.IsZero() || !k.boxDue.IsZero() && k.boxDue.Before(k.due):
+		return k.boxDue
 	}
 	return k.due
 }
