@@ -153,8 +153,10 @@ func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n ent
 	return n, true
 }
 
-// How often old rows are looked for, and whether what was carried over waits.
+// How often old rows are looked for, at first soon after the start, and whether
+// what was carried over waits.
 const (
+	firstSweep = time.Minute
 	sweepEvery = time.Hour
 	auditEvery = 3 * time.Second
 )

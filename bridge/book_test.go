@@ -133,6 +133,12 @@ func TestLateBouncesMoveWhatWasDelivered(t *testing.T) {
 		if restart {
 			r, carried = r.restarted(office(), time.Hour), 1
 			r.peer("bob@h2", linklocal.Presence{})
+			r.e.cfg.Rand.Uint64() // another process makes other ids
+			r.fromLAN(alice, "bob@h2", "<message><body>another</body></message>")
+			other := r.sent()[0]
+			if r.acknowledge(other); other.Attr("id") == st.Attr("id") {
+				t.Fatal("two messages have one id")
+			}
 		}
 		r.taken()
 		r.fromNetError(st)
@@ -140,7 +146,7 @@ func TestLateBouncesMoveWhatWasDelivered(t *testing.T) {
 			t.Errorf("restart %v: bob reads %s", restart, got)
 		}
 		r.wantBalanced()
-		if l := r.e.stats().FromLAN; l.Ended[Delivered] != 0 || l.Ended[Bounced] != 1 || l.Carried != carried {
+		if l := r.e.stats().FromLAN; l.Ended[Delivered] != carried || l.Ended[Bounced] != 1 || l.Carried != carried {
 			t.Errorf("restart %v: %+v", restart, l)
 		}
 		n, ok := parseRow("", r.past.Get(Passed, []byte(st.Attr("id"))))

@@ -135,7 +135,7 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		announcer: announcer{damp: cfg.Timing.PresenceDamp},
 		portrait:  portrait{settle: cfg.Timing.AvatarSettle, damp: cfg.Timing.AvatarDamp},
 		warning:   newWarning(),
-		started:   now, swept: now, audited: now,
+		started:   now, swept: now.Add(firstSweep - sweepEvery), audited: now,
 		outage:  outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		pending: make(map[uint64]delivery),
 		book:    newBook(cfg.Timing.SentKept),
