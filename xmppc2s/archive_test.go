@@ -182,3 +182,34 @@ func TestTheMarkHasBoth(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+// Whatever a server says to the desk, nothing of it breaks it, and what it
+// passes on is bounded.
+func FuzzArchiveDesk(f *testing.F) {
+	f.Add(hasArchive)
+	f.Add(lastPage)
+	f.Add("<message from='gw@example.org'><result xmlns='urn:xmpp:mam:2' queryid='archive-2' id='b'><forwarded xmlns='urn:xmpp:forward:0'>" +
+		"<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T11:59:00Z'/><message xmlns='jabber:client' from='bob@example.org/x'><body>b</body></message></forwarded></result></message>")
+	f.Add("<message from='bob@example.org/x'><body>c</body><stanza-id xmlns='urn:xmpp:sid:0' by='gw@example.org' id='c'/></message>")
+	f.Add("<iq type='error'><error/></iq>")
+	f.Fuzz(func(t *testing.T, xml string) {
+		el, err := stanza.Parse([]byte(xml), stanza.NSClient, stanza.Limits{})
+		if err != nil {
+			return
+		}
+		r := newArchiveRig(t)
+		r.answer(hasArchive)
+		for range 3 {
+			if r.d.asked != "" {
+				r.d.answer(r.now, el.WithAttr("id", r.d.asked).WithAttr("from", "gw@example.org"))
+			}
+			r.d.result(r.now, el)
+			r.d.message(r.now, el, sm.Mark{})
+			r.pass(0)
+		}
+		r.pass(time.Hour)
+		if r.passed > 6 || len(r.d.had) > 3 {
+			t.Errorf("%d passed on, %d ids", r.passed, len(r.d.had))
+		}
+	})
+}
