@@ -58,11 +58,8 @@ func (d *archiveDesk) pass(a passing) {
 }
 
 // result takes a message from our own account with a result in it. What was
-// not asked for, nobody gets.
-//
-// "the client … MUST ignore … messages which do not contain the queryid"
-// XEP-0313 §9 (Security Considerations): only our own account answers, and only
-// what it was asked.
+// not asked for, nobody gets: only our own account answers, and only the open
+// question (XEP-0313, Security Considerations).
 func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 	a := parseArchived(el, d.own)
 	if d.state != archiveAsking || a.query != d.asked || a.id == "" || len(a.id) > maxArchiveID || d.results >= d.query.max {
