@@ -141,16 +141,20 @@ func TestRowsOfBeforeAreRead(t *testing.T) {
 	conn.stanza("<message", "m1", "old", "2026-01-02T03:04:05")
 }
 
-// A message that was said long before it can be sent says when.
+// A message that was said long before it can be sent says when, in whatever
+// session.
 func TestWhatHasWaitedForLongSaysSince(t *testing.T) {
 	s, j := newFake(t), newMemJournal()
+	leaveBehind(t, s, j)
+	j = j.after(true)
 	key := binary.BigEndian.AppendUint64([]byte("q"), 1)
 	value := binary.BigEndian.AppendUint64([]byte{1, 0}, uint64(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()))
-	j.rows[string(key)] = append(value, "<message id='m1' to='bob@example.org'><body>old</body></message>"...)
+	j.rows[string(key)] = append(value, "<message id='m2' to='bob@example.org'><body>old</body></message>"...)
 	start(t, journaled(s, j))
 	conn := s.accept()
-	conn.fresh()
-	conn.stanza("<message", "m1", "old", "2026-01-02T03:04:05")
+	conn.resumed(3)
+	conn.stanza("<iq", "jabber:iq:roster")
+	conn.stanza("<message", "m2", "old", "2026-01-02T03:04:05")
 }
 
 // SM-11: that a message is given up is told when the disk knows, and not
