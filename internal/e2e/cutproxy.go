@@ -156,6 +156,7 @@ func (p *Proxy) read(l *link, d Direction, pieces chan<- piece) {
 	defer close(pieces)
 	for {
 		b := make([]byte, proxyChunk)
+		QuickAck(l.from(d)) // or a server with Nagle's algorithm feels that there is a proxy
 		n, err := l.from(d).Read(b)
 		if n > 0 {
 			select {

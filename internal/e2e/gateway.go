@@ -193,6 +193,7 @@ func fitsRecord(record map[string]any, msg string, keysAndValues []string) bool 
 // A Usage is what a process has taken so far.
 type Usage struct {
 	RSS     int64         // bytes of memory in use
+	Anon    int64         // those of them that are the process's own, and no file's
 	PeakRSS int64         // the most so far
 	CPU     time.Duration // user and system time together, to the 10 ms
 	Threads int
@@ -223,6 +224,8 @@ func readUsage(pid int) (Usage, error) {
 		switch key {
 		case "VmRSS":
 			u.RSS = n << 10
+		case "RssAnon":
+			u.Anon = n << 10
 		case "VmHWM":
 			u.PeakRSS = n << 10
 		case "Threads":

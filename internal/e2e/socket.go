@@ -90,3 +90,13 @@ func (h *Host) joinGroup(fd int, group netip.Addr) error {
 	}
 	return nil
 }
+
+// QuickAck has the kernel acknowledge at once what comes next on a connection.
+func QuickAck(conn *net.TCPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	// Without it everything works as well, only later.
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
+}

@@ -4,7 +4,8 @@
 //
 //	figure NAME VALUE UNIT
 //
-// Arguments name the parts to measure: talk, mirrors, presence, publish, idle;
+// Arguments name the parts to measure: talk, mirrors, presence, publish,
+// resume, durable, waiting, idle;
 // none means all. The absolute figures move from machine to machine; ratios
 // and medians do not move as much.
 package main
@@ -30,6 +31,9 @@ var parts = []struct {
 	{"mirrors", measureMirrors},
 	{"presence", measurePresence},
 	{"publish", measurePublishing},
+	{"resume", measureResume},
+	{"durable", measureOnAndOff},
+	{"waiting", measureWaiting},
 	{"idle", measureIdle},
 }
 

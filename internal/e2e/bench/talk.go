@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -41,25 +42,32 @@ type talk struct {
 
 // measureTalk prints latency, throughput, and CPU time for each message.
 func measureTalk(ctx context.Context, tb e2e.TB, out sheet) {
-	t := openTalk(ctx, tb)
+	t := openTalk(ctx, tb, nil)
 	out.figure("rss_idle", float64(t.o.Gateway.Usage().RSS)/(1<<20), "MiB")
 	t.latency(ctx, out)
 	t.throughput(ctx, out)
 }
 
-func openTalk(ctx context.Context, tb e2e.TB) *talk {
+// openTalk opens an office with further keys in its gateway's configuration.
+func openTalk(ctx context.Context, tb e2e.TB, config map[string]any) *talk {
+	return openTalkWith(ctx, tb, e2e.GatewayOptions{}, config)
+}
+
+func openTalkWith(ctx context.Context, tb e2e.TB, gateway e2e.GatewayOptions, config map[string]any) *talk {
 	opt := e2e.OfficeOptions{
-		Users: []string{"alice", "dave"},
+		Gateway: gateway,
+		Users:   []string{"alice", "dave"},
 		Server: func(s *e2e.ServerOptions) {
 			s.Friends = [][2]string{{e2e.GatewayUser, "alice"}, {e2e.GatewayUser, "dave"}}
 			s.NoArchive = true
 		},
-		Config: noLimits,
+		Config: maps.Clone(noLimits),
 	}
+	maps.Copy(opt.Config, config)
 	o := e2e.OpenOffice(tb, opt)
 	t := &talk{tb: tb, o: o}
-	gateway := jid.MustParse(o.GatewayJID())
-	alice := t.client(ctx, "alice", gateway)
+	account := jid.MustParse(o.GatewayJID())
+	alice := t.client(ctx, "alice", account)
 	t.alice, t.dave = alice, t.client(ctx, "dave", jid.MustParse(o.Server.JID("alice")))
 
 	h2 := o.Host("h2")
