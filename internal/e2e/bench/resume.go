@@ -25,7 +25,7 @@ func measureResume(ctx context.Context, tb e2e.TB, out sheet) {
 	o := e2e.OpenOffice(tb, e2e.OfficeOptions{
 		Server: func(s *e2e.ServerOptions) {
 			s.Friends = [][2]string{{e2e.GatewayUser, "alice"}}
-			s.Extra = noArchive
+			s.NoArchive = true
 		},
 		Through: func(s *e2e.Server) string {
 			proxy = s.Host().Proxy(s.LoopbackAddr())
