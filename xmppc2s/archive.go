@@ -76,6 +76,7 @@ type archiveDesk struct {
 
 	held      []passing
 	holdUntil time.Time // zero: nothing is held
+	lateUntil time.Time // what has a delay was sent while there was no connection
 	out       archiveOutput
 }
 
@@ -156,6 +157,9 @@ func (d *archiveDesk) become(s archiveState) { d.state, d.asked, d.until = s, ""
 // connected notes whether answers can come at all.
 func (d *archiveDesk) connected(now time.Time, online bool) {
 	d.online = online
+	if online {
+		d.lateUntil = now.Add(lateFor)
+	}
 	if d.asked != "" {
 		d.until = now.Add(archiveWait)
 	}

@@ -213,3 +213,32 @@ func FuzzArchiveDesk(f *testing.F) {
 		}
 	})
 }
+
+// What waited at the server for a resumption comes all at once, and is not to
+// be measured by how fast it comes.
+func TestWhatWaitedForAResumptionCountsAsMissed(t *testing.T) {
+	r := newArchiveRig(t)
+	r.answer("<iq type='result'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>") // no archive
+	missed := func(xml string) bool {
+		el, err := stanza.Parse([]byte(xml), stanza.NSClient, stanza.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.d.message(r.now, el, sm.Mark{})
+		out := r.d.takeOutput()
+		return len(out.pass) == 1 && out.pass[0].missed
+	}
+	const live = "<message from='bob@example.org/x'><body>now</body></message>"
+	const late = "<message from='bob@example.org/x'><body>then</body><delay xmlns='urn:xmpp:delay' stamp='2026-11-21T11:00:00Z'/></message>"
+	r.d.connected(r.now, false)
+	r.pass(time.Hour)
+	r.d.connected(r.now, true)
+	r.pass(lateFor - 1)
+	if !missed(late) || missed(live) {
+		t.Error("right after the resumption what has a delay was missed, and nothing else")
+	}
+	r.pass(1)
+	if missed(late) {
+		t.Error("anybody can put a delay into a message later")
+	}
+}

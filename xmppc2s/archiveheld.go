@@ -14,12 +14,16 @@ var errNoAnswer = errors.New("xmppc2s: no answer")
 // archive has been asked again for hours.
 const maxArchiveHad = 1 << 14
 
+// lateFor is how long behind a connection's beginning a message may arrive that
+// has waited at the server for it: all at once, but as fast as they are taken.
+const lateFor = 30 * time.Second
+
 // message takes a message that arrived by itself. While the archive is asked
 // for what came before, it is held back; but not so many that no answer of the
 // archive could come behind them.
 func (d *archiveDesk) message(now time.Time, el *stanza.Element, mark sm.Mark) {
 	a := passing{stanza: el, at: now, live: true, mark: mark}
-	a.missed = !d.holdUntil.IsZero() && el.Child(stanza.NSDelay, "delay") != nil
+	a.missed = (!d.holdUntil.IsZero() || now.Before(d.lateUntil)) && el.Child(stanza.NSDelay, "delay") != nil
 	if d.holdUntil.IsZero() {
 		d.pass(a)
 		return
