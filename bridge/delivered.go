@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"meshgate/bridge/rewrite"
+	"meshgate/internal/stanza"
 	"meshgate/xmppc2s"
 )
 
@@ -33,12 +35,17 @@ type Marks interface {
 }
 
 // placeKey recognises a message that comes again when its session is resumed,
-// whatever it says of itself; "" where it has no place in one.
+// though it may have neither id nor stamp; "" where it has no place in one. Its
+// words are in the key, too: COMPAT ejabberd 23.01 may change the order of what
+// it sends again, and then something else is at this place.
 func placeKey(m xmppc2s.Message) string {
 	if m.Place == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("place\x00" + m.Place))
+	st := m.Stanza
+	sum := sha256.Sum256([]byte(strings.Join([]string{
+		m.Place, st.Attr("from"), st.Attr("id"), st.Child(stanza.NSClient, "body").Text(),
+	}, "\x00")))
 	sum[0] |= placeBit
 	return string(sum[:16])
 }

@@ -114,6 +114,18 @@ func TestWhatWasWrittenBeforeAKillIsNotWrittenAgain(t *testing.T) {
 	}
 }
 
+// What the server has put at the place of another message is a message of its
+// own: it may change the order of what it sends again.
+func TestAnotherMessageAtTheSamePlaceIsNoRepeat(t *testing.T) {
+	r := newMarkRig(t)
+	r.say("", "one", "7/s", "")
+	r.written()[0].Mark(true)
+	r.killed()
+	if got := r.say("", "two", "7/s", delay); !strings.Contains(got, "to bob@h2") {
+		t.Errorf("lost: %s", got)
+	}
+}
+
 // The receipt for what was written may have been lost with the process; but
 // none is due for what is only on its way.
 func TestARepeatIsAnsweredWithItsReceipt(t *testing.T) {
