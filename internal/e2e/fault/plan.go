@@ -85,9 +85,16 @@ func (p plan) small() plan {
 }
 
 // Settings of the nasty server.
+//
+// COMPAT ejabberd 23.01: it ends a session with more unacknowledged stanzas at
+// once, keeps them for the next one, and gives them to it all at once. Whoever
+// has more waiting than max_ack_queue gets no session any more, with whatever
+// client. So fewer than that are under way.
 const (
-	nastyHibernation = 3 // seconds
-	nastyQueue       = 5 // stanzas; ejabberd: twice as many
+	nastyHibernation    = 3  // seconds
+	nastyQueue          = 5  // stanzas that Prosody keeps; what is beyond is in its archive
+	nastyEjabberdQueue  = 10 // the same of ejabberd
+	nastyEjabberdWindow = 2  // messages of one way, of four, that are under way
 )
 
 // outageTime is longer than the nasty server keeps a session.

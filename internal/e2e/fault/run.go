@@ -68,6 +68,9 @@ type result struct {
 func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64) result {
 	tb.Helper()
 	r := &run{plan: p, tb: tb, ejabberd: ejabberd, rng: rand.New(rand.NewPCG(seed, 0))}
+	if r.nasty && ejabberd {
+		r.window = nastyEjabberdWindow
+	}
 	r.open(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var people sync.WaitGroup
@@ -136,7 +139,7 @@ func (r *run) serverOptions(s *e2e.ServerOptions, users []string) {
 	if r.nasty {
 		s.Hibernation, s.MaxQueue = nastyHibernation, nastyQueue
 		if r.ejabberd {
-			s.MaxQueue = 2 * nastyQueue
+			s.MaxQueue = nastyEjabberdQueue
 		}
 	}
 	if r.rate {
