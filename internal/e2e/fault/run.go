@@ -71,6 +71,9 @@ func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64
 	if r.nasty && ejabberd {
 		r.window = nastyEjabberdWindow
 	}
+	if r.archive && ejabberd {
+		r.messages = min(r.messages, mnesiaMost)
+	}
 	r.open(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var people sync.WaitGroup
