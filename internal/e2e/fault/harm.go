@@ -96,7 +96,7 @@ func (r *run) killGateway(ctx context.Context, quiet bool) {
 	}
 	if quiet {
 		for _, e := range r.lan {
-			e.hangUp()
+			e.readOut(ctx)
 			e.gate.open()
 		}
 	}

@@ -72,7 +72,20 @@ func (e *lanEnd) send(ctx context.Context, n int) {
 	e.out.sending(number)
 	if stream.Send(e.out.text(n)) != nil {
 		e.out.unsent()
-		e.hangUp()
+		e.readOut(ctx)
+	}
+}
+
+// readOut waits until all that the other side had written is read: to close a
+// broken stream before that would lose it.
+func (e *lanEnd) readOut(ctx context.Context) {
+	stream, _ := e.current()
+	if stream == nil {
+		return
+	}
+	select {
+	case <-stream.Ended():
+	case <-ctx.Done():
 	}
 }
 
