@@ -10,7 +10,7 @@ type verdict struct {
 	repeated       int   // came again, with the id that they had before
 	reordered      int   // came after one that was sent later
 	unread         int   // see handsFull
-	dropped        int   // never came, though the server has taken it: it is in the archive
+	dropped        int   // never came: the server has taken it, and it is not where the gateway could find it
 }
 
 // handsFull is how long before a kill of the gateway a message may have been
@@ -56,7 +56,7 @@ func judge(r record) verdict {
 		case len(ids[n]) > 0:
 		case killed && (!some || n > after) && s.at.After(kill.Add(-handsFull)):
 			v.unread++
-		case r.taken[n]:
+		case r.taken[n] && !r.given[n]:
 			v.dropped++
 		default:
 			v.lost = append(v.lost, n)

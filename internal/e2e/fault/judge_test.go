@@ -44,8 +44,8 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			"in the server's archive",
-			record{sent: three, came: []arrival{whole(0, "a")}, taken: map[int]bool{1: true}},
-			verdict{sent: 3, received: 1, lost: []int{2}, dropped: 1},
+			record{sent: three, taken: map[int]bool{0: true, 1: true}, given: map[int]bool{1: true}},
+			verdict{sent: 3, lost: []int{1, 2}, dropped: 1},
 		},
 		{
 			"of another stream than the killed one",

@@ -80,6 +80,10 @@ func (e *netEnd) hold(ctx context.Context) error {
 }
 
 func (e *netEnd) receive(at time.Time, st *stanza.Element) {
+	if m := ends.Archived(st); m != nil {
+		e.out.accepted(m.Child(stanza.NSClient, "body").Text())
+		return
+	}
 	if st.Name.Local == "message" && st.Attr("type") != "error" {
 		e.in.arrived(at, st.Attr("id"), st.Child(stanza.NSClient, "body").Text())
 	}

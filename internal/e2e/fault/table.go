@@ -35,7 +35,8 @@ repeated   came again with the id that it had before, so that its receiver can t
 reordered  came after one that was sent later (ejabberd itself does that to what waits when a receiver resumes)
 unread     in a LAN socket, or in no more than the memory, of a gateway that was killed within a second: no
            LAN peer is told what the other side has got (XEP-0174), but it sees the connection break
-dropped    the server took it, it is in the archive there, and did not give it to the contact when it was itself restarted
+dropped    the server took it, it is in its sender's archive there, and lost it when it was itself restarted: a contact
+           never got it, or it is not in the gateway's archive
 `
 
 func (t table) print() {

@@ -26,7 +26,8 @@ type record struct {
 	sent    []sending // by number
 	came    []arrival // in their order
 	kills   map[int]time.Time
-	taken   map[int]bool // the server has them in its archive
+	taken   map[int]bool // the server has them in the archive of whoever sent them
+	given   map[int]bool // and in that of the gateway, to which they were sent
 	strange []string     // other texts that came: the gateway's own words
 }
 
@@ -53,7 +54,7 @@ type arrival struct {
 func newWay(tag string, total, window int, sizes []int) *way {
 	return &way{
 		words: words{tag, sizes}, window: window, total: total, latest: time.Now(),
-		changed: make(chan struct{}), record: record{kills: map[int]time.Time{}, taken: map[int]bool{}},
+		changed: make(chan struct{}), record: record{kills: map[int]time.Time{}, taken: map[int]bool{}, given: map[int]bool{}},
 	}
 }
 
@@ -125,10 +126,15 @@ func (w *way) arrived(at time.Time, id, text string) {
 	})
 }
 
-// accepted notes a text that the server has in its archive.
-func (w *way) accepted(text string) {
+// accepted notes a text that the server has in the archive of its sender.
+func (w *way) accepted(text string) { w.archived(text, w.record.taken) }
+
+// reachable notes a text that the server has in the gateway's archive.
+func (w *way) reachable(text string) { w.archived(text, w.record.given) }
+
+func (w *way) archived(text string, in map[int]bool) {
 	if n, whole, ok := w.number(text); ok && whole {
-		w.change(func() { w.record.taken[n] = true })
+		w.change(func() { in[n] = true })
 	}
 }
 
@@ -148,6 +154,6 @@ func (w *way) snapshot() record {
 	defer w.mu.Unlock()
 	r := w.record
 	r.sent, r.came = r.sent[:len(r.sent):len(r.sent)], r.came[:len(r.came):len(r.came)]
-	r.kills, r.taken = maps.Clone(r.kills), maps.Clone(r.taken)
+	r.kills, r.taken, r.given = maps.Clone(r.kills), maps.Clone(r.taken), maps.Clone(r.given)
 	return r
 }
