@@ -124,6 +124,7 @@ func (r *run) restartServer(ctx context.Context, end func() int) {
 		if err := e.login(ctx); err != nil {
 			r.tb.Fatalf("fault: %v", err)
 		}
+		e.out.letGo()
 		e.gate.open()
 	}
 }
