@@ -35,6 +35,7 @@ type queue struct {
 	mu      sync.Mutex
 	batches []batch
 	writes  int  // of them are not for later
+	out     int  // of those for later the taker has so many, and may put them back
 	urgent  bool // they cannot wait
 	ended   bool
 	wake    chan struct{}
@@ -49,14 +50,14 @@ func (q *queue) put(b batch) error {
 	switch {
 	case q.ended:
 		return ErrEnded
-	case b.later && len(q.batches)-q.writes >= maxLater, !b.later && q.writes >= maxQueued:
+	case b.later && q.out+len(q.batches)-q.writes >= maxLater, !b.later && q.writes >= maxQueued:
 		return ErrQueueFull
 	}
 	q.batches = append(q.batches, b)
 	if !b.later {
 		q.writes++
 	}
-	urgent := !b.later || len(q.batches) >= maxQueued
+	urgent := !b.later || len(q.batches) == maxQueued // once: not with each that comes while the disk fails
 	if urgent && !q.urgent || len(q.batches) == 1 {
 		q.signal()
 	}
@@ -72,24 +73,26 @@ func (q *queue) signal() {
 }
 
 // take empties the queue. If all in it is for later, and that is not now, it
-// stays, and waiting is true.
+// stays, and waiting is true. What was taken has to be followed by back.
 func (q *queue) take(now bool) (batches []batch, waiting bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !now && !q.urgent {
 		return nil, len(q.batches) > 0
 	}
-	batches, q.batches, q.writes, q.urgent = q.batches, nil, 0, false
+	batches, q.out = q.batches, len(q.batches)-q.writes
+	q.batches, q.writes, q.urgent = nil, 0, false
 	return batches, false
 }
 
-// back puts back in front what was taken and could not be made.
+// back puts back in front what was taken and could not be made, if anything.
 func (q *queue) back(batches []batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.out = 0
 	if len(batches) == 0 {
 		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.batches = append(batches, q.batches...)
 	q.signal()
 }

@@ -70,9 +70,9 @@ func (s *Store) Run(ctx context.Context) error {
 			return nil
 		}
 		wait = laterWait
-		if left := s.writeAll(batches); len(left) > 0 {
+		left := s.writeAll(batches)
+		if s.queue.back(left); len(left) > 0 {
 			wait = laterRetry
-			s.queue.back(left)
 		}
 	}
 }

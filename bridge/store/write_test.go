@@ -132,6 +132,56 @@ func TestLaterLeavesRoomForWrite(t *testing.T) {
 	s.Write(func(err error) { t.Errorf("Write = %v", err) }, b.Put([]byte("a"), nil))
 }
 
+// What a disk that hangs is being asked for counts, too: else as many more
+// would wait after each time that it fails.
+func TestLaterIsBoundedWhileTheDiskFails(t *testing.T) {
+	q := newQueue()
+	var left []batch
+	for range 3 {
+		for range 2 * maxLater {
+			_ = q.put(batch{later: true}) // refused in the end
+		}
+		q.back(left)
+		if n := len(q.batches); n != maxLater {
+			t.Errorf("%d wait, %d is the most", n, maxLater)
+		}
+		left, _ = q.take(true)
+	}
+	q.back(nil)
+	if err := q.put(batch{later: true}); err != nil {
+		t.Errorf("when all is made: %v", err)
+	}
+}
+
+// However many wait, a disk that fails is left alone for a while.
+func TestLaterIsNotTriedAgainWithEachThatComes(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store, b *Bucket) {
+		put(t, b, "x=1")
+		s.folding.Lock()
+		s.ruined = syscall.EIO
+		s.folding.Unlock()
+		s.writing.Lock()
+		s.broken = syscall.EIO
+		s.writing.Unlock()
+		for range maxQueued + 100 {
+			s.Later(b.Put([]byte("a"), nil))
+		}
+		after(2*laterWait, b)
+		s.folding.Lock()
+		s.ruined = nil
+		s.folding.Unlock()
+		for range 10 {
+			s.Later(b.Put([]byte("b"), nil))
+			if got := after(time.Millisecond, b); got != "x=1" {
+				t.Fatalf("tried at once: %s", got)
+			}
+		}
+		if got := after(laterRetry, b); got != "x=1 a= b=" {
+			t.Errorf("rows %s", got)
+		}
+	})
+}
+
 func TestWhatStandsInALogIsFoldedInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store, b *Bucket) {
 		folds := func(d time.Duration) int {
