@@ -232,6 +232,24 @@ func TestADamagedLogIsPutAside(t *testing.T) {
 	}
 }
 
+// Where there is no room for the copy each start fails, and leaves nothing.
+func TestADamagedLogWaitsForRoomToBePutAside(t *testing.T) {
+	path := aLogged(t)
+	names := logNames(path)
+	writeFile(t, names[0], []byte("noise")) // for this one there is room
+	room := full(t, smallLog-1)
+	for range maxAside + 1 {
+		if _, err := openSize(path, smallLog); !errors.Is(err, ErrDamaged) || !isFull(err) {
+			t.Fatalf("Open = %v", err)
+		}
+	}
+	room()
+	s, _ := opened(t, path)
+	if all, _ := filepath.Glob(path + "*" + asideSuffix + "*"); len(all) != 2 || s.LogPutAside() != names[0]+asideSuffix+"1" {
+		t.Errorf("put aside are %s, told is %s", all, s.LogPutAside())
+	}
+}
+
 func TestALogOfANewerVersionIsLeftAlone(t *testing.T) {
 	path := aLogged(t)
 	name := logNames(path)[0]

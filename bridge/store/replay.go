@@ -146,14 +146,22 @@ func (s *Store) replay(records []record) error {
 // copyAside puts copies of the logs aside. The logs stay until what they held
 // before the damage is in the database.
 func (s *Store) copyAside(path string) error {
+	var made []string
 	for _, name := range logNames(path) {
 		aside, err := putAside(name, copyFile)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			for _, aside := range made { // the next start tries again
+				err = errors.Join(err, os.Remove(aside))
+			}
 			return err
 		}
-		if err == nil && s.logAside == "" {
-			s.logAside = aside
-		}
+		made = append(made, aside)
+	}
+	if len(made) > 0 {
+		s.logAside = made[0]
 	}
 	return nil
 }
@@ -172,5 +180,8 @@ func copyFile(from, to string) error {
 	if err == nil {
 		err = out.Sync()
 	}
-	return errors.Join(err, out.Close())
+	if err = errors.Join(err, out.Close()); err != nil {
+		return errors.Join(err, os.Remove(to)) // a piece would be in the way of the next one
+	}
+	return nil
 }
