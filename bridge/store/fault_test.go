@@ -75,9 +75,6 @@ func TestALogThatHasFailedIsReplaced(t *testing.T) {
 		if got := text(b); got != "a=1" {
 			t.Errorf("%s: what could not be written is there: %s", name, got)
 		}
-		if err := s.flush(); err != nil { // and if it is killed before there is a new log
-			t.Fatal(err)
-		}
 		if again := killed(t, path); text(bucket(t, again, roomy)) != "a=1" {
 			t.Errorf("%s: after a kill at once: %s", name, text(bucket(t, again, roomy)))
 		}

@@ -182,8 +182,10 @@ func (s *Store) keep(group *overlay) error {
 	l := s.logs[s.cur]
 	first := l.at == logStart
 	s.seq++
-	if s.broken = l.append(b); s.broken != nil {
-		return s.broken
+	if err := l.append(b); err != nil {
+		s.broken = err
+		_ = s.mend() // else when it is next to be written; whoever is told must not find the record after a kill
+		return err
 	}
 	s.mu.Lock()
 	s.active.merge(group)
