@@ -145,6 +145,27 @@ func TestBucketsAreBounded(t *testing.T) {
 	}
 }
 
+// A count that something has spoilt keeps out what is new: that is told, not
+// taken and forgotten.
+func TestWhatCannotBeTakenIsTold(t *testing.T) {
+	s, _ := opened(t, filepath.Join(t.TempDir(), "x.db"))
+	b := bucket(t, s, roomy)
+	put(t, b, "a=1")
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		return openBase(tx, b.name).top.Put(countName, []byte{0, 0, 0, 0, 0, 0, 1, 0})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.limit.Evict = true
+	if err := s.Update(b.Put([]byte("b"), nil)); !errors.Is(err, ErrFull) || text(b) != "a=1" {
+		t.Errorf("Update = %v, rows %s", err, text(b))
+	}
+}
+
 func TestASortedBucketGoesByKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s, closing := opened(t, path)

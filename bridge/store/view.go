@@ -168,11 +168,14 @@ func (v *view) put(bucket, key string, value []byte, limit Limit) error {
 		return err
 	}
 	for p.count >= limit.Rows {
-		if !limit.Evict {
-			return ErrFull
+		found := false
+		if limit.Evict {
+			if found, err = v.evict(bucket, p); err != nil {
+				return err
+			}
 		}
-		if found, err := v.evict(bucket, p); err != nil || !found {
-			return err
+		if !found {
+			return ErrFull
 		}
 	}
 	age := p.nextAge
