@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -327,4 +328,23 @@ func TestADatabaseWhoseDiskHasFailedIsLeftAlone(t *testing.T) {
 		t.Errorf("the next start has %d rows of %d", n, taken)
 	}
 	s.ruined = nil // so that it closes
+}
+
+func TestAFailureOfTheDiskIsToldFromAFullOne(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{&fs.PathError{Op: "write", Err: syscall.ENOSPC}, false},
+		{errors.New("file resize error: no space left on device"), false}, // as of bbolt
+		{&fs.PathError{Op: "write", Err: syscall.EIO}, true},
+		{&fs.PathError{Op: "sync", Err: syscall.ENOSPC}, true},
+		{syscall.ENOSPC, true}, // of fdatasync: the room was promised, a thin volume has none
+		{syscall.EIO, true},
+	} {
+		if got := diskFailed(tt.err); got != tt.want {
+			t.Errorf("%T %v: %v", tt.err, tt.err, got)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"syscall"
@@ -75,19 +76,32 @@ func (s *Store) fold() error {
 	return nil
 }
 
-// update makes an overlay part of the database. After an error of the disk
-// itself no other is made: bbolt goes on with what it sees in the system's
-// cache, and would write over pages that on the disk still count. The logs
-// have what is missing, for the next start. folding is held.
+// update makes an overlay part of the database. After a failure of the disk no
+// other is made: bbolt goes on with what it sees in the system's cache, and
+// would write over pages that on the disk still count. The logs have what is
+// missing, for the next start. folding is held.
 func (s *Store) update(o *overlay, seq uint64) error {
 	if s.ruined != nil {
 		return s.ruined
 	}
 	err := s.db.Update(func(tx *bbolt.Tx) error { return foldInto(tx, o, seq) })
-	if errors.Is(err, syscall.EIO) {
+	if diskFailed(err) {
 		s.ruined = err
 	}
 	return err
+}
+
+// diskFailed reports whether an error of a transaction leaves it open what the
+// disk has: one of the disk, or of a wait for it, for whatever reason, which
+// bbolt passes on as the bare number. A write that the system does not take
+// for want of room has changed nothing that counts.
+func diskFailed(err error) bool {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Op == "sync" || errors.Is(err, syscall.EIO)
+	}
+	var errno syscall.Errno
+	return errors.As(err, &errno)
 }
 
 // flush folds everything. writing is held.
