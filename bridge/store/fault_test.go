@@ -223,6 +223,9 @@ func TestADamagedLogIsPutAside(t *testing.T) {
 			}
 		}
 		put(t, b, "new=1")
+		if size := fileSize(t, name1); size != smallLog {
+			t.Errorf("%s: the log has %d bytes", name, size)
+		}
 		closing()
 		if s, _ = opened(t, path); s.LogPutAside() != "" || !strings.HasSuffix(text(bucket(t, s, roomy)), "new=1") {
 			t.Errorf("%s: afterwards %q is put aside, rows %s", name, s.LogPutAside(), text(bucket(t, s, roomy)))

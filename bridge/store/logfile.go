@@ -39,7 +39,7 @@ type logFile struct {
 	salt uint64
 	at   int64 // where the next record begins
 	size int64
-	bad  bool // a write or a wait has failed: what it holds nobody knows
+	bad  bool // a write or a wait has failed: what it holds nobody knows; or it has another size
 }
 
 // fits reports whether it has room for a record of n bytes.
@@ -156,7 +156,8 @@ func readLog(path string, folded uint64, buf *bytes.Buffer) (logged, error) {
 	return parseLog(buf.Bytes(), folded)
 }
 
-// openLog opens a log that has been read, to begin it anew, or makes it.
+// openLog opens a log that has been read, to begin it anew, or makes it. One of
+// another size has been cut off, say, and is bad.
 func openLog(path string, salt uint64, size int64) (*logFile, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -169,5 +170,5 @@ func openLog(path string, salt uint64, size int64) (*logFile, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &logFile{path: path, disk: osDisk{f}, salt: salt, at: logStart, size: fi.Size()}, nil
+	return &logFile{path: path, disk: osDisk{f}, salt: salt, at: logStart, size: size, bad: fi.Size() != size}, nil
 }

@@ -13,6 +13,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// errLogSize is why a log is replaced before it is written.
+var errLogSize = errors.New("a log has another size")
+
 // logNames are the names of the logs of a database.
 func logNames(path string) [2]string { return [2]string{path + ".log1", path + ".log2"} }
 
@@ -117,6 +120,9 @@ func (s *Store) openLogs(path string, size int64) error {
 		}
 		if err != nil {
 			return errors.Join(err, s.closeLogs())
+		}
+		if s.logs[i].bad && s.broken == nil {
+			s.broken = errLogSize
 		}
 	}
 	return nil
