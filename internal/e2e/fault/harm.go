@@ -28,7 +28,7 @@ func (r *run) harm(ctx context.Context) {
 		h(ctx)
 		if now := time.Now(); now.Sub(told) > tellEvery {
 			told = now
-			r.tb.Logf("fault: %d of %d messages, %d of %d times harmed", r.arrivedCount(), total, i+1, len(harms))
+			r.tb.Logf("fault: %d of %d messages, %d of %d times harmed", r.past(), total, i+1, len(harms))
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (r *run) harms() []harm {
 // awaitProgress waits until so many messages have come, or none come any more.
 func (r *run) awaitProgress(ctx context.Context, n int) {
 	for have, since := 0, time.Now(); ctx.Err() == nil; pause(ctx, again/5) {
-		now := r.arrivedCount()
+		now := r.past()
 		if now >= n {
 			return
 		}

@@ -258,10 +258,10 @@ func (r *run) awaitAll(ctx context.Context, what string, ways []*way) {
 	}
 }
 
-// arrivedCount is how many messages have come in all.
-func (r *run) arrivedCount() (n int) {
+// past is how many messages have come in all, or are not waited for any more.
+func (r *run) past() (n int) {
 	for _, w := range append(r.ups(), r.downs()...) {
-		n += len(w.snapshot().came)
+		n += w.past()
 	}
 	return n
 }

@@ -141,6 +141,13 @@ func (w *way) archived(text string, in map[int]bool) {
 // more raises how many are to be sent.
 func (w *way) more(n int) { w.change(func() { w.total += n }) }
 
+// past is how many messages the window has behind it.
+func (w *way) past() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.base
+}
+
 // quietSince is when the last message came, and whether all have been sent.
 func (w *way) quietSince() (at time.Time, allSent bool) {
 	w.mu.Lock()
