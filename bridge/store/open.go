@@ -78,41 +78,47 @@ type Store struct {
 func Open(path string) (*Store, error) { return openSize(path, logBytes) }
 
 // openSize is Open with the size of the logs that it makes.
-func openSize(path string, size int64) (s *Store, err error) {
+func openSize(path string, size int64) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, aside, err := openOrPutAside(path)
+	aside := ""
+	s, err := openWithLogs(path, size)
+	if errors.Is(err, ErrDamaged) {
+		if aside, err = putAllAside(path, err); err == nil {
+			s, err = openWithLogs(path, size)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s = newStore(db)
 	s.aside = aside
-	if err := s.openLogs(path, size); err != nil {
-		return nil, fmt.Errorf("store: %s: %w", path, errors.Join(err, db.Close()))
-	}
 	s.letGoAll() // verify has read everything
 	return s, nil
 }
 
-// openOrPutAside opens the database. One that is damaged is put aside with
-// its logs, which are of no use without it.
-func openOrPutAside(path string) (db *bbolt.DB, aside string, err error) {
-	db, err = open(path, options(lockWait))
-	if !errors.Is(err, ErrDamaged) {
-		return db, "", err
-	}
-	why := err
+// openWithLogs opens the database and takes up what the logs hold. The error is
+// ErrDamaged if it is the database that is.
+func openWithLogs(path string, size int64) (s *Store, err error) {
+	_, err = open(path, options(lockWait), func(db *bbolt.DB) error {
+		s = newStore(db)
+		return s.openLogs(path, size)
+	})
+	return s, err
+}
+
+// putAllAside puts a database that is damaged aside, with its logs, which are
+// of no use without it.
+func putAllAside(path string, why error) (aside string, err error) {
 	for _, name := range logNames(path) {
-		if _, err = putAside(name, os.Rename); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", fmt.Errorf("%w, and its log cannot be put aside: %w", why, err)
+		if _, err := putAside(name, os.Rename); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%w, and its log cannot be put aside: %w", why, err)
 		}
 	}
 	if aside, err = putAside(path, os.Rename); err != nil {
-		return nil, "", fmt.Errorf("%w, and cannot be put aside: %w", why, err)
+		return "", fmt.Errorf("%w, and cannot be put aside: %w", why, err)
 	}
-	db, err = open(path, options(lockWait))
-	return db, aside, err
+	return aside, nil
 }
 
 func options(wait time.Duration) *bbolt.Options {
@@ -137,7 +143,7 @@ func OpenVolatile() (*Store, error) {
 	f.Close()
 	opt := options(lockWait)
 	opt.NoSync = true
-	db, err := open(f.Name(), opt)
+	db, err := open(f.Name(), opt, func(*bbolt.DB) error { return nil })
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", f.Name(), err)
 	}
@@ -160,15 +166,17 @@ func Check(path string) error {
 	}
 	opt := options(lockNow)
 	opt.ReadOnly, opt.PreLoadFreelist = true, true
-	db, err := open(path, opt)
+	db, err := open(path, opt, func(db *bbolt.DB) error {
+		_, err := readLogs(path, foldedSeq(db))
+		return err
+	})
 	switch {
 	case errors.Is(err, ErrBusy):
 		return nil
 	case err != nil:
 		return err
 	}
-	_, err = readLogs(path, foldedSeq(db))
-	return errors.Join(err, db.Close())
+	return db.Close()
 }
 
 // PutAside is the name of the damaged file that Open has put aside, "" if none.
@@ -191,15 +199,17 @@ func (s *Store) Close() error {
 }
 
 func newStore(db *bbolt.DB) *Store {
+	folded := foldedSeq(db)
 	return &Store{
 		db: db, queue: newQueue(), foldDue: make(chan struct{}, 1),
-		active: newOverlay(), seq: foldedSeq(db),
+		active: newOverlay(), seq: folded, frozenSeq: folded,
 	}
 }
 
-// open opens the file, sees whether all of it can be read, and notes the
-// version in a new one.
-func open(path string, opt *bbolt.Options) (db *bbolt.DB, err error) {
+// open opens the file, sees whether all of it can be read, notes the version
+// in a new one, and does what comes first: that bbolt's list of free pages is
+// damaged only turns out when it is written.
+func open(path string, opt *bbolt.Options, first func(*bbolt.DB) error) (db *bbolt.DB, err error) {
 	var file *os.File
 	opt.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
@@ -215,17 +225,20 @@ func open(path string, opt *bbolt.Options) (db *bbolt.DB, err error) {
 		if err = verify(db); err == nil && !opt.ReadOnly && needsVersion(db) {
 			err = db.Update(writeVersion)
 		}
+		if err == nil {
+			err = first(db)
+		}
 		return err
 	})
 	if err == nil {
 		return db, nil
 	}
-	if db != nil {
+	if db != nil && !errors.Is(err, ErrDamaged) {
 		db.Close()
 	}
 	if file != nil {
-		// A bbolt that has panicked leaves it open and mapped: the lock lasts
-		// as long as the map, unless it is taken off.
+		// A bbolt that has panicked may never close, and leaves it open and
+		// mapped: the lock lasts as long as the map, unless it is taken off.
 		_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) // fails if it is closed
 		file.Close()
 	}

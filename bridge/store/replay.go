@@ -102,7 +102,7 @@ func (s *Store) openLogs(path string, size int64) error {
 	}
 	if damaged {
 		if err := s.copyAside(path); err != nil {
-			return fmt.Errorf("%w, and its log cannot be put aside: %w", ErrDamaged, err)
+			return fmt.Errorf("its log is damaged, and cannot be put aside: %w", err)
 		}
 	}
 	s.seq = f.last
