@@ -69,8 +69,6 @@ func reasonLAN(err error) string {
 		return "the message is too large"
 	case errors.Is(err, linklocal.ErrQueueFull):
 		return "too much is waiting for it"
-	case errors.Is(err, linklocal.ErrStopped):
-		return "the gateway is stopping"
 	}
 	return "no connection"
 }

@@ -1,12 +1,14 @@
 package bridge
 
 import (
+	"errors"
 	"time"
 
 	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge/rewrite"
 	"meshgate/internal/stanza"
+	"meshgate/linklocal"
 	"meshgate/xmppc2s"
 )
 
@@ -185,8 +187,8 @@ func (e *engine) handleSent(now time.Time, token uint64, err error) {
 		return
 	}
 	d, ok := e.pending[token]
-	if !ok {
-		return
+	if !ok || errors.Is(err, linklocal.ErrStopped) {
+		return // we are stopping: it has no end yet, and the server keeps it for the next run
 	}
 	delete(e.pending, token)
 	if err != nil {

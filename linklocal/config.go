@@ -39,6 +39,9 @@ type Config struct {
 	HandshakeTimeout time.Duration // of TLS; default 10 s
 	WriteTimeout     time.Duration // for one write to a peer that does not read; default 10 s
 	CloseTimeout     time.Duration // for the other side's end tag, and for Run to end; default 2 s
+	// News is for how long a name that has appeared, a contact's or a peer's,
+	// may not be known to everybody yet; default 10 s.
+	News time.Duration
 
 	MaxContacts       int // published by us; default 1024
 	MaxPeers          int // in the roster; more are ignored; default 1024
@@ -72,6 +75,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.HandshakeTimeout, 10*time.Second)
 	orDefault(&c.WriteTimeout, 10*time.Second)
 	orDefault(&c.CloseTimeout, 2*time.Second)
+	orDefault(&c.News, 10*time.Second)
 	orDefault(&c.MaxContacts, 1024)
 	orDefault(&c.MaxPeers, 1024)
 	orDefault(&c.MaxStreams, 1024)

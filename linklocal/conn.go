@@ -36,6 +36,7 @@ type conn struct {
 	reset     bool      // it has not
 
 	reading bool // the reader has not ended
+	heard   bool // the peer has said something
 	waiting bool // it waits for a delivery
 	said    []*stanza.Element
 	counted int             // stanzas in, since the last delivery
@@ -163,7 +164,7 @@ func wait(ctx context.Context, lim *rate.Limiter, n int) error {
 }
 
 func (l *loop) readBytes(now time.Time, c *conn, b []byte) {
-	c.waiting = true
+	c.waiting, c.heard = true, true
 	if !c.dead {
 		c.stream.handleBytes(now, b)
 	}

@@ -37,6 +37,7 @@ type pair struct {
 	dialing bool        // connecting
 	cancel  func()      // ends connecting
 	calling *conn       // connected, their header is not here yet
+	callAt  time.Time   // not before then
 	wrote   *conn       // the last one that took a stanza
 	wroteAt time.Time
 }
@@ -137,7 +138,10 @@ func (l *loop) flush(now time.Time, p *pair) {
 		l.abandon(p, ErrNoContact)
 	case l.roster.get(p.peer) == nil:
 		l.abandon(p, ErrNoPeer)
-	case !p.dialing && p.calling == nil:
+	case p.dialing || p.calling != nil:
+	case now.Before(p.callAt):
+		l.due(p.callAt)
+	default:
 		l.dial(p)
 	}
 }
@@ -191,6 +195,8 @@ func (l *loop) dialled(now time.Time, p *pair, tcp net.Conn, err error) {
 		if wanted {
 			l.abandon(p, ErrUnreachable)
 		}
+	case wanted && isReset(err) && l.isNews(now, p):
+		p.callAt = now.Add(callPause) // it was there, and closed before we knew: see retry
 	case wanted && !errors.Is(err, context.Canceled):
 		l.count.dialsFailed.Add(1)
 		l.log.Debug("peer cannot be reached", "peer", p.peer, "err", err)
@@ -233,52 +239,4 @@ func (l *loop) replace(now time.Time, c *conn) {
 	if c.pair.cancel != nil {
 		c.pair.cancel()
 	}
-}
-
-// retry takes back the stanzas that a stream which is over has not written.
-// Each gets one more chance, on another stream.
-func (l *loop) retry(now time.Time, c *conn) {
-	p, unsent := c.pair, c.unsent
-	c.unsent = nil
-	if p == nil {
-		return
-	}
-	if c.stream.state == closed {
-		p.conns = slices.DeleteFunc(p.conns, func(o *conn) bool { return o == c })
-	}
-	if p.calling == c {
-		p.calling = nil
-		if p.best() == nil { // else they wait for that, not for this
-			unsent = append(unsent, p.waiting...)
-			p.waiting = nil
-		}
-	}
-	var again []*outgoing
-	for _, o := range unsent {
-		if err := c.verdict(o); err != nil {
-			l.finish(o, err)
-		} else {
-			o.tries++
-			again = append(again, o)
-		}
-	}
-	p.waiting = append(again, p.waiting...)
-	l.flush(now, p)
-	l.tidy(p)
-}
-
-// verdict is why a stanza that c has not written shall not be tried again;
-// nil: it shall.
-func (c *conn) verdict(o *outgoing) error {
-	var insecure channelError
-	_, ours := refusal(c.stream.why)
-	switch {
-	case c.slow:
-		return ErrSlow
-	case errors.As(c.stream.why, &insecure):
-		return fmt.Errorf("%w: %s: %w", ErrInsecure, c.pair.peer, insecure)
-	case o.tries > 0 || ours && !c.wasOpen:
-		return fmt.Errorf("%w: %s: stream broke: %v", ErrUnreachable, c.pair.peer, c.stream.why)
-	}
-	return nil
 }

@@ -149,6 +149,14 @@ func (r *roster) get(i Instance) *Peer {
 	return nil
 }
 
+// since is when the peer of this name came; zero if there is none.
+func (r *roster) since(i Instance) time.Time {
+	if e := r.peers[i.Key()]; e != nil && e.now != nil {
+		return e.since
+	}
+	return time.Time{}
+}
+
 // announced is closed once the Handler knows the peer; nil if there is none.
 func (r *roster) announced(i Instance) <-chan struct{} {
 	if e := r.peers[i.Key()]; e != nil && e.now != nil {

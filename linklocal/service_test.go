@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func rawTalk(t testing.TB, cfg Config) (*node, *rawPeer) {
 }
 
 func TestStanzaIsRetriedWhenThePeerClosesBeforeItsHeader(t *testing.T) {
-	n, ln := rawCallee(t, Config{})
+	n, ln := rawCallee(t, Config{News: time.Nanosecond})
 	done := n.send("romeo@h3", "hail")
 	answer(t, ln).Close()
 	second := answer(t, ln)
@@ -105,6 +106,38 @@ func TestStanzaIsRetriedWhenThePeerClosesBeforeItsHeader(t *testing.T) {
 	done = n.send("romeo@h3", "again")
 	for range 2 {
 		answer(t, ln).Close()
+	}
+	if err := verdict(t, done); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("after two broken streams: %v", err)
+	}
+}
+
+// COMPAT libpurple 2.14: it closes connections from an address of which it has
+// no contact yet, before it reads.
+func TestAPeerThatDoesNotKnowUsYetIsCalledAgain(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	done := n.send("romeo@h3", "hail")
+	for range 3 { // one more than when everybody is known
+		p := answer(t, ln)
+		p.Conn.(*net.TCPConn).SetLinger(0) // a reset
+		p.Close()
+	}
+	p := answer(t, ln)
+	p.say("%s", oldHeader)
+	p.until("<body>hail</body></message>")
+	if err := verdict(t, done); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPeerThatIsNewAndBreaksStreamsIsGivenUp(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	done := n.send("romeo@h3", "hail")
+	for range 2 {
+		p := answer(t, ln)
+		p.say("<")
+		p.until("<") // else it might as well have said nothing
+		p.Close()
 	}
 	if err := verdict(t, done); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("after two broken streams: %v", err)

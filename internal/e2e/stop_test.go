@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// SM-11, SM-12: the gateway is stopped in order and started again, among
+// messages in both directions, as for an update. Nothing comes back, nobody is
+// told of anything, and everything arrives once.
+func TestARestartUnderTrafficBouncesNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}, Config: map[string]any{
+			"limits.contact_messages_per_minute": 100000, "limits.contact_burst": 10000,
+			"limits.peer_messages_per_minute": 100000, "limits.peer_burst": 10000,
+		}})
+		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
+		bob := o.Host("h2").Purple("bob", PurpleOptions{})
+		bob.AwaitOn(o.Mirror("alice"))
+		bob.Msg(o.Mirror("alice"), "before")
+		to := alice.AwaitMessage(o.GatewayJID(), "before").From
+		const stops, each = 4, 60
+		down := 0
+		for range stops {
+			for i := range each {
+				alice.SendMessage(Message{To: to, Body: fmt.Sprintf("down %d.", down), ID: fmt.Sprintf("down%d", down)})
+				down++
+				if i == each/2 {
+					bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", down-each/2))
+					o.Gateway.Signal(syscall.SIGTERM)
+				}
+			}
+			o.Gateway.Wait()
+			o.Gateway.Start()
+			alice.Msg(to, fmt.Sprintf("down %d.", down))
+			bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", down))
+			down++
+		}
+		for _, e := range alice.Events() {
+			if e.Type == "error" && e.Ev == "message" {
+				t.Errorf("alice is told: %s", e.XML)
+			}
+		}
+		var got []string
+		for _, m := range bob.IMs() {
+			if got = append(got, m.Text()); strings.Contains(m.Text(), "not delivered") {
+				t.Errorf("bob is told: %s", m.Text())
+			}
+		}
+		judgeNumbers(t, "from the network", "down", down, got, !ejabberd)
+	})
+}
