@@ -94,6 +94,38 @@ func TestALogThatHasFailedIsReplaced(t *testing.T) {
 	}
 }
 
+// The number of what has failed is taken, also where nothing stands before it:
+// a number that is nowhere would be a damage at the next start.
+func TestWhatHasFailedLeavesNoGap(t *testing.T) {
+	for name, fail := range map[string]func(*Store, *Bucket) error{
+		"the first of a log": func(s *Store, b *Bucket) error {
+			l := s.logs[s.cur]
+			l.disk = &faulty{disk: l.disk, short: 0}
+			return s.Update(b.Put([]byte("b"), nil))
+		},
+		"one larger than a log": func(s *Store, _ *Bucket) error {
+			s.ruined = syscall.EIO
+			defer func() { s.ruined = nil }()
+			return s.keepLarge(overlayOf("test", &row{key: "b", age: 9}))
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "x.db")
+		s, _ := opened(t, path)
+		b := bucket(t, s, roomy)
+		put(t, b, "a=1")
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := fail(s, b); err == nil {
+			t.Errorf("%s: it has not failed", name)
+		}
+		put(t, b, "c=3")
+		if again := killed(t, path); again.LogPutAside() != "" || text(bucket(t, again, roomy)) != "a=1 c=3" {
+			t.Errorf("%s: after a kill: %s, put aside %q", name, text(bucket(t, again, roomy)), again.LogPutAside())
+		}
+	}
+}
+
 // full bounds the size of files until the test ends or room is called: it is
 // the nearest to a full disk that a test can have without being root.
 func full(t *testing.T, size int64) (room func()) {

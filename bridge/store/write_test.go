@@ -205,6 +205,19 @@ func TestWhatStandsInALogIsFoldedInTime(t *testing.T) {
 	})
 }
 
+// What could not be folded yet is not pushed out by what comes next.
+func TestWhatIsToBeFoldedStaysUntilItIs(t *testing.T) {
+	s, _ := opened(t, filepath.Join(t.TempDir(), "x.db"))
+	b := bucket(t, s, roomy)
+	put(t, b, "a=1")
+	s.turn()
+	put(t, b, "b=2")
+	s.turnIdle()
+	if got := text(b); got != "a=1 b=2" {
+		t.Errorf("rows %s", got)
+	}
+}
+
 // What is written at once is bounded; a disk that has failed is not asked for
 // the rest, which must not overtake what Later has yet to do.
 func TestMuchIsWrittenInSeveralRecords(t *testing.T) {
