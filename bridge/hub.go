@@ -150,6 +150,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		case ev := <-h.fromLAN:
 			e.handleLAN(time.Now(), ev)
 		case ev := <-h.fromSrv:
+			h.takeResults(e) // the server may have sent it because there is room again
 			e.handleServer(time.Now(), ev)
 		case <-h.results.C():
 			h.takeResults(e)
@@ -254,10 +255,10 @@ func (h *Hub) outgoing(a toLAN) linklocal.Outgoing {
 	if a.token != 0 {
 		out.Mark = markDelivered(h.marks, a.keys)
 		out.Done = func(err error) {
+			h.results.Put(result{a.token, err})
 			if err == nil && a.done != nil {
 				a.done() // at once: if we are killed now it shall not come again
 			}
-			h.results.Put(result{a.token, err})
 		}
 	}
 	return out

@@ -270,6 +270,31 @@ func TestAMessageIsNotFinishedBeforeItIsWritten(t *testing.T) {
 	})
 }
 
+// The server sends the next message in the very moment in which one was written:
+// there is room for it.
+func TestWhatIsWrittenMakesRoomForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := office()
+		cfg.Limits.PendingToLAN, cfg.Limits.ContactRate = 1, Rate{PerMinute: 1e6, Burst: 1e6}
+		r := runHub(t, cfg)
+		defer r.stop()
+		r.begin()
+		const count = 20
+		left := count
+		var next func()
+		next = func() {
+			if left--; left >= 0 {
+				go r.fromNet("@bob hello", next)
+			}
+		}
+		next()
+		synctest.Wait()
+		if l := r.hub.Stats().FromNetwork; l.Ended[Delivered] != count || l.Ended[RefusedFull] != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+	})
+}
+
 func TestPublishingIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := runHub(t, office())

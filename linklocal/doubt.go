@@ -70,7 +70,7 @@ func (l *loop) unread(c *conn) (again []*outgoing) {
 				o.Mark(false)
 			}
 			l.queued.Add(1)
-			c.pair.queued++
+			c.pair.queued.Add(1)
 			again = append(again, o)
 		}
 		l.count.resent.Add(int64(len(again)))

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,6 +324,37 @@ func TestUnwrittenStanzasAreRetriedOnAFreshStream(t *testing.T) {
 	for i, v := range verdicts[1:] {
 		if err := verdict(t, v); err != nil {
 			t.Fatalf("stanza %d: %v", i+1, err)
+		}
+	}
+}
+
+// Whoever sends one for each that was taken, as the server session does, never
+// finds the queue of a peer full.
+func TestWhatIsWrittenMakesRoomAtOnce(t *testing.T) {
+	const room, count = 4, 2000
+	n, ln := rawCallee(t, Config{QueuePerPeer: room})
+	results := make(chan error, count)
+	var left atomic.Int32
+	left.Store(count)
+	var next func(error)
+	send := func() {
+		if left.Add(-1) >= 0 {
+			n.Send(Outgoing{From: "c", To: "romeo@h3", Stanza: message("hail"), Done: next})
+		}
+	}
+	next = func(err error) {
+		results <- err
+		send()
+	}
+	for range room {
+		send()
+	}
+	p := answer(t, ln)
+	p.say("%s", oldHeader)
+	go io.Copy(io.Discard, p)
+	for range count {
+		if err := verdict(t, results); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (b batch) write(tcp *marker, wrote func(*outgoing)) (n int, err error) {
 func (l *loop) write(c *conn) {
 	for b := range c.writes {
 		c.tcp.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
-		n, err := b.write(c.tcp, func(o *outgoing) { l.report(o, nil) })
+		n, err := b.write(c.tcp, func(o *outgoing) { l.finish(o, nil) })
 		// What TLS writes by itself, in its handshake and in answer to a new
 		// key of the peer's, must not meet a deadline that is long over.
 		c.tcp.SetWriteDeadline(time.Time{})

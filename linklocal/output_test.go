@@ -30,7 +30,7 @@ func TestEachStanzaIsReportedWhenItIsWritten(t *testing.T) {
 	}
 	wrote := make(chan int, 1)
 	go func() {
-		n, err := b.write(newMarker(near), func(o *outgoing) { l.report(o, nil) })
+		n, err := b.write(newMarker(near), func(o *outgoing) { l.finish(o, nil) })
 		if err == nil {
 			t.Error("all was written to a closed connection")
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,14 +32,14 @@ type pair struct {
 	key     pairKey
 	contact *contact
 	peer    Instance
-	conns   []*conn     // in the order in which they came
-	waiting []*outgoing // for a stream
-	queued  int         // not done: waiting or on one of conns
-	dialing bool        // connecting
-	cancel  func()      // ends connecting
-	calling *conn       // connected, their header is not here yet
-	callAt  time.Time   // not before then
-	wrote   *conn       // the last one that took a stanza
+	conns   []*conn      // in the order in which they came
+	waiting []*outgoing  // for a stream
+	queued  atomic.Int64 // not done: waiting or on one of conns; from any goroutine
+	dialing bool         // connecting
+	cancel  func()       // ends connecting
+	calling *conn        // connected, their header is not here yet
+	callAt  time.Time    // not before then
+	wrote   *conn        // the last one that took a stanza
 	wroteAt time.Time
 }
 
@@ -54,7 +55,7 @@ func (l *loop) pairOf(ct *contact, peer Instance) *pair {
 
 // tidy forgets a pair that has nothing any more.
 func (l *loop) tidy(p *pair) {
-	if len(p.conns) == 0 && p.queued == 0 && !p.dialing {
+	if len(p.conns) == 0 && p.queued.Load() == 0 && !p.dialing {
 		delete(l.pairs, p.key)
 	}
 }
@@ -102,9 +103,9 @@ func (l *loop) send(now time.Time, o *outgoing) {
 	}
 	p := l.pairOf(ct, peer.Instance)
 	o.pair = p
-	p.queued++
+	p.queued.Add(1)
 	switch {
-	case p.queued > l.cfg.QueuePerPeer:
+	case p.queued.Load() > int64(l.cfg.QueuePerPeer):
 		l.finish(o, fmt.Errorf("%w: %s", ErrQueueFull, o.To))
 	case o.OpenOnly && p.best() == nil:
 		l.finish(o, ErrNotOpen)

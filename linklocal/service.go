@@ -147,20 +147,15 @@ type outgoing struct {
 	told  atomic.Bool // its sender, what became of it
 }
 
-// finish is the end of a stanza. It is called once for each, by the loop
-// unless that has not seen it.
+// finish tells the sender what became of a stanza, the first time. It may be
+// called from any goroutine: by the writer, so that nothing comes between.
+// Whoever then sends another finds room for it.
 func (s *Service) finish(o *outgoing, err error) {
-	if o.pair != nil {
-		o.pair.queued--
-	}
-	s.report(o, err)
-}
-
-// report tells the sender what became of a stanza, the first time. It may be
-// called from any goroutine.
-func (s *Service) report(o *outgoing, err error) {
 	if o.told.Swap(true) {
 		return
+	}
+	if o.pair != nil {
+		o.pair.queued.Add(-1)
 	}
 	s.queued.Add(-1)
 	if err != nil {
