@@ -1,9 +1,10 @@
-// Package rmulticast is the wire format of rMulticast, the reliable causal
-// multicast under Clique chat rooms. It does no I/O.
+// Package rmulticast implements rMulticast, the reliable causal multicast under
+// Clique chat rooms: a pure engine for one node of one room. It does no I/O and
+// never reads a clock; see [Engine].
 //
 // There is no published standard: what counts is what the one other
 // implementation does, the gibber library of telepathy-salut ("gibber" in the
-// comments here).
+// comments here). Where we differ it cannot tell, or gains; the comments say so.
 //
 // # Packets
 //
@@ -29,4 +30,35 @@
 // Those from 0x0f on are reliable: they are numbered by their sender, kept and
 // repeated on request. Their id (4) and a list of what they depend on, sender (4)
 // and next id expected of it (4), come before the body.
+//
+// # A node
+//
+//	idle ──Join──▶ connecting ──1.25 s──▶ connected ──Leave, or lost──▶ leaving ──1.5 s──▶ closed
+//	                 ▲   │ id is taken                                   │
+//	                 └───┴───────────────── lost: with another id ───────┘
+//
+// # Order (dispatch, repair, order, message, acks)
+//
+// Of each sender packets are taken in order of their ids, and not before all that
+// they depend on; what is missing is asked for. DATA is put together to messages,
+// which are told in the order of their ends, and not before the messages that their
+// first fragment depends on. Packets are kept until everybody has acknowledged them
+// by what he depends on.
+//
+// # Members (membership, gather, join, fail)
+//
+//	normal ──somebody new──▶ gathering ──5 s of quiet, or a JOIN──▶ joining ──all JOINs agree──▶ normal
+//	                          │  ▲ ATTEMPT-JOIN                      │  ▲ who does not in 30 s fails
+//	                          └──┘                                   └──┘ somebody knows more: JOIN again
+//
+// In gathering all learn from which packet on they take what each other says, in
+// joining that they see the same. What a node says after its JOIN waits until they
+// agree, and a newcomer is told, and is heard, from the JOINs on. Who says BYE or
+// nothing for 300 s, or breaks the rules, fails: each member says FAILURE, and when
+// all have it is gone. Who hears that itself failed leaves and joins anew.
+//
+// # Limits
+//
+// Nobody is authenticated: whoever can send to the group can speak for anybody.
+// What a node can make us keep or send is bounded by [Limits].
 package rmulticast

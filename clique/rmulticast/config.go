@@ -1,0 +1,89 @@
+package rmulticast
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Config is what an Engine needs to know.
+type Config struct {
+	Name   string     // ours, 1 to 254 bytes: the XEP-0174 instance name
+	Rand   *rand.Rand // all randomness: ids and jitter
+	Limits Limits
+}
+
+// Limits bound what others, or an application, can make the engine do and keep.
+// Fields of 0 are the defaults.
+type Limits struct {
+	Members int // other nodes, joined or joining; default and highest value 100
+	Message int // bytes of a message; longer ones are passed over; default 16 MiB
+	Queue   int // bytes of own messages that wait to be sent; default 8 MiB
+	Cache   int // bytes of packets kept to be repeated or put in order; default 64 MiB
+	Held    int // bytes of messages that are not complete or not in order yet; default 32 MiB
+	Window  int // packets of one sender taken in ahead of the next in order; default 4096
+	Rate    int // packets of data, and of repairs, that we send in a second; default 2000
+}
+
+const (
+	maxMembers  = 100 // 178 entries fill a packet
+	maxFailures = 50  // beside the members: all of them fit one JOIN
+	burst       = 64  // packets sent at once
+	maxGraves   = 64  // of senders that are gone
+	maxShunned  = 256
+	maxDeferred = 64 // ATTEMPT-JOINs put off to the end of a join phase
+	maxOpen     = 64 // messages of one sender that are not complete, on as many streams
+)
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.Members, maxMembers}, {&l.Message, 16 << 20}, {&l.Queue, 8 << 20}, {&l.Cache, 64 << 20},
+		{&l.Held, 32 << 20}, {&l.Window, 4096}, {&l.Rate, 2000},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	l.Members = min(l.Members, maxMembers)
+	return l
+}
+
+// A span is a random time from lo up to, but not including, hi.
+type span struct{ lo, hi time.Duration }
+
+func ms(lo, hi int) span {
+	return span{time.Duration(lo) * time.Millisecond, time.Duration(hi) * time.Millisecond}
+}
+
+// Times of the protocol, as gibber has them.
+var (
+	sessionEvery   = ms(1500, 3000)
+	whoisFirst     = ms(50, 200)
+	whoisAgain     = ms(400, 600)
+	whoisAnswer    = ms(50, 200)
+	repairFirst    = ms(150, 250)
+	repairAgain    = ms(500, 800)
+	repairAnswer   = ms(50, 100)
+	attemptDelay   = ms(100, 400)
+	quietTime      = ms(4800, 5200)
+	ackDelay       = ms(1500, 2500) // not in gibber, which acknowledges with its keepalive only
+	sessionSoon    = 200 * time.Millisecond
+	probeListen    = 500 * time.Millisecond
+	probeInterval  = 250 * time.Millisecond
+	nameLimit      = 10 * time.Second
+	joinLimit      = 30 * time.Second
+	failureLimit   = 60 * time.Second
+	keepaliveEvery = 180 * time.Second
+	progressLimit  = 300 * time.Second
+	byeInterval    = 500 * time.Millisecond
+)
+
+// Counts of the protocol.
+const (
+	probes       = 3
+	byes         = 3
+	ackEvery     = 64  // packets of data after which we acknowledge
+	gibberWindow = 256 // what gibber takes in ahead
+)

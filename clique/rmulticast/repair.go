@@ -1,0 +1,103 @@
+package rmulticast
+
+import "time"
+
+// seeAll notes what exists: a packet of whose author everything before was there.
+func (e *Engine) seeAll(now time.Time, list []Entry) {
+	for _, entry := range list {
+		s := e.senders[entry.Sender]
+		if s == nil || s == e.me || !s.state.ordered() {
+			continue
+		}
+		limit := s.nextOut + PacketID(e.lim.Window)
+		if entry.Next.before(limit) {
+			limit = entry.Next
+		}
+		for id := s.nextIn; id.before(limit); id++ {
+			e.miss(now, s, id)
+		}
+	}
+}
+
+// miss asks for a packet after a while, if we are not asking already.
+func (e *Engine) miss(now time.Time, s *sender, id PacketID) {
+	if s.cache.get(id) != nil {
+		return
+	}
+	sl := s.cache.open(id)
+	sl.timer.fire = func(now time.Time) { e.askRepair(now, s, id, sl) }
+	e.arm(&sl.timer, now, repairFirst)
+}
+
+// askRepair asks for a packet, until it comes. Requests are limited: somebody
+// may have lied about what exists.
+func (e *Engine) askRepair(now time.Time, s *sender, id PacketID, sl *slot) {
+	if e.asking.take(now) {
+		e.stats.RepairsAsked++
+		e.emit(&Packet{Type: RepairRequest, Sender: e.self, Target: s.id, ID: id})
+	}
+	e.arm(&sl.timer, now, repairAgain)
+}
+
+// hearRepairRequest answers if we have the packet. If we miss it as well somebody
+// has just asked for us. False: we know nothing of it.
+func (e *Engine) hearRepairRequest(now time.Time, p *Packet) bool {
+	s := e.anySender(p.Target)
+	if s == nil {
+		return false
+	}
+	if s == e.me {
+		e.brake(now, p)
+	}
+	if e.answerRepair(now, s, p.ID) || s == e.me {
+		return true
+	}
+	if d := p.ID.diff(s.nextOut); !s.state.ordered() || d < 0 || d >= e.lim.Window {
+		return false
+	}
+	if sl := s.cache.get(p.ID); sl != nil {
+		e.arm(&sl.timer, now, repairAgain)
+		return true
+	}
+	for id := s.nextOut; !p.ID.before(id); id++ {
+		e.miss(now, s, id)
+	}
+	return true
+}
+
+// answerRepair sends the packet again soon, unless somebody else does.
+func (e *Engine) answerRepair(now time.Time, s *sender, id PacketID) bool {
+	sl := s.cache.stored(id)
+	if sl == nil {
+		return false
+	}
+	if !sl.timer.isSet() {
+		e.repeat(now, sl)
+	}
+	return true
+}
+
+// repeat sends the packet of a slot after a moment, and again while it is repeating.
+func (e *Engine) repeat(now time.Time, sl *slot) {
+	sl.timer.fire = func(now time.Time) {
+		if !sl.repeating && !e.repairing.take(now) {
+			e.arm(&sl.timer, now, repairAnswer)
+			return
+		}
+		e.stats.RepairsSent++
+		e.resend(sl.raw)
+		if sl.repeating {
+			e.repeat(now, sl)
+		}
+	}
+	e.arm(&sl.timer, now, repairAnswer)
+}
+
+// suppress takes back a repair of ours that somebody else has made. gibber does
+// not, and sends as many copies as there are members.
+func (e *Engine) suppress(sl *slot) {
+	if sl != nil && !sl.repeating && sl.timer.isSet() {
+		e.timers.stop(&sl.timer)
+		e.stats.Suppressed++
+	}
+}

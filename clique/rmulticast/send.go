@@ -1,0 +1,181 @@
+package rmulticast
+
+import (
+	"bytes"
+	"time"
+)
+
+const (
+	paceWait    = 10 * time.Millisecond  // between bursts
+	activeAhead = 2048                   // packets that a node which acknowledges often may not have yet
+	stuckLimit  = 3 * time.Second        // after which we do not wait for one that does not
+	brakeTime   = 300 * time.Millisecond // after a request for repair by one of gibber's
+	slowTime    = 2 * time.Second
+	slowRate    = 400 // packets a second for so long after such a request
+)
+
+// An outbox holds own messages until they are sent.
+type outbox struct {
+	list  []outgoing
+	bytes int
+	pace  pacer
+	timer timer // when more may be sent
+
+	asked   PacketID // the first packet that gibber's nodes asked for lately …
+	askedAt time.Time
+}
+
+type outgoing struct {
+	stream StreamID
+	data   []byte
+	sent   int
+}
+
+// rewind starts the message again that was being sent.
+func (o *outbox) rewind() {
+	if len(o.list) > 0 {
+		o.bytes += o.list[0].sent
+		o.list[0].sent = 0
+	}
+	o.askedAt = time.Time{}
+}
+
+func (o *outbox) clear() { o.list, o.bytes = nil, 0 }
+
+// Send queues a message for all members on one of our streams, 0 for documents.
+// It is sent as the pace and the slowest member allow, and not before we are
+// connected. Nobody's answer to it can be told before it is.
+func (e *Engine) Send(now time.Time, stream StreamID, data []byte) error {
+	switch {
+	case e.phase == idle || e.phase == closed || e.phase == leaving && !e.bye.again:
+		return ErrState
+	case len(data) == 0 || len(data) > e.lim.Message:
+		return ErrSize
+	case e.outbox.bytes+len(data) > e.lim.Queue && len(e.outbox.list) > 0:
+		return ErrFull
+	}
+	e.outbox.list = append(e.outbox.list, outgoing{stream: stream, data: bytes.Clone(data)})
+	e.outbox.bytes += len(data)
+	e.settle(now)
+	return nil
+}
+
+// pump sends what waits, as far as it may.
+func (e *Engine) pump(now time.Time) {
+	o := &e.outbox
+	o.pace.rate = e.lim.Rate
+	if now.Sub(o.askedAt) < slowTime {
+		o.pace.rate = min(slowRate, e.lim.Rate)
+	}
+	for len(o.list) > 0 && e.phase == connected && e.table.state != joining && e.mayGoOn(now) && o.pace.take(now) {
+		e.sendFragment(now)
+	}
+	switch {
+	case len(o.list) == 0 || e.phase != connected || e.table.state == joining:
+		e.timers.stop(&o.timer)
+	case !o.timer.isSet():
+		e.timers.set(&o.timer, now.Add(paceWait))
+	}
+}
+
+// mayGoOn reports whether the next packet is not too far ahead of what the others
+// have. What gibber's nodes have is only known from what they ask for.
+func (e *Engine) mayGoOn(now time.Time) bool {
+	o, ok := &e.outbox, true
+	if now.Sub(o.askedAt) < brakeTime && e.next.diff(o.asked) >= gibberWindow {
+		return false
+	}
+	for _, s := range e.order {
+		if s == e.me || !s.active || !s.state.listed() || e.next.diff(s.acks[e.self].next) < activeAhead {
+			continue
+		}
+		switch {
+		case s.stuckFrom.IsZero():
+			s.stuckFrom = now
+			ok = false
+		case now.Sub(s.stuckFrom) < stuckLimit:
+			ok = false
+		default:
+			s.active = false
+		}
+	}
+	return ok
+}
+
+// brake notes that somebody misses a packet of ours.
+func (e *Engine) brake(now time.Time, p *Packet) {
+	e.sessionSoon(now)
+	if s := e.senders[p.Sender]; s == nil || s.active {
+		return
+	}
+	if o := &e.outbox; now.Sub(o.askedAt) >= brakeTime || !o.asked.before(p.ID) {
+		o.asked, o.askedAt = p.ID, now
+	}
+}
+
+func (e *Engine) sendFragment(now time.Time) {
+	m := &e.outbox.list[0]
+	p := &Packet{Type: Data, Stream: m.stream, Total: uint32(len(m.data))}
+	if m.sent == 0 {
+		p.Flags = Start
+		p.Entries = e.depends()
+	}
+	size := min(len(m.data)-m.sent, MaxDatagram-dataSize-entrySize*len(p.Entries))
+	p.Payload = m.data[m.sent : m.sent+size]
+	m.sent += size
+	e.outbox.bytes -= size
+	if m.sent == len(m.data) {
+		p.Flags |= End
+		e.outbox.list[0] = outgoing{}
+		e.outbox.list = e.outbox.list[1:]
+	}
+	e.transmit(now, p)
+	if len(e.outbox.list) == 0 {
+		e.sessionSoon(now)
+	}
+}
+
+// depends is what we have of everybody else.
+func (e *Engine) depends() (list []Entry) {
+	for _, s := range e.order {
+		if s != e.me && s.state.listed() {
+			list = append(list, Entry{s.id, s.nextOut})
+		}
+	}
+	return list
+}
+
+// transmit sends a reliable packet, and keeps it. Those but later fragments
+// acknowledge what we have.
+func (e *Engine) transmit(now time.Time, p *Packet) *slot {
+	p.Sender, p.ID = e.self, e.next
+	e.next++
+	raw := e.emit(p)
+	p.Payload = raw[len(raw)-len(p.Payload):]
+	e.put(e.me, p, raw)
+	e.me.nextIn, e.me.nextOut = e.next, e.next
+	e.noteAcks(now, e.me, p)
+	e.unfreed = append(e.unfreed, e.me)
+	if len(p.Entries) > 0 {
+		e.unacked = 0
+		e.timers.stop(&e.ack)
+		e.timers.set(&e.keepalive, now.Add(keepaliveEvery))
+	}
+	return e.me.cache.get(p.ID)
+}
+
+// sendNoData acknowledges what we have, and shows that we are alive.
+func (e *Engine) sendNoData(now time.Time) {
+	e.timers.stop(&e.keepalive) // alone we say it once
+	e.transmit(now, &Packet{Type: NoData, Entries: e.depends()})
+}
+
+// owe notes that a packet of data was taken which we have not acknowledged.
+func (e *Engine) owe(now time.Time) {
+	e.unacked++
+	if e.unacked >= ackEvery {
+		e.sendNoData(now)
+	} else if !e.ack.isSet() {
+		e.arm(&e.ack, now, ackDelay)
+	}
+}

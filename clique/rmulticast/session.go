@@ -1,0 +1,47 @@
+package rmulticast
+
+import "time"
+
+// lastID is how far we go with our ids: gibber's nodes do not survive the wrap.
+const lastID = 0xfffe0000
+
+// sendSession tells what we have received, ours included, so that others notice
+// what they miss.
+func (e *Engine) sendSession(now time.Time) {
+	if e.next >= lastID {
+		e.restart(now)
+		return
+	}
+	var list []Entry
+	for _, s := range e.order {
+		if s.state.listed() {
+			list = append(list, Entry{s.id, s.nextIn})
+		}
+	}
+	e.emit(&Packet{Type: Session, Sender: e.self, Entries: list})
+	e.timers.stop(&e.soon)
+	e.arm(&e.session, now, sessionEvery)
+}
+
+// hearSession takes what somebody has received. If it is all that we have, and of
+// everybody, ours can wait.
+func (e *Engine) hearSession(now time.Time, p *Packet) {
+	current := len(p.Entries) == len(e.order)
+	for _, entry := range p.Entries {
+		if s := e.senders[entry.Sender]; s != nil && s.state != fresh && entry.Next.before(s.nextIn) {
+			current = false
+		}
+	}
+	e.seeAll(now, p.Entries)
+	if current {
+		e.arm(&e.session, now, sessionEvery)
+	}
+}
+
+// sessionSoon sends a SESSION besides: who misses the last packet of a burst
+// would notice no sooner than with the next one.
+func (e *Engine) sessionSoon(now time.Time) {
+	if !e.soon.isSet() {
+		e.timers.set(&e.soon, now.Add(sessionSoon))
+	}
+}

@@ -1,0 +1,290 @@
+package rmulticast
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	seeds = flag.Int("seeds", 60, "how many seeds TestSim runs")
+	seed1 = flag.Int("seed", 0, "the first of them")
+)
+
+// TestSim runs random rooms of 2 to 24 nodes that come, talk, leave, crash, freeze
+// and are cut apart, on networks that lose, double and reorder packets.
+// "go test -run Sim -args -seeds 5000" runs more of them.
+//
+// CQ-02: nothing is told twice, and what survivors send arrives. CQ-03: causal
+// order. CQ-04: messages of up to 40 kB come whole. CQ-05: in the end all agree on
+// who is a member; those who saw a newcomer come, or a member go, agree on what was
+// told before. In the end it is quiet, and nothing is kept.
+func TestSim(t *testing.T) {
+	const batch = 20
+	for first := *seed1; first < *seed1+*seeds; first += batch {
+		t.Run(fmt.Sprintf("seeds from %d", first), func(t *testing.T) {
+			t.Parallel()
+			for seed := first; seed < min(first+batch, *seed1+*seeds) && !t.Failed(); seed++ {
+				l := simulate(t, uint64(seed))
+				if t.Failed() {
+					for _, n := range l.nodes {
+						t.Logf("%s %v dead %v: %q", n.name, n.Self(), n.dead, n.log)
+					}
+					t.Errorf("seed %d", seed)
+				}
+			}
+		})
+	}
+}
+
+// A talk is a simulation and what its invariants need.
+type talk struct {
+	*lan
+	parted bool // or frozen: then not all see the same
+	names  int
+	said   map[string]utterance
+}
+
+// An utterance is a message: the index-th of its sender, who had been told up to
+// these of the others.
+type utterance struct {
+	sender string
+	index  int
+	had    map[string]int
+}
+
+func simulate(t *testing.T, seed uint64) *lan {
+	s := &talk{lan: newLAN(t, seed), said: map[string]utterance{}}
+	s.disturb(seed)
+	count := 2 + min(s.rng.IntN(23), s.rng.IntN(23), s.rng.IntN(23))
+	for range count {
+		s.come()
+		s.run(time.Duration(s.rng.Int64N(int64(3 * time.Second))))
+	}
+	for range 10 + s.rng.IntN(30) {
+		s.happen()
+		s.run(time.Duration(s.rng.Int64N(int64(2 * time.Second))))
+	}
+	s.calm()
+	s.check()
+	return s.lan
+}
+
+func (s *talk) disturb(seed uint64) {
+	switch seed % 4 {
+	case 1:
+		s.loss = 0.05
+	case 2:
+		s.loss = 0.3 * s.rng.Float64()
+	}
+	s.double = []float64{0, 0.1}[seed/4%2]
+	s.latency = []time.Duration{time.Millisecond, 10 * time.Millisecond, 60 * time.Millisecond}[seed/8%3]
+	s.parted = seed%5 == 3
+}
+
+// happen lets something happen.
+func (s *talk) happen() {
+	n := s.someone()
+	switch k := s.rng.IntN(40); {
+	case n == nil:
+	case k < 30:
+		for range 1 + s.rng.IntN(5) {
+			s.say(s.someone())
+		}
+	case k < 33:
+		s.come()
+	case k < 35 && len(s.alive()) > 2:
+		n.quit()
+	case k < 36 && len(s.alive()) > 2:
+		n.kill()
+	case k < 38 && s.parted:
+		n.freeze(time.Duration(s.rng.Int64N(int64(40 * time.Second))))
+	case s.parted:
+		s.part()
+	}
+}
+
+func (s *talk) come() {
+	s.names++
+	s.start(fmt.Sprintf("n%d", s.names))
+}
+
+// part cuts the room in two, or makes it whole.
+func (s *talk) part() {
+	whole := slices.ContainsFunc(s.nodes, func(n *node) bool { return n.side != 0 })
+	for _, n := range s.nodes {
+		n.side = 0
+		if !whole {
+			n.side = s.rng.IntN(2)
+		}
+	}
+	if !whole && s.rng.IntN(3) == 0 { // for long enough that all give each other up
+		s.run(progressLimit + failureLimit + time.Duration(s.rng.Int64N(int64(time.Minute))))
+	}
+}
+
+func (s *talk) alive() (list []*node) {
+	for _, n := range s.nodes {
+		if !n.dead && n.phase != closed && (n.phase != leaving || n.bye.again) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func (s *talk) someone() *node {
+	if list := s.alive(); len(list) > 0 {
+		return list[s.rng.IntN(len(list))]
+	}
+	return nil
+}
+
+// say lets the node say something, long at times.
+func (s *talk) say(n *node) {
+	n.sent++
+	had := map[string]int{n.name: n.sent - 1}
+	for _, h := range n.got {
+		u := s.said[key(h.data)]
+		had[u.sender] = u.index
+	}
+	text := fmt.Sprintf("%s/%d ", n.name, n.sent)
+	s.said[key(text)] = utterance{n.name, n.sent, had}
+	size := 10
+	if s.rng.IntN(6) == 0 {
+		size = s.rng.IntN(40000)
+	}
+	n.sayOn(StreamID(s.rng.IntN(3)), text+strings.Repeat("x", size))
+}
+
+func key(text string) string { return text[:strings.IndexByte(text, ' ')] }
+
+// calm ends what disturbs, waits until all that is left is one room, and lets
+// everybody say a last word.
+func (s *talk) calm() {
+	for _, n := range s.nodes {
+		n.side = 0
+		n.until = time.Time{}
+	}
+	s.run(50 * time.Second)
+	s.until(20*time.Minute, "all alive together", func() bool {
+		busy := func(n *node) bool { return n.table.state != normal }
+		return together(s.alive()...) && !slices.ContainsFunc(s.alive(), busy)
+	})
+	s.loss, s.double = min(s.loss, 0.1), 0
+	last := s.alive()
+	for _, n := range last {
+		s.say(n)
+	}
+	s.until(time.Minute, "the last words", func() bool {
+		for _, n := range last {
+			for _, o := range last {
+				if o != n && !s.heard(n, o) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	s.loss = 0
+	s.run(10 * time.Second)
+	changes := 0
+	for _, n := range last {
+		changes += n.changes
+	}
+	before := s.packets
+	const rest = 10 * time.Minute
+	s.run(rest)
+	for _, n := range last {
+		changes -= n.changes
+		st := n.Stats()
+		if st.Held > 0 || st.Queued > 0 || st.Cached > 100*len(last)*len(last) {
+			s.t.Errorf("%s keeps %+v", n.name, st)
+		}
+	}
+	if changes != 0 {
+		s.t.Error("members come and go though nothing happens")
+	}
+	if max := int(rest/time.Second)*3/2 + 10*len(last); s.packets-before > max {
+		s.t.Errorf("%d packets in %v of silence, want %d at most", s.packets-before, rest, max)
+	}
+}
+
+// heard reports whether n was told the last word of o.
+func (s *talk) heard(n, o *node) bool {
+	for i := len(n.got) - 1; i >= 0; i-- {
+		if n.got[i].from.Name == o.name {
+			return s.said[key(n.got[i].data)].index == o.sent
+		}
+	}
+	return false
+}
+
+func (s *talk) check() {
+	for _, n := range s.nodes {
+		s.checkOrder(n)
+	}
+	if !s.parted {
+		s.checkAgreement()
+	}
+}
+
+// checkOrder: nothing twice, in causal order and, of one incarnation while it is a
+// member, without a gap.
+func (s *talk) checkOrder(n *node) {
+	told := map[string]bool{}
+	last := map[SenderID]int{}
+	required := map[string]int{} // of whom what was told depends up to which
+	for i, h := range n.got {
+		if i > 0 && h.life != n.got[i-1].life {
+			clear(last)
+		}
+		k := key(h.data)
+		u := s.said[k]
+		if u.sender != h.from.Name {
+			s.t.Errorf("%s was told of %s what %s said", n.name, h.from.Name, u.sender)
+		}
+		if told[k] {
+			s.t.Errorf("%s was told %s twice", n.name, k)
+		}
+		told[k] = true
+		if i := last[h.from.ID]; i > 0 && u.index != i+1 && !s.parted {
+			s.t.Errorf("%s was told %s after %d", n.name, k, i)
+		}
+		last[h.from.ID] = u.index
+		if u.index <= required[u.sender] {
+			s.t.Errorf("%s was told %s after what answers it", n.name, k)
+		}
+		for of, i := range u.had {
+			if of != n.name && of != u.sender {
+				required[of] = max(required[of], i)
+			}
+		}
+	}
+}
+
+// checkAgreement: who saw the same node come, or go, was told the same before.
+func (s *talk) checkAgreement() {
+	type event struct {
+		id   SenderID
+		what string
+	}
+	seen := map[event]map[SenderID]int{}
+	who := map[event]string{}
+	for _, n := range s.nodes {
+		for _, c := range n.cuts {
+			ev := event{c.id, c.what}
+			if seen[ev] == nil {
+				seen[ev], who[ev] = c.had, n.name
+				continue
+			}
+			for id, i := range c.had {
+				if j, ok := seen[ev][id]; ok && i != j && (c.what == "joined" || id == c.id) {
+					s.t.Errorf("when %v %s, %s had been told %d of %v and %s %d", c.id, c.what, n.name, i, id, who[ev], j)
+				}
+			}
+		}
+	}
+}
