@@ -31,6 +31,7 @@ func (l *loop) restore(now time.Time) {
 	if err := l.engine.Restore(k.Snapshot); err != nil {
 		panic(err.Error()) // the rows are in order and stanzas, and the engine is new
 	}
+	l.calmAt = now.Add(l.engine.Behind())
 	l.keeper.begin(k.Snapshot)
 	if k.archive != nil {
 		l.keeper.archive = *k.archive

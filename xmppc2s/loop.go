@@ -61,6 +61,7 @@ type loop struct {
 	mark      uint64    // of keeper: buf may be written when everything up to it is durable
 	attempt   *attempt  // waits for keeper; nil: none does
 	lostAt    time.Time // the connection
+	calmAt    time.Time // when the server is through with what it had read of that
 	expireAt  time.Time // when to look for messages that have waited too long
 }
 

@@ -293,13 +293,13 @@ func (n *negotiation) legacyManagement() xmpp.StreamFeature {
 // a binding of its own because mellium's never asks for a resource.
 func (n *negotiation) bindOrResume() xmpp.StreamFeature {
 	f := xmpp.BindResource() // its name, conditions and parser
-	f.Negotiate = func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
+	f.Negotiate = func(ctx context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
 		r := s.TokenReader()
 		defer r.Close()
 		offered := func(ns string) bool { _, ok := s.Feature(ns); return ok }
 		n.link.dialect = sm.Newest(offered)
 		if ask := n.verdict.asked; ask != nil && !n.verdict.refused && offered(string(ask.Dialect)) {
-			if done, err := n.resume(s, r, *ask); done || err != nil {
+			if done, err := n.resume(ctx, s, r, *ask); done || err != nil {
 				return xmpp.Ready, nil, err
 			}
 		}
@@ -310,7 +310,16 @@ func (n *negotiation) bindOrResume() xmpp.StreamFeature {
 
 // resume asks for the old session. It reports false if a new one is to be
 // bound, on the same stream (XEP-0198 §5).
-func (n *negotiation) resume(s *xmpp.Session, r xml.TokenReader, ask sm.Resumption) (bool, error) {
+//
+// COMPAT ejabberd 23.01: while another connection resumes the session it goes on
+// with what it has read of the last one, and does not count that, so that we
+// would send it again. Prosody does one thing at a time.
+func (n *negotiation) resume(ctx context.Context, s *xmpp.Session, r xml.TokenReader, ask sm.Resumption) (bool, error) {
+	if !n.link.prosody {
+		if err := pauseUntil(ctx, ask.NotBefore); err != nil {
+			return false, err
+		}
+	}
 	if _, err := s.Conn().Write(ask.AppendResume(nil)); err != nil {
 		return false, err
 	}
@@ -325,6 +334,17 @@ func (n *negotiation) resume(s *xmpp.Session, r xml.TokenReader, ask sm.Resumpti
 	}
 	n.link.resumed, n.link.jid, n.link.h = true, ask.JID, a.H
 	return true, nil
+}
+
+func pauseUntil(ctx context.Context, at time.Time) error {
+	wait := time.NewTimer(time.Until(at))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // bind asks for our resource. RFC 6120 §7.7

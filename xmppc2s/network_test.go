@@ -52,7 +52,7 @@ func TestAnotherNetworkEndsAnAttemptThatHangs(t *testing.T) {
 func TestAnotherNetworkIsReasonToAsk(t *testing.T) {
 	s := newFake(t)
 	cfg := s.config()
-	cfg.SM.ProbeTimeout = 100 * time.Millisecond
+	cfg.SM.ProbeTimeout, cfg.SM.AnswerDelay = 100*time.Millisecond, time.Hour
 	c := xmppc2s.New(cfg)
 	h := run(t, c)
 	conn := s.accept()

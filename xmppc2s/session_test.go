@@ -96,6 +96,37 @@ func TestAResumptionRepeatsWhatIsMissingAndNothingElse(t *testing.T) {
 	}
 }
 
+// SM-04: a server that may still be at work on what the last connection brought
+// is not asked to resume before it is through with that. A process that was
+// killed cannot know how much that is, but for what its disk has.
+func TestWhatIsUnderWayIsNotRunInto(t *testing.T) {
+	wantPatience := func(t *testing.T, conn *fakeConn, lost time.Time) {
+		t.Helper()
+		conn.resumed(2)
+		if took := time.Since(lost); took < 100*time.Millisecond {
+			t.Errorf("asked after %v", took)
+		}
+	}
+	t.Run("cut", func(t *testing.T) {
+		s := newFake(t)
+		c, _, _ := start(t, s.config())
+		conn := s.accept()
+		conn.fresh()
+		send(t, c, words("m1"))
+		conn.stanza("<message", "m1")
+		lost := time.Now()
+		conn.cut()
+		wantPatience(t, s.accept(), lost)
+	})
+	t.Run("killed", func(t *testing.T) {
+		s, j := newFake(t), newMemJournal()
+		leaveBehind(t, s, j)
+		lost := time.Now()
+		start(t, journaled(s, j.after(true)))
+		wantPatience(t, s.accept(), lost)
+	})
+}
+
 // SM-03: the server is told only of what was delivered or stored.
 func TestHFollowsDoneNotReading(t *testing.T) {
 	s := newFake(t)

@@ -24,6 +24,7 @@ func (l *loop) dial(ctx context.Context, now time.Time) {
 	if l.attempt == nil {
 		l.attempt = new(attempt)
 		if r, ok := l.engine.Resumption(); ok {
+			r.NotBefore = l.calmAt
 			l.attempt.ask = &r
 		}
 		l.records(now)
@@ -207,6 +208,9 @@ func (l *loop) obey(e *Error) sm.Loss {
 func (l *loop) lost(now time.Time, err error, how sm.Loss) {
 	l.tr.close()
 	l.pacer.ended(now.Sub(l.tr.since), l.worthwhile(now, how))
+	if how == sm.Broken { // else the server has fallen silent, or has ended it
+		l.calmAt = now.Add(l.engine.Behind())
+	}
 	l.engine.Lost(how)
 	l.tr, l.online, l.lostAt = nil, false, now
 	l.c.counts.online.Store(false)

@@ -3,6 +3,7 @@ package sm
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"meshgate/internal/stanza"
 )
@@ -67,6 +68,10 @@ type Resumption struct {
 	JID     string // the full address of the session, which <resumed/> does not repeat
 	H       string // as it is written; "": there is none to give (sm:1)
 	covers  uint32 // the number of the last stanza that H acknowledges
+
+	// NotBefore is when a server that still reads the last connection while it
+	// resumes its session may be asked to; zero: at once.
+	NotBefore time.Time
 }
 
 // AppendResume appends the request to resume a session.

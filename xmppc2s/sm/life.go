@@ -41,6 +41,15 @@ func (e *Engine) Resumption() (Resumption, bool) {
 	return r, e.state == Offline && r.ID != ""
 }
 
+// Behind is how long the server may still be busy with what was written to it
+// and is not acknowledged; of an engine that was restored, with all that it has.
+func (e *Engine) Behind() time.Duration {
+	if e.state == Offline {
+		return e.pace.behind(e.out.bytes)
+	}
+	return e.pace.behind(e.conn.inFlight)
+}
+
 // Resumed says that the server has answered r with <resumed h=…/>, or without h
 // (sm:1: it has acknowledged nothing). After an error the connection must be
 // closed; the session is forgotten then and a new one has to be bound.

@@ -104,6 +104,22 @@ func (p *pace) share(window int) int {
 	return window
 }
 
+// The time that a server may need for what is under way is between these,
+// however slow or fast it has been.
+const (
+	minBehind = 100 * time.Millisecond
+	maxBehind = 2 * time.Second
+)
+
+// behind is how long the server may need for so many bytes.
+func (p *pace) behind(bytes int) time.Duration {
+	if bytes == 0 {
+		return 0
+	}
+	seconds := min(float64(bytes)/p.rate(), maxBehind.Seconds())
+	return min(maxBehind, minBehind+time.Duration(seconds*float64(time.Second)))
+}
+
 // maxPatience bounds how long slowness excuses silence.
 const maxPatience = 3 * time.Minute
 

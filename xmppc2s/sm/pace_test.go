@@ -3,6 +3,7 @@ package sm
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,6 +203,29 @@ func TestAHopelessServerIsLearnedByLosingConnections(t *testing.T) {
 		}
 		s.e.Lost(Silent)
 		s.restart()
+	}
+}
+
+// How long the server may be busy is what its pace says, within bounds; it is
+// not busy with nothing.
+func TestHowLongTheServerIsBehind(t *testing.T) {
+	for name, tc := range map[string]struct {
+		bytes int
+		want  time.Duration
+	}{
+		"nothing":     {0, 0},
+		"a line":      {firstRate / 8, minBehind + time.Second/8},
+		"a window":    {firstRate, minBehind + time.Second},
+		"a large one": {100 * firstRate, maxBehind},
+	} {
+		e := active(t, Policy{}, -1)
+		if tc.bytes > 0 {
+			enqueue(t, e, t0, "<message>"+strings.Repeat("x", tc.bytes-len("<message></message>"))+"</message>")
+			e.AppendWrite(t0, nil)
+		}
+		if got := e.Behind(); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
 	}
 }
 
