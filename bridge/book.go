@@ -98,6 +98,12 @@ func (e *engine) isCarried(id string) bool { return e.book.waiting[waitKeyOf(id)
 // their senders are told so.
 func (e *engine) waitsNoMore(now time.Time, n entry, had bool) {
 	e.book.recent.put(now, n.key, n)
+	if n.end != Pending { // by endLate
+		if n, ok := e.endSent(now, n.key, n.end, n.why); ok {
+			e.tellSender(n, wordsUndelivered(n.text, n.why))
+		}
+		return
+	}
 	if had {
 		e.endSent(now, n.key, Delivered, wordsUnseen)
 		return
@@ -151,6 +157,18 @@ func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n ent
 	n.end, n.ended, n.why = o, now.UnixMilli(), rewrite.Line(why, maxEntryWhy)
 	e.file(now, &n, true)
 	return n, true
+}
+
+// endLate notes how a message of the mesh has ended that waits for the server,
+// when its peer cannot be told any more. The row stays where it is, and the
+// next run tells.
+func (e *engine) endLate(now time.Time, id string, err error) {
+	n, ok := e.book.recent.get(now, id)
+	if _, waits := e.book.waiting[waitKeyOf(id)]; !ok || !waits {
+		return
+	}
+	n.end, n.ended, n.why = outcomeOf(err), now.UnixMilli(), rewrite.Line(reason(err), maxEntryWhy)
+	e.emit(shelve{{Waiting, []byte(n.key), n.appendRow(nil)}})
 }
 
 // How often old rows are looked for, at first soon after the start, and whether

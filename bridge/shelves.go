@@ -55,15 +55,21 @@ func (h *Hub) sweep(before time.Time) {
 }
 
 // late takes what the session says when the hub has ended. It ends behind the
-// hub, and what the server acknowledges in the end is still noted.
+// hub, and what the server acknowledges or the session gives up in the end is
+// still noted.
 func (h *Hub) late(ev xmppc2s.Event) {
-	if _, ok := ev.(xmppc2s.Acknowledged); !ok {
-		return
-	}
 	h.lateness.Lock()
 	defer h.lateness.Unlock()
-	e := h.ended
-	e.handleServer(time.Now(), ev)
+	e, now := h.ended, time.Now()
+	switch ev := ev.(type) {
+	case xmppc2s.Acknowledged:
+		e.handleServer(now, ev)
+	case xmppc2s.Undelivered:
+		id := ev.Stanza.Attr("id")
+		e.knowing(now, func() { e.endLate(now, id, ev.Err) }, id)
+	default:
+		return
+	}
 	for actions := e.takeActions(); len(actions) > 0; actions = e.takeActions() {
 		for _, a := range actions {
 			switch a.(type) {
