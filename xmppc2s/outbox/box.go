@@ -30,6 +30,7 @@ type Box struct {
 	bytes  int               // that wait, without Aside
 	memory int               // bytes of data held
 	ahead  int               // bytes of Control that went before others
+	owed   int               // stanzas of Chat that go before another of the lanes behind it
 	states map[string]uint64 // the chat state that may still wait for an address
 	rows   rows
 	stats  Stats
@@ -131,7 +132,7 @@ func (b *Box) dropState(to string) {
 
 // Next takes out the stanza whose turn it is; false: none waits.
 func (b *Box) Next() (Entry, bool) {
-	l := b.oldest()
+	l := b.turn()
 	switch control := b.lanes[Control].len() > 0; {
 	case l == Aside && !control:
 		return Entry{}, false
@@ -143,11 +144,25 @@ func (b *Box) Next() (Entry, bool) {
 	default:
 		b.ahead = max(0, b.ahead-int(b.lanes[l].items[0].size))
 	}
+	switch chat := b.lanes[Chat].len() > 0; {
+	case l == Chat:
+		b.owed = max(0, b.owed-1)
+	case l != Control && chat:
+		b.owed = chatShare
+	}
 	it := b.take(l, 0)
 	if l == Light && b.lanes[Light].len() == 0 {
 		clear(b.states)
 	}
 	return it.entry(), true
+}
+
+// turn is the lane behind Control that is next; Aside: none waits.
+func (b *Box) turn() Lane {
+	if b.owed > 0 && b.lanes[Chat].len() > 0 {
+		return Chat
+	}
+	return b.oldest()
 }
 
 // oldest is the lane behind Control whose head has waited longest, counting

@@ -6,14 +6,14 @@
 //
 //	Add ──▶ control ───┐        the first, within half of what goes out; else
 //	     ├▶ chat ──────┤        the head that has waited longest,
-//	     ├▶ light ─────┼▶ Next  counting from its lane's head start
-//	     ├▶ presence ──┤
+//	     ├▶ light ─────┼▶ Next  counting from its lane's head start,
+//	     ├▶ presence ──┤        but of four at least three of chat
 //	     └▶ bulk ──────┘
 //	SetAside ──▶ aside ──▶ Retry, Drop
 //
 // Within a lane the order is that of Add. In a calm queue a lane goes before
-// the next one; but a head start is finite, and so is what control may have
-// ahead of others, so that nothing starves.
+// the next one; but a head start is finite, and so are chat's share and what
+// control may have ahead of others, so that nothing starves.
 //
 // Where there is a journal, each stanza that stays gets a row there (Changes),
 // and once that is durable its data need not be in memory: then an Entry has

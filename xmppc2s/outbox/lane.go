@@ -37,12 +37,16 @@ func (l Lane) String() string {
 }
 
 // headStart is how much longer than the head of Chat that of another lane has
-// to have waited to go first. Control needs none.
+// to have waited to go first. Control needs none. As all of a long queue may
+// have waited that long, Chat has its chatShare besides.
 var headStart = [...]time.Duration{Chat: 0, Light: 2 * time.Second, Presence: 5 * time.Second, Bulk: 15 * time.Second}
 
 const (
 	// maxShort is the most bytes of an iq that is Control.
 	maxShort = 4 << 10
+	// chatShare is how many stanzas of Chat, if they wait, go for each of the
+	// lanes behind it.
+	chatShare = 3
 	// maxAhead is how many bytes more than the other lanes Control may have had
 	// while they waited.
 	maxAhead = 4 << 10

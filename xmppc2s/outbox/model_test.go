@@ -18,6 +18,7 @@ type model struct {
 	list  []thing // in order of acceptance, those aside among them
 	seq   uint64
 	ahead int
+	owed  int
 }
 
 type thing struct {
@@ -87,6 +88,10 @@ func (m *model) next() (thing, bool) {
 			best = i
 		}
 	}
+	chat := slices.IndexFunc(m.list, func(x thing) bool { return x.lane == Chat })
+	if m.owed > 0 && chat >= 0 {
+		best = chat
+	}
 	control := slices.IndexFunc(m.list, func(x thing) bool { return x.lane == Control })
 	switch {
 	case best < 0 && control < 0:
@@ -100,6 +105,11 @@ func (m *model) next() (thing, bool) {
 		m.ahead = max(0, m.ahead-len(m.list[best].data))
 	}
 	x := m.list[best]
+	if x.lane == Chat {
+		m.owed = max(0, m.owed-1)
+	} else if x.lane != Control && chat >= 0 {
+		m.owed = 3
+	}
 	m.list = slices.Delete(m.list, best, best+1)
 	return x, true
 }
@@ -200,7 +210,7 @@ func (r *rig) restart() {
 		}
 		return int(a.seq) - int(b.seq)
 	})
-	r.model.seq, r.model.ahead = 0, 0
+	r.model.seq, r.model.ahead, r.model.owed = 0, 0, 0
 	for _, p := range order {
 		i := slices.IndexFunc(r.model.list, func(x thing) bool { return x.seq == p.seq })
 		if !r.box.Restore(p.seq, r.model.list[i].at, []byte(r.disk[p]), p.aside) {
