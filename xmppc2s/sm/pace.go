@@ -67,10 +67,12 @@ func (p *pace) answered(now, asked time.Time) {
 
 // learn takes in that so many bytes took so many seconds. However fast they
 // went, the rate grows by no more than their share of the memory: else one large
-// flight in a burst would be taken for the rule.
+// flight in a burst would be taken for the rule. And however many they were, a
+// third of what was known stays: one round may have found the server idle and
+// the next one not, and a window that follows each of them makes that go on.
 func (p *pace) learn(bytes, took float64) {
 	most := p.rate() * (1 + bytes/paceMemory)
-	keep := max(0, 1-max(bytes/paceMemory, took/paceRecent.Seconds()))
+	keep := max(1./3, 1-max(bytes/paceMemory, took/paceRecent.Seconds()))
 	p.bytes, p.took = p.bytes*keep+bytes, p.took*keep+took
 	p.took = max(p.took, p.bytes/most)
 }
