@@ -26,6 +26,8 @@ type memJournal struct {
 	writes int
 	power  int // writes until the power fails; negative: it does not
 	dark   chan struct{}
+	hung   func(error) // of the write in which it failed
+	ending bool        // nothing hangs any more
 	fail   error
 	lost   string // key of a row that can be read no more
 }
@@ -63,8 +65,12 @@ func (j *memJournal) Write(changes []xmppc2s.Change, done func(error)) {
 	case j.fail != nil:
 		done(j.fail)
 		return
+	case j.power == 0 && j.ending:
+		done(errNoPower)
+		return
 	case j.power == 0:
-		close(j.dark) // and nobody is told
+		j.hung = done // and nobody is told
+		close(j.dark)
 		return
 	}
 	j.power--
@@ -102,6 +108,18 @@ func (j *memJournal) setFail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.fail = err
+}
+
+var errNoPower = errors.New("no power")
+
+// end lets no write hang, for a process that has to stop after all.
+func (j *memJournal) end() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ending = true; j.hung != nil {
+		j.fail = errNoPower
+		j.hung(j.fail)
+	}
 }
 
 // after is what is found after the end of the process: a kill leaves the mark,
@@ -419,6 +437,7 @@ func endAtWrite(t *testing.T, power int, lost bool, sendAll func(*testing.T, *xm
 		s.lose()
 	}
 	s.cutAll()
+	j.end()
 	stop()
 	left := j.after(false)
 	want := map[string]int{"end": 1}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"meshgate/xmppc2s"
+	"meshgate/xmppc2s/sm"
 )
 
 // noHaste has nothing tried again within a test, unless something hastens it.
@@ -49,25 +50,31 @@ func TestAnotherNetworkEndsAnAttemptThatHangs(t *testing.T) {
 }
 
 // SM-13: with another network the connection may be dead, and is asked at once.
+// Nothing else asks here, and nothing else ends it.
 func TestAnotherNetworkIsReasonToAsk(t *testing.T) {
-	s := newFake(t)
-	cfg := s.config()
-	cfg.SM.ProbeTimeout, cfg.SM.AnswerDelay = 100*time.Millisecond, time.Hour
-	c := xmppc2s.New(cfg)
-	h := run(t, c)
-	conn := s.accept()
-	conn.fresh()
-	conn.send("<a xmlns='urn:xmpp:sm:3' h='2'/>")
-	conn.roundTrip()
-	conn.send("<a xmlns='urn:xmpp:sm:3' h='3'/>")
-	h.await("online", isOnline)
-	c.NetworkChanged()
-	conn.expect("<r ")
-	conn.send("<a xmlns='urn:xmpp:sm:3' h='3'/>")
-	conn.roundTrip() // it lives
-	c.NetworkChanged()
-	h.await("offline", isOffline)
-	s.accept().resumed(4)
+	for name, probe := range map[string]time.Duration{"it lives": 0, "it is dead": 100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newFake(t)
+			cfg := s.config()
+			cfg.SM = sm.Policy{ProbeTimeout: probe, AckTimeout: time.Hour, RequestDelay: time.Hour, AnswerDelay: time.Hour}
+			c := xmppc2s.New(cfg)
+			h := run(t, c)
+			conn := s.accept()
+			conn.fresh()
+			h.await("online", isOnline)
+			c.NetworkChanged()
+			conn.expect("<r ")
+			if probe == 0 {
+				conn.send("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+				conn.roundTrip()
+				s.quiet()
+				return
+			}
+			h.await("offline", isOffline)
+			s.accept().resumed(2)
+		})
+	}
 }
 
 func TestWhatAnotherNetworkDoesNotMend(t *testing.T) {
