@@ -23,7 +23,7 @@ func TestARestartUnderTrafficBouncesNothing(t *testing.T) {
 		bob.Msg(o.Mirror("alice"), "before")
 		to := alice.AwaitMessage(o.GatewayJID(), "before").From
 		const stops, each = 4, 60
-		down := 0
+		down, resent := 0, 0
 		for range stops {
 			for i := range each {
 				alice.SendMessage(Message{To: to, Body: fmt.Sprintf("down %d.", down), ID: fmt.Sprintf("down%d", down)})
@@ -34,6 +34,7 @@ func TestARestartUnderTrafficBouncesNothing(t *testing.T) {
 				}
 			}
 			o.Gateway.Wait()
+			resent += int(o.Gateway.AwaitLog("counters", "part", "linklocal")["resent"].(float64))
 			o.Gateway.Start()
 			alice.Msg(to, fmt.Sprintf("down %d.", down))
 			bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", down))
@@ -50,6 +51,27 @@ func TestARestartUnderTrafficBouncesNothing(t *testing.T) {
 				t.Errorf("bob is told: %s", m.Text())
 			}
 		}
-		judgeNumbers(t, "from the network", "down", down, got, !ejabberd)
+		// COMPAT libpurple: it may hang up on a stream that it has read, when it
+		// has not noticed our return; what was written right before goes again.
+		if resent == 0 {
+			judgeNumbers(t, "from the network", "down", down, got, !ejabberd)
+			return
+		}
+		counts := make(map[string]int)
+		for _, text := range got {
+			counts[text]++
+		}
+		doubled := 0
+		for i := range down {
+			n := counts[fmt.Sprintf("down %d.", i)]
+			if n == 0 {
+				t.Errorf("%d is lost", i)
+			}
+			doubled += max(0, n-1)
+		}
+		t.Logf("%d written again to the LAN, %d of them doubled", resent, doubled)
+		if doubled > resent {
+			t.Errorf("%d doubled, %d written again", doubled, resent)
+		}
 	})
 }
