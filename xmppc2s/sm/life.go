@@ -43,11 +43,17 @@ func (e *Engine) Resumption() (Resumption, bool) {
 
 // Behind is how long the server may still be busy with what was written to it
 // and is not acknowledged; of an engine that was restored, with all that it has.
+// Of the time for which the server keeps the session most is left.
 func (e *Engine) Behind() time.Duration {
+	bytes := e.conn.inFlight
 	if e.state == Offline {
-		return e.pace.behind(e.out.bytes)
+		bytes = e.out.bytes
 	}
-	return e.pace.behind(e.conn.inFlight)
+	wait := e.pace.behind(bytes)
+	if most := e.id.max / 4; most > 0 {
+		wait = min(wait, most)
+	}
+	return wait
 }
 
 // Resumed says that the server has answered r with <resumed h=…/>, or without h

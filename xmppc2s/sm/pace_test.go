@@ -211,14 +211,17 @@ func TestAHopelessServerIsLearnedByLosingConnections(t *testing.T) {
 func TestHowLongTheServerIsBehind(t *testing.T) {
 	for name, tc := range map[string]struct {
 		bytes int
+		keeps time.Duration // how long the server keeps the session
 		want  time.Duration
 	}{
-		"nothing":     {0, 0},
-		"a line":      {firstRate / 8, minBehind + time.Second/8},
-		"a window":    {firstRate, minBehind + time.Second},
-		"a large one": {100 * firstRate, maxBehind},
+		"nothing":        {0, time.Hour, 0},
+		"a line":         {firstRate / 8, time.Hour, minBehind + time.Second/8},
+		"a window":       {firstRate, 0, minBehind + time.Second},
+		"a large one":    {100 * firstRate, time.Hour, maxBehind},
+		"a hasty server": {firstRate, 3 * time.Second, 750 * time.Millisecond},
 	} {
 		e := active(t, Policy{}, -1)
+		e.id.max = tc.keeps
 		if tc.bytes > 0 {
 			enqueue(t, e, t0, "<message>"+strings.Repeat("x", tc.bytes-len("<message></message>"))+"</message>")
 			e.AppendWrite(t0, nil)
