@@ -1,12 +1,38 @@
 package xmppc2s_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"meshgate/internal/e2e"
 	"meshgate/xmppc2s"
 	"meshgate/xmppc2s/sm"
 )
+
+const tooManyUnacked = "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>Too many unacked stanzas</text>"
+
+// COMPAT ejabberd: that it has too much for us says nothing of what we send.
+func TestAServerWithTooMuchForUsDoesNotBlameWhatWeSend(t *testing.T) {
+	t.Parallel()
+	e2e.Require(t)
+	s := e2e.Local(t).Ejabberd(e2e.ServerOptions{Users: map[string]string{"alice": "a", "bob": "b"}, MaxQueue: 10})
+	alice, h := xmppc2s.New(account(t, s, "alice", "a")), newTail(t)
+	h.hold = true // so it acknowledges nothing
+	runWith(t, alice, h)
+	h.await("alice online", isOnline)
+	bob, hb, _ := start(t, account(t, s, "bob", "b"))
+	hb.await("bob online", isOnline)
+	for i := range 30 {
+		send(t, bob, words(fmt.Sprint(i)).WithAttr("to", s.JID("alice")+"/meshgate"))
+	}
+	off := h.await("offline", isOffline).(xmppc2s.Offline)
+	e, ok := errors.AsType[*xmppc2s.Error](off.Err)
+	if !ok || e.Condition != "policy-violation" || xmppc2s.Speaks(e) {
+		t.Errorf("offline because of %v, which speaks of what was sent", off.Err)
+	}
+}
 
 // lives has a new process connect once, with what the ones before have left,
 // and be sent away at the message with that id. It returns the ids of the
@@ -72,6 +98,7 @@ func TestOnlyADeadlyMessageIsGivenUpByProcessAfterProcess(t *testing.T) {
 		"policy-violation": {func(c *fakeConn) { c.streamError("policy-violation") }, true},
 		"not-well-formed":  {func(c *fakeConn) { c.streamError("not-well-formed") }, true},
 		"system-shutdown":  {func(c *fakeConn) { c.streamError("system-shutdown") }, false},
+		"too many for us":  {func(c *fakeConn) { c.streamError("policy-violation", tooManyUnacked) }, false},
 		"overload":         {func(c *fakeConn) { c.streamError("resource-constraint") }, false},
 		"closed":           {func(c *fakeConn) { c.send("</stream:stream>") }, false},
 		"cut":              {(*fakeConn).cut, false},

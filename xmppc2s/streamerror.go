@@ -68,6 +68,14 @@ var streamRules = map[string]streamRule{
 // (XEP-0198 §6): we have lost count, and the session cannot go on.
 const conditionTooHigh = "handled-count-too-high"
 
+// textUnacked is how a server says that it is we who have not acknowledged
+// enough: nothing that we have sent is to blame.
+//
+// COMPAT ejabberd 23.01: policy-violation, and only this text, when a burst for
+// us is longer than max_ack_queue. It is English unless its configuration names
+// another language.
+const textUnacked = "unacked stanzas"
+
 // ruleOf is the rule of a condition. An unknown one says as much as
 // undefined-condition.
 func ruleOf(condition string) streamRule {
@@ -116,6 +124,8 @@ func (s streamError) problem(cfg *Config) *Error {
 	case s.condition == "see-other-host":
 		e.elsewhere = strings.TrimSpace(s.elsewhere)
 		e.Text = fmt.Sprintf("the server sends us to %.*q", maxRedirectLen, e.elsewhere)
+	case s.condition == "policy-violation" && strings.Contains(s.text, textUnacked):
+		r.loss = sm.Ended
 	case s.tooHigh:
 		r.loss, r.forget = sm.Ended, true
 		e.Text = "the server has counted other stanzas than the gateway"
