@@ -68,6 +68,14 @@ var ParsePlace = parsePlace
 // Target is a place where a server is.
 func Target(addr string) target { return target{addr: addr} }
 
+// Hinted is where a server at from may have its session resumed.
+func Hinted(cfg *Config, from target, location string) (addrs []string) {
+	for _, t := range hinted(cfg, location, []target{from}) {
+		addrs = append(addrs, t.addr)
+	}
+	return addrs
+}
+
 // Follow is where a server at from may send us with see-other-host.
 func Follow(cfg *Config, dns resolver, from target, place string) (addrs []string, err error) {
 	c := connector{cfg: cfg, dns: dns}

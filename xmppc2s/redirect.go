@@ -61,6 +61,13 @@ func inward(ip netip.Addr) bool {
 	return ip.IsLoopback() || ip.IsLinkLocalUnicast()
 }
 
+// astray reports whether a server that is inside or not must not send us to a
+// host.
+func astray(host string, inside bool) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && (ip.IsUnspecified() || ip.IsMulticast() || inward(ip) && !inside)
+}
+
 // follow is where to go on after from has sent us on. Who is there has to show
 // the same certificate as anybody else: "MUST verify the identity of the new
 // host using the same reference identifier(s)". RFC 6120 §4.9.3.19
@@ -72,11 +79,11 @@ func (c *connector) follow(ctx context.Context, from target, place string) ([]ta
 	case c.cfg.InsecureNoTLS:
 		return nil, errUnverified
 	}
-	ip, err := netip.ParseAddr(host)
-	isIP := err == nil
-	if isIP && (ip.IsUnspecified() || ip.IsMulticast() || inward(ip) && !from.inward()) {
+	if astray(host, from.inward()) {
 		return nil, errInward
 	}
+	_, err = netip.ParseAddr(host)
+	isIP := err == nil
 	if port != "" || isIP {
 		if port == "" {
 			port = strconv.Itoa(int(defaultPort(from.directTLS)))

@@ -144,6 +144,28 @@ func TestARedirectionDoesNotLeadInward(t *testing.T) {
 	}
 }
 
+// A session's location leads no further than a redirection does.
+func TestALocationDoesNotLeadInward(t *testing.T) {
+	cfg := xmppc2s.Config{JID: parse("alice@example.org")}
+	from := xmppc2s.Target("203.0.113.1:5222")
+	for place, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1:5222", "192.0.2.1:9222": "192.0.2.1:9222", "a.example.net": "a.example.net:5222",
+		"2001:db8::1": "[2001:db8::1]:5222", "[2001:db8::1]:9222": "[2001:db8::1]:9222",
+		"": "", "127.0.0.1:6379": "", "[::1]:6379": "", "169.254.169.254": "", "0.0.0.0": "", "a b": "", "a.example.net:0": "",
+	} {
+		if got := strings.Join(xmppc2s.Hinted(&cfg, from, place), " "); got != want {
+			t.Errorf("%q: %q, want %q", place, got, want)
+		}
+	}
+	if got := xmppc2s.Hinted(&cfg, xmppc2s.Target("127.0.0.1:5222"), "127.0.0.1:5333"); len(got) != 1 {
+		t.Errorf("a server inside may stay there: %q", got)
+	}
+	cfg.InsecureNoTLS = true
+	if got := xmppc2s.Hinted(&cfg, from, "192.0.2.1"); len(got) > 0 {
+		t.Errorf("without TLS nobody knows who is there: %q", got)
+	}
+}
+
 // "the initiating entity MUST resolve the FQDN specified": without a port the
 // name has records of its own.
 func TestARedirectionToANameIsLookedUp(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,9 +45,7 @@ func targets(ctx context.Context, cfg *Config, r resolver, hint string) ([]targe
 	if err != nil {
 		return nil, err
 	}
-	if addr := hintAddr(hint); addr != "" {
-		list = slices.Insert(list, 0, target{addr: addr, hinted: true})
-	}
+	list = slices.Concat(hinted(cfg, hint, list), list)
 	return list[:min(len(list), maxTargets)], nil
 }
 
@@ -123,19 +122,18 @@ func draw(records []srvRecord, intn func(int) int) int {
 	return len(records) - 1
 }
 
-// hintAddr completes the location attribute of <enabled/>: an IP address or
-// domain name, optionally with a port (XEP-0198 §5).
-func hintAddr(hint string) string {
-	if hint == "" {
-		return ""
+// hinted is where the location attribute of <enabled/> leads: an IP address or
+// domain name, optionally with a port (XEP-0198 §5). No more is followed than
+// from <see-other-host/>. known is where the server is otherwise.
+func hinted(cfg *Config, hint string, known []target) []target {
+	if ip, err := netip.ParseAddr(hint); err == nil && ip.Is6() {
+		hint = "[" + hint + "]"
 	}
-	if host, port, err := net.SplitHostPort(hint); err == nil && host != "" {
-		if _, err := strconv.ParseUint(port, 10, 16); err == nil {
-			return hint
-		}
-		return ""
+	host, port, err := parsePlace(hint)
+	if err != nil || cfg.InsecureNoTLS || astray(host, slices.ContainsFunc(known, target.inward)) {
+		return nil
 	}
-	return net.JoinHostPort(strings.Trim(hint, "[]"), "5222")
+	return []target{{addr: net.JoinHostPort(host, cmp.Or(port, "5222")), hinted: true}}
 }
 
 // asciiDomain is the domain as DNS and certificates write it.
