@@ -384,6 +384,40 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// A slowDisk takes its time for each write.
+type slowDisk struct{ *memJournal }
+
+func (d slowDisk) Write(changes []xmppc2s.Change, done func(error)) {
+	time.AfterFunc(200*time.Millisecond, func() { d.memJournal.Write(changes, done) })
+}
+
+// SM-03, SM-12: the server is told of nothing, be it in an acknowledgement or
+// when the session is resumed, before the disk knows that it was handled.
+func TestTheServerIsToldNothingBeforeTheDisk(t *testing.T) {
+	s, j := newFake(t), newMemJournal()
+	cfg := journaled(s, j)
+	cfg.Journal = slowDisk{j}
+	_, h, _ := start(t, cfg)
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	conn.send("<a xmlns='urn:xmpp:sm:3' h='2'/>") // nothing is under way
+	eventually(t, "the disk is idle", func() bool { return !j.has("jabber:iq:roster") })
+	conn.send("<message id='in1' from='bob@example.org/x'/><r xmlns='urn:xmpp:sm:3'/>") // the answer follows at once
+	conn.handled(1)
+	if !j.has(`"Handled":1`) {
+		t.Error("acknowledged before it is on the disk")
+	}
+	conn.send("<message id='in2' from='bob@example.org/x'/>")
+	h.awaitIDs("in1", "in2")
+	conn.cut()
+	conn = s.accept()
+	req := conn.resumed(2)
+	if !strings.Contains(req, "h='2'") || !j.has(`"Handled":2`) {
+		t.Errorf("resumed before it is on the disk: %s", req)
+	}
+}
+
 // SM-04, SM-11, SM-12: the process ends at any write to the disk. Nothing was
 // sent that is not there, what is there arrives exactly once (at least once if
 // the server has lost the session, too), and h never goes back.
