@@ -2,6 +2,7 @@ package rmulticast
 
 import (
 	"bytes"
+	"slices"
 	"time"
 )
 
@@ -54,9 +55,20 @@ func (e *Engine) route(now time.Time, p *Packet, b []byte) bool {
 	if s == nil || s.state == fresh {
 		return s == nil && e.anySender(p.Sender) != nil && e.isBuried(now, p.Sender)
 	}
+	if e.forgotten(s, p) {
+		e.restart(now)
+		return true
+	}
 	e.push(now, s, p, b)
 	e.seeAll(now, p.Entries)
 	return true
+}
+
+// forgotten reports whether a member asks for our start: it has given us up, while
+// we were frozen or cut off, and what it said meanwhile may be gone.
+func (e *Engine) forgotten(s *sender, p *Packet) bool {
+	r := e.table.members[s.id]
+	return p.Type == AttemptJoin && r != nil && r.state == member && !p.ID.before(s.nextOut) && slices.Contains(p.Senders, e.self)
 }
 
 // routeAgain is route after membership has seen the packet.

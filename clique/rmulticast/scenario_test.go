@@ -463,3 +463,33 @@ func TestLeaveEarlyAndComeBack(t *testing.T) {
 		t.Error("a node without a name joined")
 	}
 }
+
+// CQ-05: a process that was frozen for longer than others wait comes back.
+func TestFrozenForLong(t *testing.T) {
+	l := newLAN(t, 21)
+	room := l.room("a", "b", "c")
+	room[2].freeze(400 * time.Second)
+	l.run(390 * time.Second)
+	want(t, "what a saw", room[0].log, "joined b c", "left c")
+	l.run(10 * time.Second)
+	l.meet(40*time.Second, room...)
+	want(t, "what c saw", room[2].log, "joined a b", "restarted", "joined a b")
+}
+
+// Forty nodes are a room, too.
+func TestManyNodes(t *testing.T) {
+	l := newLAN(t, 22)
+	var room []*node
+	for i := range 40 {
+		room = append(room, l.start(fmt.Sprint("n", i)))
+		l.run(20 * time.Millisecond)
+	}
+	l.meet(15*time.Second, room...)
+	room[7].say(strings.Repeat("m", 5000))
+	l.run(time.Second)
+	for _, n := range room {
+		if n != room[7] && len(n.got) != 1 {
+			t.Errorf("%s was told %d messages", n.name, len(n.got))
+		}
+	}
+}

@@ -2,6 +2,7 @@ package rmulticast
 
 import (
 	"bytes"
+	"slices"
 	"time"
 )
 
@@ -9,7 +10,8 @@ const (
 	paceWait    = 10 * time.Millisecond  // between bursts
 	activeAhead = 2048                   // packets that a node which acknowledges often may not have yet
 	stuckLimit  = 3 * time.Second        // after which we do not wait for one that does not
-	brakeTime   = 300 * time.Millisecond // after a request for repair by one of gibber's
+	brakeTime   = 850 * time.Millisecond // after a request for repair by one of gibber's: if it was in vain there is another by then
+	gibberRate  = 700                    // packets a second while there is one: so many fit its window until it asks for a lost one
 	slowTime    = 2 * time.Second
 	slowRate    = 400 // packets a second for so long after such a request
 )
@@ -63,9 +65,9 @@ func (e *Engine) Send(now time.Time, stream StreamID, data []byte) error {
 // pump sends what waits, as far as it may.
 func (e *Engine) pump(now time.Time) {
 	o := &e.outbox
-	o.pace.rate = e.lim.Rate
-	if now.Sub(o.askedAt) < slowTime {
-		o.pace.rate = min(slowRate, e.lim.Rate)
+	if len(o.list) > 0 {
+		o.pace.fill(now)
+		o.pace.rate = min(e.bearable(now), e.lim.Rate)
 	}
 	for len(o.list) > 0 && e.phase == connected && e.table.state != joining && e.mayGoOn(now) && o.pace.take(now) {
 		e.sendFragment(now)
@@ -76,6 +78,17 @@ func (e *Engine) pump(now time.Time) {
 	case !o.timer.isSet():
 		e.timers.set(&o.timer, now.Add(paceWait))
 	}
+}
+
+// bearable is how many packets a second the others bear.
+func (e *Engine) bearable(now time.Time) int {
+	switch {
+	case now.Sub(e.outbox.askedAt) < slowTime:
+		return slowRate
+	case slices.ContainsFunc(e.order, func(s *sender) bool { return s != e.me && s.state.listed() && !s.active }):
+		return gibberRate
+	}
+	return e.lim.Rate
 }
 
 // mayGoOn reports whether the next packet is not too far ahead of what the others

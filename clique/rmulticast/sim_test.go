@@ -194,6 +194,7 @@ func (s *talk) calm() {
 	for _, n := range last {
 		changes += n.changes
 	}
+	s.run(progressLimit) // until strangers that came to nothing are forgotten
 	before := s.packets
 	const rest = 10 * time.Minute
 	s.run(rest)
