@@ -252,3 +252,22 @@ func TestARequestStandsWhereItHelps(t *testing.T) {
 		}
 	}
 }
+
+// A round that finds a server idle and one that does not differ by a trip: the
+// window must not go to and fro between what the two say.
+func TestOneRoundIsNotTheRule(t *testing.T) {
+	s := newShaped(New(Policy{}), shaped{rate: 22_037, piece: 16 << 10, delay: 307 * time.Millisecond})
+	s.addBulk(80*22_037, 1266)
+	mustRun(t, s, time.Hour, func() bool { return s.read > 30*22_037 })
+	_ = sayInBulk(t, s)
+	begin, read := s.now, s.read
+	mustRun(t, s, time.Hour, func() bool { return len(s.bulk) == 0 })
+	if got := float64(s.read-read) / s.now.Sub(begin).Seconds(); got < 0.95*s.rate {
+		t.Errorf("%.3f of the server's rate", got/s.rate)
+	}
+	p := newPace()
+	p.learn(2*paceMemory, 0.001)
+	if got := p.rate(); got > 3*firstRate+1 {
+		t.Errorf("after one large flight in a burst %.0f bytes a second", got)
+	}
+}

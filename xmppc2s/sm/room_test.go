@@ -45,3 +45,34 @@ func TestRoomIsWhatMayBeWrittenNow(t *testing.T) {
 	e.AppendWrite(now, nil)
 	want("forgotten", 1000)
 }
+
+// What waits is better kept elsewhere while one stanza after the other is tried.
+func TestThereIsNoRoomBehindASuspect(t *testing.T) {
+	e := active(t, Policy{}, 0)
+	enqueue(t, e, t0, m(1), m(2))
+	e.AppendWrite(t0, nil)
+	e.Lost(Refusal)
+	e.Forget()
+	e.Bound(t0, Binding{JID: "a@b/c"})
+	if got := e.Room(); got != 0 {
+		t.Errorf("room for %d bytes", got)
+	}
+}
+
+// A session that has gone on between two bad ends is not stuck.
+func TestProgressEndsTheDoubt(t *testing.T) {
+	var p poison
+	for range 2 * maxStuck {
+		p.lost(true)
+		if p.resumed(false, true) {
+			t.Fatal("given up")
+		}
+		p.progress()
+	}
+	p.lost(true)
+	p.resumed(false, true)
+	p.lost(true)
+	if !p.resumed(false, true) {
+		t.Error("not given up though nothing goes on")
+	}
+}
