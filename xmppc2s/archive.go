@@ -13,7 +13,7 @@ const (
 	// archivePage is how many messages are asked for at a time: the next ones
 	// when all of these are done. COMPAT ejabberd: more than its max_ack_queue
 	// end the session; so after a session that was lost while they came it is a
-	// quarter.
+	// quarter, and behind each page that came it is twice as many again.
 	archivePage = 50
 	// archiveWait is how long the server may say nothing of what it was asked.
 	archiveWait = time.Minute
@@ -146,7 +146,7 @@ func (d *archiveDesk) fresh(now time.Time, bound bool) {
 	}
 	d.byTime, d.tries = false, 0
 	d.looked, d.news, d.over, d.had = 0, 0, false, d.mark.open()
-	d.query = archiveQuery{max: d.page}
+	d.query = archiveQuery{}
 	d.holdUntil = now.Add(archiveHold)
 	d.explore(now)
 }
@@ -183,7 +183,7 @@ func (d *archiveDesk) explore(now time.Time) {
 func (d *archiveDesk) next(now time.Time) {
 	d.last, d.results = "", 0
 	d.ask(now, archiveAsking, "set", func(id string) *stanza.Element {
-		d.query.id = id
+		d.query.id, d.query.max = id, d.page
 		return d.query.element()
 	})
 }
@@ -251,7 +251,7 @@ func (d *archiveDesk) fin(now time.Time, fin *stanza.Element) {
 	case d.last == "" || d.last == d.query.after || d.looked > archiveLooks*d.messages:
 		d.giveUp("its pages do not end")
 	default:
-		d.query.after = d.last
+		d.query.after, d.page = d.last, min(2*d.page, archivePage)
 		d.become(archiveReading)
 	}
 }

@@ -1,6 +1,7 @@
 package xmppc2s
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -75,6 +76,7 @@ func (r *archiveRig) want(what string, state archiveState, asked string, passed 
 
 const (
 	hasArchive = "<iq type='result'><query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:mam:2'/><feature var='urn:xmpp:sid:0'/></query></iq>"
+	somePage   = "<iq type='result'><fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><last>id-%d</last></set></fin></iq>"
 	lastPage   = "<iq type='result'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>"
 	noTime     = "<iq type='error'><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
 )
@@ -123,8 +125,8 @@ func TestNoMoreIsHeldThanLeavesRoomForTheAnswer(t *testing.T) {
 	r.want("one more", archiveExploring, "", 6)
 }
 
-// A session that was lost while a page came is followed by smaller pages, and
-// after the next success by full ones again.
+// A session that was lost while a page came is followed by smaller pages, which
+// grow again with each that comes.
 func TestPagesThatEndASessionBecomeSmaller(t *testing.T) {
 	r := newArchiveRig(t)
 	for _, want := range []int{50, 12, 3, 1, 1} {
@@ -137,10 +139,49 @@ func TestPagesThatEndASessionBecomeSmaller(t *testing.T) {
 		r.pass(0)
 	}
 	r.answer(hasArchive)
+	for i, want := range []int{2, 4, 8, 16, 32, 50, 50} {
+		r.answer(fmt.Sprintf(somePage, i))
+		if got := r.d.query.max; got != want {
+			t.Errorf("asks for %d behind page %d, want %d", got, i, want)
+		}
+	}
 	r.answer(lastPage)
 	if r.d.page != archivePage {
 		t.Errorf("the next page has %d", r.d.page)
 	}
+}
+
+// What is held when a session ends comes again, in its order: the server sends
+// what it counts, and the archive has what has an id there. The rest does not.
+func TestOfWhatIsHeldOnlyWhatDoesNotComeAgainIsPassedOn(t *testing.T) {
+	r := newArchiveRig(t)
+	r.answer(hasArchive)
+	el, err := stanza.Parse([]byte("<message from='bob@example.org/x'><body>words</body><stanza-id xmlns='urn:xmpp:sid:0' by='gw@example.org' id='b'/></message>"), stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.d.message(r.now, el, sm.Mark{})
+	r.d.message(r.now, el, countedMark(t))
+	r.arrive(1)
+	if n := r.d.abandon(); n != 2 {
+		t.Errorf("%d come again, want 2", n)
+	}
+	if out := r.d.takeOutput(); len(out.pass) != 1 || out.pass[0].id != "" {
+		t.Errorf("passed on: %+v", out.pass)
+	}
+}
+
+// countedMark is the mark of a stanza that the server counts.
+func countedMark(t *testing.T) sm.Mark {
+	now := time.Unix(0, 0)
+	e := sm.New(sm.Policy{})
+	e.Bound(now, sm.Binding{Dialect: sm.V3})
+	for _, b := range []string{"<enabled xmlns='urn:xmpp:sm:3'/>", "<message/>"} {
+		if err := e.HandleFrame(now, []byte(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e.Waiting(1)[0].Mark
 }
 
 // Without an archive's use, and for another account, what was kept is forgotten.

@@ -64,19 +64,12 @@ func (o *outer) isArchived(el *stanza.Element) bool {
 	return el.Is(stanza.NSClient, "message") && o.fromOwnAccount(el) && el.Child(stanza.NSMAM, "result") != nil
 }
 
-// leaveArchive ends the desk's part in a session. Of what is held, the server
-// sends again what it counts (see fetch).
+// leaveArchive ends the desk's part in a session (see fetch).
 func (o *outer) leaveArchive(ctx context.Context) {
 	o.teller.archive.done(o.c.caught.Take()...)
-	held := o.teller.archive.abandon()
+	coming := o.teller.archive.abandon()
+	o.c.undone.Add(-int64(coming))
 	o.archive(ctx)
-	for _, p := range held {
-		if p.mark.Counted() {
-			o.c.undone.Add(-1)
-		} else {
-			o.passOn(ctx, p)
-		}
-	}
 }
 
 // setWake sets the alarm for the desks.

@@ -98,14 +98,22 @@ func (d *archiveDesk) leaveOut(a archived) {
 	d.mark.pass(a.id, a.stamp)
 }
 
-// abandon ends a session: it returns what is held. The mark stays open, if it is.
-func (d *archiveDesk) abandon() []passing {
-	held := d.held
+// abandon ends a session. It returns how many of those that are held come again:
+// the server sends again what it counts, and the archive has, in its place, what
+// has an id there. The rest is passed on. The mark stays open, if it is.
+func (d *archiveDesk) abandon() (coming int) {
+	for _, a := range d.held {
+		if a.mark.Counted() || d.mark.row.IDs && stanzaID(a.stanza, d.own) != "" {
+			coming++
+		} else {
+			d.pass(a)
+		}
+	}
 	d.held, d.holdUntil = nil, time.Time{}
 	if d.state == archiveAsking {
 		d.page = max(1, d.page/4)
 	}
 	d.become(archiveResting)
 	d.tell()
-	return held
+	return coming
 }

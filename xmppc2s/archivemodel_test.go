@@ -101,6 +101,9 @@ func (m *archiveModel) begin() {
 // arrived is gone, but some of it, and of what came meanwhile, was stored
 // offline.
 func (m *archiveModel) bind() {
+	if len(m.desk.held) > 0 && !m.desk.mark.row.IDs { // nobody knows whether they come again
+		m.late = true
+	}
 	m.desk.abandon()
 	m.settle()
 	m.durable.Open = true
