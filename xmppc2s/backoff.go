@@ -70,6 +70,10 @@ func (p *pacer) ended(uptime time.Duration, good bool) {
 	}
 }
 
+// eased notes, behind ended, that the connection was of use, if not for long:
+// the next one is not made at once, and the one behind it not much later.
+func (p *pacer) eased() { p.failed = min(p.failed, 1) }
+
 // next is how long to wait after an error of that pace.
 func (p *pacer) next(how pace) time.Duration {
 	lost := p.lost

@@ -27,6 +27,11 @@ func TestWaitsGrow(t *testing.T) {
 			t.Errorf("after bad connection %d: %v, want %v", i, got, want*time.Millisecond)
 		}
 	}
+	for range 3 {
+		if got := p.Eased(0, errAny); got != 100*time.Millisecond {
+			t.Errorf("after a short connection with messages %v", got)
+		}
+	}
 	for _, r := range []float64{0, 0.999} {
 		p := xmppc2s.NewPacer(xmppc2s.Backoff{}, r)
 		if got, want := p.Failed(errAny), time.Duration((0.5+r)*float64(100*time.Millisecond)); got != want {

@@ -10,6 +10,15 @@ import (
 // SetResolver makes a client look up servers in a test's own DNS.
 func SetResolver(c *Client, r resolver) { c.dns = r }
 
+// PassFlood lets the time pass for which a client that is online does without
+// stream management.
+func PassFlood(c *Client) {
+	c.calls <- func(l *loop) {
+		l.gate.until = time.Now()
+		l.tr.since = l.gate.until.Add(-floodSoon)
+	}
+}
+
 // Features of the client's internals that tests look at.
 var (
 	Order       = order
@@ -38,10 +47,16 @@ func NewPacerWith(chance func() float64) *Pacer {
 type Pacer struct{ p *pacer }
 
 // Failed is the wait after an attempt that failed, Ended after the end of a
-// connection.
+// connection, and Eased after that of a short one with messages.
 func (p *Pacer) Failed(err error) time.Duration { return p.p.next(paceOf(err)) }
 func (p *Pacer) Ended(uptime time.Duration, good bool, err error) time.Duration {
 	p.p.ended(uptime, good)
+	return p.Failed(err)
+}
+
+func (p *Pacer) Eased(uptime time.Duration, err error) time.Duration {
+	p.p.ended(uptime, false)
+	p.p.eased()
 	return p.Failed(err)
 }
 

@@ -96,6 +96,7 @@ func (l *loop) tellAcked() {
 	if len(acked) == 0 {
 		return
 	}
+	l.acked += uint64(len(acked))
 	sent := make([]Sent, len(acked))
 	for i, s := range acked {
 		sent[i].ID, sent[i].To = addressee(s.Data)

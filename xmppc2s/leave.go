@@ -15,7 +15,7 @@ func (l *loop) leave() {
 		now := time.Now()
 		l.collect(now)
 		l.write(now)
-		l.alarm.Set(l.nextAlarm())
+		l.alarm.Set(l.nextAlarm(time.Now()))
 		if !l.leaveStep(deadline.C) {
 			break
 		}

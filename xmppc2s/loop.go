@@ -36,14 +36,17 @@ type loop struct {
 	again     bool         // it may have gone the wrong way
 	offErr    error        // why there was none, or the connection ended
 
-	counted, countedBytes int // of what Client counts as queued: in the box and in the engine
+	acked                 uint64 // messages, since this process began
+	counted, countedBytes int    // of what Client counts as queued: in the box and in the engine
 
-	tr       *transport
-	buf      []byte   // being written, or for the next write
-	atUp     sm.Stats // when the connection came up
-	online   bool     // Online has been said for this connection
-	resumed  bool
-	rotating bool // a stream that we have closed ourselves
+	tr         *transport
+	buf        []byte // being written, or for the next write
+	gate       floodgate
+	atUp       sm.Stats // when the connection came up …
+	messagesUp uint64   // … and messages then
+	online     bool     // Online has been said for this connection
+	resumed    bool
+	rotating   bool // a stream that we have closed ourselves
 
 	outer   *outer
 	full    jid.JID      // of the session that the outer session is for
@@ -107,10 +110,11 @@ func (l *loop) prepare(ctx context.Context, now time.Time) {
 	if !now.Before(l.expireAt) {
 		l.expire(now)
 	}
+	l.enable(now)
 	l.write(now)
 	l.startOuter()
 	l.gauge()
-	l.alarm.Set(l.nextAlarm())
+	l.alarm.Set(l.nextAlarm(now))
 }
 
 // step waits for one thing and deals with it.
@@ -179,7 +183,7 @@ func (l *loop) showPresence(now time.Time) {
 	}
 }
 
-func (l *loop) nextAlarm() time.Time {
+func (l *loop) nextAlarm(now time.Time) time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
@@ -193,6 +197,9 @@ func (l *loop) nextAlarm() time.Time {
 		sooner(l.engine.NextTimeout())
 	} else if l.tr != nil {
 		sooner(l.engine.ProbeEnds())
+	}
+	if at := l.enableAt(); at.After(now) { // else what makes it quiet wakes us
+		sooner(at)
 	}
 	if l.online {
 		sooner(l.own.due(l.c.own.Load()))

@@ -18,6 +18,8 @@ type streamRule struct {
 	pace    pace
 	forget  bool // the session is not asked for again
 	reset   bool // TLS has to begin from nothing
+	flood   bool // it speaks of what the server has sent, and we have not acknowledged …
+	limit   bool // … or it may
 }
 
 const wordsXML = "the server cannot make sense of what it was sent"
@@ -36,7 +38,7 @@ var streamRules = map[string]streamRule{
 	"improper-addressing":     {words: "the server does not accept an address in what it was sent", loss: sm.Refusal},
 	"invalid-from":            {words: "the server does not accept an address in what it was sent", loss: sm.Refusal},
 	"invalid-id":              {words: "the server has mixed up its streams", loss: sm.Ended},
-	"policy-violation":        {words: "the server says that a rule of its own was broken", loss: sm.Refusal, pace: slow},
+	"policy-violation":        {words: "the server says that a rule of its own was broken", loss: sm.Refusal, pace: slow, limit: true},
 	"internal-server-error":   {words: "the server has an internal error", loss: sm.Refusal, pace: slow},
 	"undefined-condition":     {words: "the server has ended the stream", loss: sm.Refusal},
 
@@ -54,7 +56,7 @@ var streamRules = map[string]streamRule{
 	// only then it is known to be wrong.
 	"not-authorized":           {words: "the server takes the login back", loss: sm.Ended, pace: slow},
 	"remote-connection-failed": {words: "the server does not reach another one that it needs to log us in", loss: sm.Ended, pace: slow},
-	"resource-constraint":      {words: "the server has too much to do", loss: sm.Ended, pace: slow},
+	"resource-constraint":      {words: "the server has too much to do", loss: sm.Ended, pace: slow, limit: true},
 
 	"connection-timeout": {words: "the server has heard nothing for too long", loss: sm.Ended},
 	"see-other-host":     {words: "the server is elsewhere", loss: sm.Ended},
@@ -124,8 +126,8 @@ func (s streamError) problem(cfg *Config) *Error {
 	case s.condition == "see-other-host":
 		e.elsewhere = strings.TrimSpace(s.elsewhere)
 		e.Text = fmt.Sprintf("the server sends us to %.*q", maxRedirectLen, e.elsewhere)
-	case s.condition == "policy-violation" && strings.Contains(s.text, textUnacked):
-		r.loss = sm.Ended
+	case r.limit && strings.Contains(s.text, textUnacked):
+		r.loss, r.pace, r.flood = sm.Ended, usual, true
 	case s.tooHigh:
 		r.loss, r.forget = sm.Ended, true
 		e.Text = "the server has counted other stanzas than the gateway"

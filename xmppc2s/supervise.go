@@ -64,7 +64,7 @@ func (l *loop) connected(now time.Time, v verdict) {
 		return
 	}
 	l.tr, l.buf = newTransport(v.link, l.cfg), nil
-	l.atUp, l.rotating = l.engine.Stats(), false
+	l.atUp, l.messagesUp, l.rotating = l.engine.Stats(), l.messages(), false
 	l.announce()
 }
 
@@ -107,11 +107,12 @@ func (l *loop) bind(now time.Time, k *link) {
 	own := l.c.own.Load()
 	l.sentOwn(now, own)
 	l.expire(now)
-	gone := l.engine.Bound(now, sm.Binding{
-		Dialect: k.dialect, JID: k.jid, Limits: l.cfg.limits(k), Stanzas: k.stanzas, Max: k.max,
-		First: [][]byte{rosterRequest(), own.bytes(l.cfg)},
-	})
-	l.sortOut(now, gone)
+	b := l.binding(k)
+	b.First = [][]byte{rosterRequest(), own.bytes(l.cfg)}
+	if !l.gate.open(now) {
+		b.Dialect = sm.None
+	}
+	l.sortOut(now, l.engine.Bound(now, b))
 	l.stopOuter()
 	l.full = full
 	l.book = newContactBook(full, l.cfg.Contacts, l.cfg.MaxResources)
@@ -119,6 +120,11 @@ func (l *loop) bind(now time.Time, k *link) {
 	if l.keeper.archive.Of != "" { // before the session can be resumed by another process, which shall know
 		l.catchUp(now, l.keeper.archive)
 	}
+}
+
+// binding is what the engine has to know of a session on a link.
+func (l *loop) binding(k *link) sm.Binding {
+	return sm.Binding{Dialect: k.dialect, JID: k.jid, Limits: l.cfg.limits(k), Stanzas: k.stanzas, Max: k.max}
 }
 
 // announce says Online as soon as stream management is settled: before that,
@@ -208,6 +214,10 @@ func (l *loop) obey(e *Error) sm.Loss {
 func (l *loop) lost(now time.Time, err error, how sm.Loss) {
 	l.tr.close()
 	l.pacer.ended(now.Sub(l.tr.since), l.worthwhile(now, how))
+	if l.messages() > l.messagesUp {
+		l.pacer.eased()
+	}
+	l.stem(now, err)
 	if how == sm.Broken { // else the server has fallen silent, or has ended it
 		l.calmAt = now.Add(l.engine.Behind())
 	}
@@ -216,6 +226,9 @@ func (l *loop) lost(now time.Time, err error, how sm.Loss) {
 	l.c.counts.online.Store(false)
 	l.retry(now, err)
 }
+
+// messages is how many there have been, either way.
+func (l *loop) messages() uint64 { return l.c.counts.messagesIn.Load() + l.acked }
 
 // worthwhile reports whether the connection did some good, so that its end is
 // no reason to hold back.

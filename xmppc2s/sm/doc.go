@@ -9,8 +9,8 @@
 //
 //	          Bound(no dialect)
 //	offline ──────────────────────▶ plain ◀──┐
-//	 ▲ │ │                                   │ <failed/>
-//	 │ │ │      Bound(dialect)               │
+//	 ▲ │ │                       Enable│     │ <failed/>
+//	 │ │ │      Bound(dialect)         ▼     │
 //	 │ │ └─────────────────────▶ enabling ───┤
 //	 │ │                                     │ <enabled/>
 //	 │ │        Resumed                      ▼

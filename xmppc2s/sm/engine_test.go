@@ -454,3 +454,45 @@ func TestAttr(t *testing.T) {
 		}
 	}
 }
+
+// SM-02, SM-03: a stream that was begun without stream management gets it when
+// nothing is under way, and both ends count from there on.
+func TestAStreamWithoutStreamManagementGetsItWhenAllIsQuiet(t *testing.T) {
+	e := New(Policy{})
+	b := Binding{Dialect: V3, JID: "a@b/c"}
+	if e.Enable(t0, b) {
+		t.Error("enabled without a stream")
+	}
+	e.Bound(t0, Binding{JID: "a@b/c"})
+	if e.Enable(t0, Binding{JID: "a@b/c"}) {
+		t.Error("enabled though the server has none")
+	}
+	enqueue(t, e, t0, m(1))
+	wantWrite(t, "plain", e, t0, m(1))
+	wantWrite(t, "asked", e, at(time.Second), "<iq type='get' id='alive-1'><ping xmlns='urn:xmpp:ping'/></iq>")
+	if e.Enable(t0, b) {
+		t.Error("enabled while something is under way")
+	}
+	feed(t, e, t0, "<iq type='result' id='alive-1'/>")
+	if e.Enable(t0, b) {
+		t.Error("enabled while something is not taken")
+	}
+	e.Take(1)
+	enqueue(t, e, t0, m(2))
+	if !e.Enable(t0, b) {
+		t.Fatal("not enabled")
+	}
+	wantWrite(t, "nothing but", e, t0, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+	feed(t, e, t0, m(3), "<enabled xmlns='urn:xmpp:sm:3' id='x' resume='true'/>", m(4))
+	wantWrite(t, "what has waited", e, t0, m(2))
+	in := e.Waiting(2)
+	if len(in) != 2 || in[0].Mark.Counted() || in[1].Mark.Place() != "1/x" {
+		t.Errorf("arrived: %+v", in)
+	}
+	e.Done(in[1].Mark)
+	feed(t, e, t0, request, a(1))
+	wantWrite(t, "one of theirs", e, t0, a(1))
+	if n, _ := e.Queued(); n != 0 {
+		t.Error("one of ours is not acknowledged")
+	}
+}

@@ -112,18 +112,40 @@ func (e *Engine) Bound(now time.Time, b Binding) []GivenUp {
 	}
 	e.in = e.in.uncounted()
 	e.bad = poison{}
+	e.stats.Sessions++
+	e.begin(now, b)
+	return gone
+}
+
+// begin gives what is bound its name, and asks for stream management if the
+// server has it.
+func (e *Engine) begin(now time.Time, b Binding) {
 	e.id = identity{dialect: b.Dialect, jid: b.JID, epoch: e.id.epoch + 1}
 	if b.Dialect == V1 {
 		e.id.max, e.id.stanzas = b.Max, b.Stanzas
 	}
-	e.stats.Sessions++
 	if b.Dialect == None {
 		e.connected(now, Plain, b.Limits)
-		return gone
+		return
 	}
 	e.connected(now, Enabling, b.Limits)
 	e.conn.hello = b.Dialect.appendEnable(nil)
-	return gone
+}
+
+// Enable asks for stream management on a stream that was bound without; First
+// counts for nothing. It reports false, and does nothing, unless all is quiet:
+// what has been written is acknowledged, and what has arrived is taken.
+//
+// "The client MUST NOT attempt to negotiate stream management until it is
+// authenticated … and has bound a resource" XEP-0198 §3: so it may at any time
+// behind that.
+func (e *Engine) Enable(now time.Time, b Binding) bool {
+	if e.state != Plain || b.Dialect == None || e.out.tried > 0 || len(e.in.queue) > 0 {
+		return false
+	}
+	e.out.acked = 0 // both ends begin to count behind this
+	e.begin(now, b)
+	return true
 }
 
 // Drain empties the queue for good and returns what was in it.

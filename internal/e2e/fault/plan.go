@@ -91,9 +91,9 @@ func (p plan) small() plan {
 // Settings of the nasty server.
 //
 // COMPAT ejabberd 23.01: it ends a session with more unacknowledged stanzas at
-// once, keeps them for the next one, and gives them to it all at once. Whoever
-// has more waiting than max_ack_queue gets no session any more, with whatever
-// client. So fewer than that are under way.
+// once, keeps them for the next one, and gives them to it all at once. So fewer
+// than that are under way, or there would be no session under stream management
+// at all.
 const (
 	nastyHibernation    = 3  // seconds
 	nastyQueue          = 5  // stanzas that Prosody keeps; what is beyond is in its archive
