@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 60, "how many seeds TestSim runs")
+	seeds = flag.Int("seeds", 40, "how many seeds TestSim runs")
 	seed1 = flag.Int("seed", 0, "the first of them")
 )
 
