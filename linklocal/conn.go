@@ -31,6 +31,7 @@ type conn struct {
 	inFlight []piece     // being written
 	unsent   []*outgoing // taken out of queue, for another stream
 
+	sent      int64     // bytes
 	taken     []taken   // by the kernel, the last doubtFor
 	doubtTill time.Time // not zero: the peer has closed, and may not have read those
 	reset     bool      // it has not
@@ -109,6 +110,7 @@ func (l *loop) read(ctx, turn context.Context, c *conn) {
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
+			c.tcp.readEnded(err)
 			l.call(func(now time.Time) { l.readFailed(now, c, err) })
 			return
 		}

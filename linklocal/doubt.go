@@ -2,6 +2,7 @@ package linklocal
 
 import (
 	"errors"
+	"io"
 	"syscall"
 	"time"
 )
@@ -15,6 +16,11 @@ import (
 // end tag is held back until a reset would be here; if it then cannot be
 // written, the stanza goes once more, over another stream. Its sender has been
 // told already that it was sent.
+//
+// A socket that is closed with something unread in it sends that reset at once.
+// If there was a FIN instead, the peer has read what had been acknowledged by
+// then, and only the rest is in doubt. Over TLS that cannot be told: its end
+// comes earlier than the FIN.
 
 const (
 	doubtFor  = 200 * time.Millisecond // after it was written, a stanza is in doubt if the peer closes
@@ -26,6 +32,7 @@ const (
 type taken struct {
 	out *outgoing
 	at  time.Time
+	end int64 // of it, in bytes from the beginning of the stream
 }
 
 // remember notes that the kernel has taken a stanza.
@@ -34,7 +41,41 @@ func (c *conn) remember(now time.Time, o *outgoing) {
 	for old < len(c.taken) && now.Sub(c.taken[old].at) > doubtFor {
 		old++
 	}
-	c.taken = append(c.taken[old:], taken{o, now})
+	c.taken = append(c.taken[old:], taken{o, now, c.sent})
+}
+
+// readEnded notes how the reading of the connection ended.
+func (m *marker) readEnded(err error) {
+	m.acked = -1
+	if errors.Is(err, io.EOF) && m.raw != nil {
+		_ = m.raw.Control(func(fd uintptr) { // it fails if the socket is closed: unknown, then
+			if n := unacked(fd); n >= 0 {
+				m.acked = m.taken.Load() - int64(n)
+			}
+		})
+	}
+	close(m.ended)
+}
+
+// awaitRead waits for readEnded behind a reset: it is a matter of a moment,
+// unless the reader is still busy with what it has read.
+func (m *marker) awaitRead() {
+	wait := time.NewTimer(resetWait)
+	defer wait.Stop()
+	select {
+	case <-m.ended:
+	case <-wait.C:
+	}
+}
+
+// read reports whether the peer has surely read what ends there.
+func (c *conn) read(end int64) bool {
+	select {
+	case <-c.tcp.ended:
+		return c.tls == nil && end <= c.tcp.acked
+	default:
+		return false
+	}
 }
 
 // doubting reports whether our end tag has to wait still, on a stream that the
@@ -61,7 +102,7 @@ func (c *conn) doubting(now time.Time) bool {
 func (l *loop) unread(c *conn) (again []*outgoing) {
 	if c.reset && c.pair != nil {
 		for _, t := range c.taken {
-			if t.out.OpenOnly {
+			if t.out.OpenOnly || c.read(t.end) {
 				continue // a chat state is not worth another stream
 			}
 			o := &outgoing{Outgoing: t.out.Outgoing, tries: t.out.tries, pair: c.pair}

@@ -25,10 +25,14 @@ type marker struct {
 	net.Conn
 	raw  syscall.RawConn // nil: it is no socket, and is marked behind its writes
 	mark atomic.Pointer[func(written bool)]
+
+	taken atomic.Int64  // bytes that the kernel has taken
+	ended chan struct{} // closed when nothing more is read
+	acked int64         // of taken, at the peer's FIN; -1: unknown. For those who know that ended is closed
 }
 
 func newMarker(conn net.Conn) *marker {
-	m := &marker{Conn: conn}
+	m := &marker{Conn: conn, ended: make(chan struct{})}
 	if s, ok := conn.(syscall.Conn); ok {
 		m.raw, _ = s.SyscallConn() // fails if it is closed: then so do writes
 	}
@@ -56,6 +60,7 @@ func (m *marker) writeStanza(w io.Writer, b []byte, mark func(written bool)) (in
 // something of its own to say: then the mark is set a little early.
 func (m *marker) Write(b []byte) (n int, err error) {
 	mark := m.mark.Load()
+	defer func() { m.taken.Add(int64(n)) }()
 	if mark == nil {
 		return m.Conn.Write(b)
 	}

@@ -55,6 +55,9 @@ func (l *loop) write(c *conn) {
 		// What TLS writes by itself, in its handshake and in answer to a new
 		// key of the peer's, must not meet a deadline that is long over.
 		c.tcp.SetWriteDeadline(time.Time{})
+		if isReset(err) {
+			c.tcp.awaitRead()
+		}
 		if !l.call(func(now time.Time) { l.written(now, c, n, err) }) {
 			return
 		}
@@ -72,6 +75,7 @@ func (l *loop) written(now time.Time, c *conn, n int, err error) {
 			break
 		}
 		n -= len(p.bytes)
+		c.sent += int64(len(p.bytes))
 		if p.out != nil {
 			c.stream.touch(now)
 			c.pair.wrote, c.pair.wroteAt = c, now
