@@ -20,6 +20,9 @@ const (
 	// archiveHold is how long what arrives by itself waits for what came
 	// before it.
 	archiveHold = 30 * time.Second
+	// archiveSettle is how long a server may still put into the archive what it
+	// sends into a session that is lost.
+	archiveSettle = 10 * time.Second
 	// archiveMargin is how far clocks may be apart when only a time is known:
 	// what comes again is recognised.
 	archiveMargin = time.Minute
@@ -64,6 +67,8 @@ type archiveDesk struct {
 	page   int // messages to ask for
 	ids    uint64
 
+	doubt   bool // what a session without stream management was sent may still come to the archive
+	again   bool // it has been looked for that
 	first   bool // there was no mark before this session
 	byTime  bool // the server does not know our id
 	query   archiveQuery
@@ -144,7 +149,7 @@ func (d *archiveDesk) fresh(now time.Time, bound bool) {
 		d.mark.row = archiveRow{Of: d.own, At: now, Turn: d.mark.row.Turn} // what was before is others' past
 		d.mark.known = true
 	}
-	d.byTime, d.tries = false, 0
+	d.byTime, d.again, d.tries = false, false, 0
 	d.looked, d.news, d.over, d.had = 0, 0, false, d.mark.open()
 	d.query = archiveQuery{}
 	d.holdUntil = now.Add(archiveHold)
@@ -247,13 +252,32 @@ func (d *archiveDesk) fin(now time.Time, fin *stanza.Element) {
 	case d.over:
 		d.giveUp("more was missed than may be fetched")
 	case fin.Attr("complete") == "true" || d.last == "" && d.results == 0:
-		d.finish()
+		d.reached(now)
 	case d.last == "" || d.last == d.query.after || d.looked > archiveLooks*d.messages:
 		d.giveUp("its pages do not end")
 	default:
 		d.query.after, d.page = d.last, min(2*d.page, archivePage)
 		d.become(archiveReading)
 	}
+}
+
+// reached is the end of the archive: for now, if there is doubt. What arrives by
+// itself waits no longer, but the mark does.
+//
+// COMPAT ejabberd: a session that is lost goes through what it had still to be
+// sent, and archives it, while the next one has begun and asked.
+func (d *archiveDesk) reached(now time.Time) {
+	if !d.doubt || d.again {
+		d.finish()
+		return
+	}
+	d.again = true
+	if d.last != "" {
+		d.query.after = d.last
+	}
+	d.release()
+	d.become(archiveReading)
+	d.until = now.Add(archiveSettle)
 }
 
 // refused takes an error. An id that the server does not know may have been
@@ -306,8 +330,12 @@ func (d *archiveDesk) advance(now time.Time) {
 	if !d.holdUntil.IsZero() && !now.Before(d.holdUntil) {
 		d.release()
 	}
-	switch due := d.online && !d.until.IsZero() && !now.Before(d.until); {
-	case d.state == archiveReading && d.mark.fetched == 0:
+	due := d.online && !d.until.IsZero() && !now.Before(d.until)
+	if due && d.state == archiveReading {
+		d.until, due = time.Time{}, false
+	}
+	switch {
+	case d.state == archiveReading && d.until.IsZero() && d.mark.fetched == 0:
 		d.next(now)
 	case d.state == archiveFinishing && d.mark.fetched == 0 && !d.mark.owes():
 		d.mark.close()

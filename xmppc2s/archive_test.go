@@ -171,6 +171,26 @@ func TestOfWhatIsHeldOnlyWhatDoesNotComeAgainIsPassedOn(t *testing.T) {
 	}
 }
 
+// What a lost session was still to be sent may come to the archive when it has
+// been asked already: so it is asked again, and the mark waits for that.
+func TestTheArchiveIsAskedAgainWhereASessionLeftDoubts(t *testing.T) {
+	r := newArchiveRig(t)
+	r.d.doubt = true
+	r.arrive(1)
+	r.answer(hasArchive)
+	r.answer(lastPage)
+	r.want("what is held waits no longer", archiveReading, "", 1)
+	r.pass(archiveSettle - time.Second)
+	r.want("not yet", archiveReading, "", 1)
+	if !r.d.mark.row.Open {
+		t.Error("the mark has not waited")
+	}
+	r.pass(time.Second)
+	r.want("again", archiveAsking, stanza.NSMAM, 1)
+	r.answer(lastPage)
+	r.want("that was all", archiveResting, "", 1)
+}
+
 // countedMark is the mark of a stanza that the server counts.
 func countedMark(t *testing.T) sm.Mark {
 	now := time.Unix(0, 0)

@@ -67,7 +67,7 @@ func (m *archiveModel) start() {
 	cfg := Config{JID: jid.MustParse("alice@example.org/x"), CatchUp: 24 * time.Hour, CatchUpMessages: 1000, MaxUndone: m.undone, Log: slog.New(slog.DiscardHandler)}
 	before := m.desk
 	m.desk, m.passed = newArchiveDesk(&cfg), nil
-	m.desk.page = 3
+	m.desk.page, m.desk.doubt = 3, rapid.Bool().Draw(m.t, "doubt")
 	if before != nil {
 		m.desk.ids = before.ids + 100
 		m.desk.restore(m.durable)

@@ -32,6 +32,7 @@ type outer struct {
 	teller *teller
 	batch  []sm.Inbound // from next, still to be read
 	bound  bool         // begun by this process, and not taken over
+	doubt  bool         // it, or the one before, is without stream management
 
 	next   chan []sm.Inbound // from the loop
 	stop   chan struct{}     // closed by the loop
@@ -50,6 +51,7 @@ func newOuter(c *Client, full jid.JID, book *contactBook, t *teller) *outer {
 func (o *outer) run(ctx context.Context) {
 	defer close(o.done)
 	o.teller.desk.fresh(time.Now())
+	o.teller.archive.doubt = o.doubt
 	o.teller.archive.fresh(time.Now(), o.bound)
 	defer o.leaveArchive(ctx)
 	for ended := false; !ended; {

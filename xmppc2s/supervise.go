@@ -266,6 +266,7 @@ func (l *loop) startOuter() {
 	}
 	l.outer = newOuter(l.c, l.full, l.book, l.teller)
 	l.outer.bound, l.opened = l.bound, false
+	l.outer.doubt = l.engine.State() == sm.Plain || l.gate.shut > 0
 	l.teller.sessions <- l.outer // there is room: the one before is done
 }
 
