@@ -111,3 +111,19 @@ func TestAStanzaIsMarkedBeforeItsPeerHasIt(t *testing.T) {
 		}
 	}
 }
+
+// Who reads our header sees the error that follows it, and writes no stanza
+// between the two.
+func TestPiecesOfTheStreamGoTogether(t *testing.T) {
+	out := &outgoing{}
+	pieces := []piece{{bytes: []byte("header")}, {bytes: []byte("error")}, {bytes: []byte("one"), out: out}, {bytes: []byte("two"), out: out}, {bytes: []byte("end")}}
+	var got []string
+	for len(pieces) > 0 {
+		var p piece
+		p, pieces = first(pieces)
+		got = append(got, string(p.bytes))
+	}
+	if want := []string{"headererror", "one", "two", "end"}; !slices.Equal(got, want) {
+		t.Errorf("written: %q, want %q", got, want)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -20,8 +21,10 @@ type batch struct {
 	tls    *tls.Conn // nil: over plain TCP
 }
 
-// write writes the pieces, each by itself so that it can be marked, and returns
-// how many bytes of them the socket took. wrote is told of each stanza at once.
+// write writes the pieces and returns how many bytes of them the socket took.
+// Each stanza goes by itself, so that it can be marked, and wrote is told of it
+// at once. Pieces of the stream itself go together: who reads our header shall
+// see the error that follows it.
 func (b batch) write(tcp *marker, wrote func(*outgoing)) (n int, err error) {
 	w := io.Writer(tcp)
 	if b.tls != nil {
@@ -30,9 +33,10 @@ func (b batch) write(tcp *marker, wrote func(*outgoing)) (n int, err error) {
 			return 0, b.tls.CloseWrite()
 		}
 	}
-	for _, p := range b.pieces {
+	for pieces := b.pieces; len(pieces) > 0; {
+		var p piece
 		var mark func(bool)
-		if p.out != nil {
+		if p, pieces = first(pieces); p.out != nil {
 			mark = p.out.Mark
 		}
 		k, err := tcp.writeStanza(w, p.bytes, mark)
@@ -45,6 +49,17 @@ func (b batch) write(tcp *marker, wrote func(*outgoing)) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// first returns the first stanza, or all that goes before it as one piece, and
+// the rest.
+func first(pieces []piece) (p piece, rest []piece) {
+	p, rest = pieces[0], pieces[1:]
+	for p.out == nil && len(rest) > 0 && rest[0].out == nil {
+		p.bytes = slices.Concat(p.bytes, rest[0].bytes)
+		rest = rest[1:]
+	}
+	return p, rest
 }
 
 // write is the writer of a connection.
