@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"meshgate/bridge/status"
@@ -15,20 +16,16 @@ func forgetCommand(args []string, p process) int {
 	if done {
 		return code
 	}
-	path, code := o.socketPath(p)
-	if code != exitOK {
-		return code
-	}
-	ctx, stop := p.untilSignal()
-	defer stop()
-	switch known, err := status.Dial(path).Forget(ctx, o.name); {
-	case err != nil:
-		fmt.Fprintf(p.stderr, "meshgate forget: %s\n", controlWords(path, err))
-		return exitFailed
-	case !known:
-		fmt.Fprintf(p.stderr, "meshgate forget: no key is known of %q; meshgate peers has the names\n", o.name)
-		return exitFailed
-	}
-	fmt.Fprintf(p.stdout, "The key of %s is forgotten. The next one that it shows will be trusted.\n", o.name)
-	return exitOK
+	return o.ask(p, func(ctx context.Context, path string) int {
+		switch known, err := status.Dial(path).Forget(ctx, o.name); {
+		case err != nil:
+			fmt.Fprintf(p.stderr, "meshgate forget: %s\n", controlWords(path, err))
+			return exitFailed
+		case !known:
+			fmt.Fprintf(p.stderr, "meshgate forget: no key is known of %q; meshgate peers has the names\n", o.name)
+			return exitFailed
+		}
+		fmt.Fprintf(p.stdout, "The key of %s is forgotten. The next one that it shows will be trusted.\n", o.name)
+		return exitOK
+	})
 }

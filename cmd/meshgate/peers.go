@@ -28,20 +28,28 @@ func peersCommand(args []string, p process) int {
 	if done {
 		return code
 	}
+	return o.ask(p, func(ctx context.Context, path string) int {
+		if err := o.show(ctx, status.Dial(path), p); err != nil && ctx.Err() == nil {
+			fmt.Fprintf(p.stderr, "meshgate peers: %s\n", controlWords(path, err))
+			if noGateway(err) {
+				fmt.Fprintln(p.stderr, "Without a gateway: meshgate browse")
+			}
+			return exitFailed
+		}
+		return exitOK
+	})
+}
+
+// ask has do ask the running gateway, which listens at that path. It ends early
+// when the process is to end.
+func (o *options) ask(p process, do func(ctx context.Context, path string) (code int)) int {
 	path, code := o.socketPath(p)
 	if code != exitOK {
 		return code
 	}
 	ctx, stop := p.untilSignal()
 	defer stop()
-	if err := o.show(ctx, status.Dial(path), p); err != nil && ctx.Err() == nil {
-		fmt.Fprintf(p.stderr, "meshgate peers: %s\n", controlWords(path, err))
-		if noGateway(err) {
-			fmt.Fprintln(p.stderr, "Without a gateway: meshgate browse")
-		}
-		return exitFailed
-	}
-	return exitOK
+	return do(ctx, path)
 }
 
 // socketPath is where the running gateway listens: as the command line says,

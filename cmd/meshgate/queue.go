@@ -75,17 +75,13 @@ func queueDo(a queueAction, args []string, p process) int {
 	if code = o.takeSeq(a, p); code != exitOK {
 		return code
 	}
-	path, code := o.socketPath(p)
-	if code != exitOK {
-		return code
-	}
-	ctx, stop := p.untilSignal()
-	defer stop()
-	if err := a.do(ctx, &o, status.Dial(path), p); err != nil {
-		fmt.Fprintf(p.stderr, "meshgate queue: %s\n", controlWords(path, err))
-		return exitFailed
-	}
-	return exitOK
+	return o.ask(p, func(ctx context.Context, path string) int {
+		if err := a.do(ctx, &o, status.Dial(path), p); err != nil {
+			fmt.Fprintf(p.stderr, "meshgate queue: %s\n", controlWords(path, err))
+			return exitFailed
+		}
+		return exitOK
+	})
 }
 
 // takeSeq reads the number behind the flags.

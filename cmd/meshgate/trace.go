@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -39,32 +40,28 @@ func traceCommand(args []string, p process) int {
 	if done {
 		return code
 	}
-	path, code := o.socketPath(p)
-	if code != exitOK {
-		return code
-	}
-	ctx, stop := p.untilSignal()
-	defer stop()
-	list, err := status.Dial(path).Trace(ctx, o.name, o.count)
-	switch {
-	case err != nil:
-		fmt.Fprintf(p.stderr, "meshgate trace: %s\n", controlWords(path, err))
-		return exitFailed
-	case len(list) == 0 && o.name == "":
-		fmt.Fprintln(p.stderr, "meshgate trace: no message is known")
-		return exitFailed
-	case len(list) == 0:
-		fmt.Fprintf(p.stderr, "meshgate trace: no message is known with the id %q, nor of a peer or contact of that name\n", o.name)
-		return exitFailed
-	case o.json:
-		err = writeJSON(p, list)
-	default:
-		_, err = fmt.Fprint(p.stdout, traceText(list))
-	}
-	if err != nil {
-		return exitFailed
-	}
-	return exitOK
+	return o.ask(p, func(ctx context.Context, path string) int {
+		list, err := status.Dial(path).Trace(ctx, o.name, o.count)
+		switch {
+		case err != nil:
+			fmt.Fprintf(p.stderr, "meshgate trace: %s\n", controlWords(path, err))
+			return exitFailed
+		case len(list) == 0 && o.name == "":
+			fmt.Fprintln(p.stderr, "meshgate trace: no message is known")
+			return exitFailed
+		case len(list) == 0:
+			fmt.Fprintf(p.stderr, "meshgate trace: no message is known with the id %q, nor of a peer or contact of that name\n", o.name)
+			return exitFailed
+		case o.json:
+			err = writeJSON(p, list)
+		default:
+			_, err = fmt.Fprint(p.stdout, traceText(list))
+		}
+		if err != nil {
+			return exitFailed
+		}
+		return exitOK
+	})
 }
 
 // traceText tells the way of each message, the oldest first.

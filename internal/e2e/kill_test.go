@@ -135,20 +135,23 @@ func awaitWaiting(g *Gateway, msg string, count int) {
 	}
 }
 
+// openTraffic opens an office without limits in which the two talk: alice with
+// the gateway at the address to.
+func openTraffic(t *testing.T, ejabberd bool) (o *Office, alice *Remote, bob *Purple, to string) {
+	o = OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}, Config: NoLimits()})
+	alice = o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
+	bob = o.Host("h2").Purple("bob", PurpleOptions{})
+	bob.AwaitOn(o.Mirror("alice"))
+	bob.Msg(o.Mirror("alice"), "before")
+	return o, alice, bob, alice.AwaitMessage(o.GatewayJID(), "before").From
+}
+
 // SM-12: numbered messages in both directions, and the gateway killed among
 // them again and again.
 func TestNothingIsLostOrDoubledByKills(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
-		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}, Config: map[string]any{
-			"limits.contact_messages_per_minute": 100000, "limits.contact_burst": 10000,
-			"limits.peer_messages_per_minute": 100000, "limits.peer_burst": 10000,
-		}})
-		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
-		bob := o.Host("h2").Purple("bob", PurpleOptions{})
-		bob.AwaitOn(o.Mirror("alice"))
-		bob.Msg(o.Mirror("alice"), "before")
-		to := alice.AwaitMessage(o.GatewayJID(), "before").From
+		o, alice, bob, to := openTraffic(t, ejabberd)
 		const kills, each = 6, 20
 		down, up := 0, 0
 		for k := range kills {

@@ -167,6 +167,20 @@ func setKey(m map[string]any, path []string, value any) {
 	setKey(child, path[1:], value)
 }
 
+// NoLimits are the configuration keys that protect people from floods, for a
+// flood that is meant.
+func NoLimits() map[string]any {
+	return map[string]any{
+		"limits.peer_messages_per_minute":    1_000_000,
+		"limits.peer_burst":                  100_000,
+		"limits.contact_messages_per_minute": 1_000_000,
+		"limits.contact_burst":               100_000,
+		"limits.stream_stanzas_per_second":   1_000_000,
+		"limits.stream_bytes_per_second":     1_000_000_000,
+		"limits.body":                        65_536,
+	}
+}
+
 // moduleRoot is the directory of the module that the working directory is in.
 func moduleRoot(tb TB) string {
 	tb.Helper()

@@ -13,15 +13,7 @@ import (
 func TestARestartUnderTrafficBouncesNothing(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
-		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}, Config: map[string]any{
-			"limits.contact_messages_per_minute": 100000, "limits.contact_burst": 10000,
-			"limits.peer_messages_per_minute": 100000, "limits.peer_burst": 10000,
-		}})
-		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
-		bob := o.Host("h2").Purple("bob", PurpleOptions{})
-		bob.AwaitOn(o.Mirror("alice"))
-		bob.Msg(o.Mirror("alice"), "before")
-		to := alice.AwaitMessage(o.GatewayJID(), "before").From
+		o, alice, bob, to := openTraffic(t, ejabberd)
 		const stops, each = 4, 60
 		down, resent := 0, 0
 		for range stops {

@@ -20,17 +20,6 @@ const (
 	peerName     = "bench@h2"
 )
 
-// noLimits are the configuration keys that protect people from floods: the
-// benchmark is one.
-var noLimits = map[string]any{
-	"limits.peer_messages_per_minute":    1_000_000,
-	"limits.peer_burst":                  100_000,
-	"limits.contact_messages_per_minute": 1_000_000,
-	"limits.contact_burst":               100_000,
-	"limits.stream_stanzas_per_second":   1_000_000,
-	"limits.stream_bytes_per_second":     1_000_000_000,
-}
-
 // A talk is an office with one LAN peer and two network users.
 type talk struct {
 	tb    e2e.TB
@@ -61,7 +50,7 @@ func openTalkWith(ctx context.Context, tb e2e.TB, gateway e2e.GatewayOptions, co
 			s.Friends = [][2]string{{e2e.GatewayUser, "alice"}, {e2e.GatewayUser, "dave"}}
 			s.NoArchive = true
 		},
-		Config: maps.Clone(noLimits),
+		Config: e2e.NoLimits(),
 	}
 	maps.Copy(opt.Config, config)
 	o := e2e.OpenOffice(tb, opt)

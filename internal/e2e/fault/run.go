@@ -20,17 +20,6 @@ const (
 	calm     = 10 * time.Second       // the same, where only what may be gone is missing
 )
 
-// noLimits are the configuration keys that protect people from floods.
-var noLimits = map[string]any{
-	"limits.peer_messages_per_minute":    1_000_000,
-	"limits.peer_burst":                  100_000,
-	"limits.contact_messages_per_minute": 1_000_000,
-	"limits.contact_burst":               100_000,
-	"limits.stream_stanzas_per_second":   1_000_000,
-	"limits.stream_bytes_per_second":     1_000_000_000,
-	"limits.body":                        65_536,
-}
-
 // A run is a plan that is carried out on one server. It belongs to one
 // goroutine, but for what the ends do.
 type run struct {
@@ -100,10 +89,7 @@ func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64
 func (r *run) open(ctx context.Context) {
 	var users []string
 	var contacts []any
-	opt := e2e.OfficeOptions{Ejabberd: r.ejabberd, Config: map[string]any{}, Gateway: e2e.GatewayOptions{Verbose: true}}
-	for key, value := range noLimits {
-		opt.Config[key] = value
-	}
+	opt := e2e.OfficeOptions{Ejabberd: r.ejabberd, Config: e2e.NoLimits(), Gateway: e2e.GatewayOptions{Verbose: true}}
 	for i := range r.pairs {
 		user := "contact" + strconv.Itoa(i)
 		users = append(users, user)
