@@ -187,11 +187,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 
 // IJ-03: nobody but the server says who we are.
 func TestFromIsNeverOurs(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	_, c, _, conn := begin(t)
 	send(t, c, chat("bob@example.org", "x").WithAttr("from", "juliet@pronto"))
 	got := parseStanza(t, conn.stanza("<message"))
 	if got.Attr("from") != "" || got.Attr("id") == "" {

@@ -106,11 +106,7 @@ func (c *fakeConn) pong() {
 // A message that is in flight whenever a flood ends the session is not suspected
 // of it: it is neither sent alone nor given up.
 func TestAFloodSpeaksOfNothingThatWasSent(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	h := run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, h, conn := begin(t)
 	for _, id := range []string{"m1", "m2"} {
 		send(t, c, chat("bob@example.org", "x").WithAttr("id", id))
 		conn.stanza(id)

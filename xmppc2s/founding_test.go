@@ -77,11 +77,7 @@ func TestAResumptionThatCannotBeReadIsNotTriedAgain(t *testing.T) {
 // SM-10, SM-11: a server that takes back what it has acknowledged gets a new
 // session and there what it had not.
 func TestAServerThatTakesAcknowledgementsBackGetsANewSession(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, _, conn := begin(t)
 	send(t, c, chat("bob@example.org", "third").WithAttr("id", "m3"))
 	conn.stanza("<message", "m3")
 	conn.send("<a xmlns='urn:xmpp:sm:3' h='2'/><a xmlns='urn:xmpp:sm:3' h='1'/>")

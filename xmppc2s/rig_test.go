@@ -107,6 +107,17 @@ func start(tb testing.TB, cfg xmppc2s.Config) (c *xmppc2s.Client, h *tail, stop 
 	return c, h, runWith(tb, c, h)
 }
 
+// begin runs a client until it has a session on the first connection.
+func begin(tb testing.TB) (s *fakeServer, c *xmppc2s.Client, h *tail, conn *fakeConn) {
+	tb.Helper()
+	s = newFake(tb)
+	c = xmppc2s.New(s.config())
+	h = run(tb, c)
+	conn = s.accept()
+	conn.fresh()
+	return s, c, h, conn
+}
+
 func run(tb testing.TB, c *xmppc2s.Client) *tail {
 	h := newTail(tb)
 	runWith(tb, c, h)

@@ -63,11 +63,7 @@ func TestThePasswordIsOnlySaidWhereItIsAllowed(t *testing.T) {
 
 // SM-07, SM-08, SM-14
 func TestAResumptionRepeatsWhatIsMissingAndNothingElse(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	h := run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, h, conn := begin(t)
 	for i := range 3 {
 		send(t, c, chat("bob@example.org", "text").WithAttr("id", fmt.Sprint("m", i)))
 		conn.stanza("<message", fmt.Sprint("m", i))
@@ -205,11 +201,7 @@ func TestTooManyUndoneMessagesPauseReading(t *testing.T) {
 
 // SM-09, SM-11: the server has forgotten the session.
 func TestAFailedResumptionBindsOnTheSameStreamAndSendsAgain(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	h := run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, h, conn := begin(t)
 	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
 	conn.stanza("m1")
 	send(t, c, chat("bob@example.org", "two").WithAttr("id", "m2"))
@@ -237,11 +229,7 @@ func TestAFailedResumptionBindsOnTheSameStreamAndSendsAgain(t *testing.T) {
 
 // SM-09: h of <failed/> holds even if the stream dies right behind it.
 func TestHOfAFailedResumptionIsNotForgotten(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, _, conn := begin(t)
 	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
 	conn.stanza("m1")
 	conn.cut()
@@ -257,11 +245,7 @@ func TestHOfAFailedResumptionIsNotForgotten(t *testing.T) {
 
 // SM-10
 func TestAnHThatIsTooHighEndsTheStream(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, _, _, conn := begin(t)
 	conn.send("<a xmlns='urn:xmpp:sm:3' h='3'/>")
 	conn.stanza("<stream:error", "undefined-condition", "handled-count-too-high", "h='3'", "send-count='2'")
 	conn = s.accept()

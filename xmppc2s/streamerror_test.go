@@ -144,11 +144,7 @@ func TestAResourceThatIsTakenIsAConflict(t *testing.T) {
 // SM-09: a new session that cannot be bound on the stream on which the old one
 // was refused is bound on the next, and nothing is lost meanwhile.
 func TestABindingThatFailsAfterARefusedResumptionIsTriedOnANewStream(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	h := run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, h, conn := begin(t)
 	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
 	conn.stanza("m1")
 	conn.cut()
@@ -175,11 +171,7 @@ func TestABindingThatFailsAfterARefusedResumptionIsTriedOnANewStream(t *testing.
 // SM-07: a server that has forgotten what it had acknowledged cannot be
 // believed: the session is given up, and what waits is sent in a new one.
 func TestAnOlderHAtTheResumptionIsTheEndOfTheSession(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, _, conn := begin(t)
 	send(t, c, chat("bob@example.org", "one").WithAttr("id", "m1"))
 	conn.stanza("m1")
 	conn.send("<a xmlns='urn:xmpp:sm:3' h='3'/>")
@@ -194,11 +186,7 @@ func TestAnOlderHAtTheResumptionIsTheEndOfTheSession(t *testing.T) {
 
 // SM-14: reset ends the security context too.
 func TestAResetBeginsTLSFromNothing(t *testing.T) {
-	s := newFake(t)
-	c := xmppc2s.New(s.config())
-	run(t, c)
-	conn := s.accept()
-	conn.fresh()
+	s, c, _, conn := begin(t)
 	conn.roundTrip()
 	conn.cut()
 	conn = s.accept()
