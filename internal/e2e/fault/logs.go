@@ -10,8 +10,14 @@ import (
 )
 
 // keepLogs writes the logs of the gateway's processes and the server, and what
-// each way has seen, into a new directory in dir, and returns its path.
+// each way has seen, into a new directory in dir, which is made if it has to be,
+// and returns its path.
 func (r *run) keepLogs(dir string) (string, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+	}
 	at, err := os.MkdirTemp(dir, "fault-"+r.o.Server.Kind+"-"+r.name+"-")
 	if err != nil {
 		return "", err
