@@ -114,6 +114,13 @@ func (w *Wake) Slept(now time.Time, uptime time.Duration) bool {
 	return !first && gap >= sleepMin
 }
 
+// A Route is a default route.
+type Route struct {
+	Interface string
+	Gateway   string // as the kernel writes it: equal ones are equal texts
+	IPv6      bool
+}
+
 // state describes the addresses that reach beyond a link and the default
 // routes. Equal states are equal texts.
 func state() string {
@@ -121,7 +128,10 @@ func state() string {
 	if err != nil {
 		return err.Error()
 	}
-	lines := defaultRoutes()
+	var lines []string
+	for _, r := range DefaultRoutes() {
+		lines = append(lines, "default "+r.Interface+" "+r.Gateway)
+	}
 	for _, ifi := range all {
 		const need = net.FlagUp | net.FlagRunning
 		if ifi.Flags&need != need || ifi.Flags&net.FlagLoopback != 0 {

@@ -56,16 +56,18 @@ func Uptime() time.Duration {
 // maxRoutes are looked at; a default route is the first of its table.
 const maxRoutes = 64
 
-// defaultRoutes are the ways out: for each its interface and its gateway.
-func defaultRoutes() (ways []string) {
+// DefaultRoutes are the ways out, in the network namespace of the calling
+// thread. What cannot be read is left out.
+func DefaultRoutes() (routes []Route) {
 	for _, table := range []struct {
 		name        string
 		destination func(fields []string) bool
 		gateway     int
 		device      int
+		ipv6        bool
 	}{
-		{"/proc/thread-self/net/route", isDefault4, 2, 0},
-		{"/proc/thread-self/net/ipv6_route", isDefault6, 4, 9},
+		{"/proc/thread-self/net/route", isDefault4, 2, 0, false},
+		{"/proc/thread-self/net/ipv6_route", isDefault6, 4, 9, true},
 	} {
 		f, err := os.Open(table.name)
 		if err != nil {
@@ -73,12 +75,12 @@ func defaultRoutes() (ways []string) {
 		}
 		for _, fields := range readTable(f) {
 			if table.destination(fields) {
-				ways = append(ways, "default "+fields[table.device]+" "+fields[table.gateway])
+				routes = append(routes, Route{fields[table.device], fields[table.gateway], table.ipv6})
 			}
 		}
 		f.Close()
 	}
-	return ways
+	return routes
 }
 
 // isDefault4 knows lines of: interface, destination, gateway, flags, three

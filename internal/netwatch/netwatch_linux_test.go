@@ -74,6 +74,7 @@ eth0	00000000	010200C0	0003	0	0	100	00000000	0	0	0
 eth1	000200C0	00000000	0001	0	0	0	00FFFFFF	0	0	0
 tun0	00000000	010200C0	0003	0	0	0	00000080	0	0	0
 short
+wlan0	00000000	010200C0	0003	0	0	600	00000000	0	0	0
 `
 	const table6 = `20010db8000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
 00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00450003     eth0
@@ -83,15 +84,21 @@ short
 	for name, tc := range map[string]struct {
 		table string
 		is    func([]string) bool
-	}{"IPv4": {table4, isDefault4}, "IPv6": {table6, isDefault6}} {
+		want  []string
+	}{"IPv4": {table4, isDefault4, []string{"eth0", "wlan0"}}, "IPv6": {table6, isDefault6, []string{"eth0"}}} {
 		var found []string
 		for _, f := range readTable(strings.NewReader(tc.table)) {
 			if tc.is(f) {
 				found = append(found, strings.Join(f, " "))
 			}
 		}
-		if len(found) != 1 || !strings.Contains(found[0], "eth0") {
-			t.Errorf("%s: %q", name, found)
+		if len(found) != len(tc.want) {
+			t.Fatalf("%s: %q", name, found)
+		}
+		for i, device := range tc.want {
+			if !strings.Contains(found[i], device) {
+				t.Errorf("%s: %q, want that of %s", name, found[i], device)
+			}
 		}
 	}
 	if n := len(readTable(strings.NewReader(strings.Repeat("x\n", 1000)))); n != maxRoutes {

@@ -21,4 +21,5 @@ func (*Listener) Run(context.Context, func()) {}
 // for nothing.
 func Uptime() time.Duration { return time.Duration(time.Now().UnixNano()) }
 
-func defaultRoutes() []string { return nil }
+// DefaultRoutes knows none here.
+func DefaultRoutes() []Route { return nil }

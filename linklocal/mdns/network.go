@@ -44,6 +44,21 @@ func (o osNetwork) candidates() (out []candidate, err error) {
 	return out, nil
 }
 
+// defaultRoutes are the interfaces by which one gets beyond the LAN, where one
+// has to be chosen: the office's, not the bridge of its containers.
+func (o osNetwork) defaultRoutes() map[string]bool {
+	routed := map[string]bool{}
+	if len(o.names) > 0 {
+		return routed
+	}
+	for _, r := range netwatch.DefaultRoutes() {
+		if !r.IPv6 {
+			routed[r.Interface] = true
+		}
+	}
+	return routed
+}
+
 // watch listens to what the kernel says of interfaces and addresses. What it
 // says is not looked at: candidates does that.
 func (osNetwork) watch(ctx context.Context, changed func()) {

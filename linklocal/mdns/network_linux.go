@@ -27,36 +27,6 @@ func unfitAddrs() (map[netip.Addr]bool, error) {
 	return parseIfInet6(f), nil
 }
 
-// maxRoutes are looked at; a default route is the first of its table.
-const maxRoutes = 64
-
-// defaultRoutes are the interfaces by which one gets beyond the LAN, where one
-// has to be chosen: the office's, not the bridge of its containers.
-func (o osNetwork) defaultRoutes() map[string]bool {
-	if len(o.names) > 0 {
-		return nil
-	}
-	f, err := os.Open("/proc/thread-self/net/route")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	return parseRoutes(f)
-}
-
-// parseRoutes reads lines of: interface, destination, gateway, flags, three
-// counters, mask and more, the addresses in hexadecimal.
-func parseRoutes(r io.Reader) map[string]bool {
-	routed := map[string]bool{}
-	lines := bufio.NewScanner(r)
-	for n := 0; n < maxRoutes && lines.Scan(); n++ {
-		if f := strings.Fields(lines.Text()); len(f) >= 8 && f[1] == "00000000" && f[7] == "00000000" {
-			routed[f[0]] = true
-		}
-	}
-	return routed
-}
-
 const unfitFlags = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED | unix.IFA_F_TEMPORARY
 
 // parseIfInet6 reads lines of: address, index, prefix length, scope and flags

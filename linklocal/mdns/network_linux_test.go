@@ -101,17 +101,3 @@ nonsense
 		t.Errorf("left out: %v", unfit)
 	}
 }
-
-func TestParseRoutes(t *testing.T) {
-	const text = `Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
-eth0	00000000	010200C0	0003	0	0	100	00000000	0	0	0
-eth1	000200C0	00000000	0001	0	0	0	00FFFFFF	0	0	0
-tun0	00000000	010200C0	0003	0	0	0	00000080	0	0	0
-short
-wlan0	00000000	010200C0	0003	0	0	600	00000000	0	0	0
-`
-	got := parseRoutes(strings.NewReader(text))
-	if len(got) != 2 || !got["eth0"] || !got["wlan0"] {
-		t.Errorf("routed by %v, want eth0 and wlan0", got)
-	}
-}

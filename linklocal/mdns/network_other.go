@@ -6,6 +6,3 @@ import "net/netip"
 
 // unfitAddrs knows nothing here.
 func unfitAddrs() (map[netip.Addr]bool, error) { return nil, nil }
-
-// defaultRoutes knows nothing here.
-func (osNetwork) defaultRoutes() map[string]bool { return nil }
