@@ -37,9 +37,6 @@ func (s Shelf) String() string {
 	return [numShelves]string{"waiting", "passed", "refused", "talks"}[s]
 }
 
-// Shelves are all of them, for whoever makes them.
-func Shelves() []Shelf { return []Shelf{Waiting, Passed, Refused, Talks} }
-
 // A ShelfChange puts a row, or with a nil Value removes it.
 type ShelfChange struct {
 	On         Shelf
