@@ -14,25 +14,24 @@ func openWithArchive(t *testing.T, ejabberd bool, queue int) (o *Office, proxy *
 		Server:  func(s *ServerOptions) { s.Hibernation, s.MaxQueue = 3, queue },
 		Through: func(s *Server) string { proxy = s.Host().Proxy(s.LoopbackAddr()); return proxy.Addr() },
 	})
-	alice = o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Reconnect: true})
-	bob = o.Host("h2").Purple("bob", PurpleOptions{})
-	bob.AwaitOn(o.Mirror("alice"))
-	bob.Msg(o.Mirror("alice"), "before")
-	alice.AwaitMessage(o.GatewayJID(), "before")
+	alice, bob, _ = openTalk(o, RemoteOptions{Reconnect: true})
 	alice.Msg(o.GatewayJID(), "welcome")
 	bob.AwaitIM(o.Mirror("alice"), "welcome")
 	alice.Forget() // that the gateway was not there at first
 	return o, proxy, alice, bob
 }
 
-// judgeDown checks what a peer got of messages that say "down N.".
-func judgeDown(t *testing.T, bob *Purple, count int, ordered bool) {
+// judgeDown has alice say one more than the count messages that say "down N.",
+// and checks that bob has got all of them once and in order.
+func judgeDown(t *testing.T, o *Office, alice *Remote, bob *Purple, count int) {
 	t.Helper()
+	alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
+	bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
 	var got []string
 	for _, m := range bob.IMs() {
 		got = append(got, m.Text())
 	}
-	judgeNumbers(t, "from the network", "down", count, got, ordered)
+	judgeNumbers(t, "from the network", "down", count+1, got, true)
 }
 
 // SM-09, SM-11: the gateway is cut off for longer than the server keeps its
@@ -59,9 +58,7 @@ func TestWhatTheServerForgotIsFetchedFromItsArchive(t *testing.T) {
 		proxy.Refuse(false)
 		o.Gateway.AwaitLog("fetched from the archive what came while there was no session")
 		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count-1))
-		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
-		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
-		judgeDown(t, bob, count+1, true)
+		judgeDown(t, o, alice, bob, count)
 	})
 }
 
@@ -71,18 +68,14 @@ func TestWhatAKilledServerForgotIsFetchedFromItsArchive(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
 		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}})
-		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Reconnect: true})
-		bob := o.Host("h2").Purple("bob", PurpleOptions{})
-		bob.AwaitOn(o.Mirror("alice"))
-		bob.Msg(o.Mirror("alice"), "before")
-		to := alice.AwaitMessage(o.GatewayJID(), "before").From
+		alice, bob, first := openTalk(o, RemoteOptions{Reconnect: true})
 		const count = 20
 		for i := range count {
 			if i == count/2 {
 				bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", i-1))
 				o.Gateway.Kill()
 			}
-			alice.SendMessage(Message{To: to, Body: fmt.Sprintf("down %d.", i), ID: fmt.Sprintf("d%d", i)})
+			alice.SendMessage(Message{To: first.From, Body: fmt.Sprintf("down %d.", i), ID: fmt.Sprintf("d%d", i)})
 		}
 		alice.Msg(alice.JID, "all are there")
 		alice.AwaitMessage(alice.JID, "all are there")
@@ -98,9 +91,7 @@ func TestWhatAKilledServerForgotIsFetchedFromItsArchive(t *testing.T) {
 		o.Gateway.Start()
 		o.Gateway.AwaitLog("fetched from the archive what came while there was no session")
 		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count-1))
-		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
-		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
-		judgeDown(t, bob, count+1, true)
+		judgeDown(t, o, alice, bob, count)
 	})
 }
 
@@ -126,8 +117,6 @@ func TestAGatewayThatIsKilledWhileItCatchesUpGoesOn(t *testing.T) {
 			o.Gateway.Kill()
 			o.Gateway.Start()
 		}
-		alice.Msg(o.GatewayJID(), fmt.Sprintf("down %d.", count))
-		bob.AwaitIM(o.Mirror("alice"), fmt.Sprintf("down %d.", count))
-		judgeDown(t, bob, count+1, true)
+		judgeDown(t, o, alice, bob, count)
 	})
 }

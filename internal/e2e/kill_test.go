@@ -80,11 +80,7 @@ func TestWhatWaitsOutlivesTheGateway(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
 		o := OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}})
-		alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Reconnect: true})
-		bob := o.Host("h2").Purple("bob", PurpleOptions{})
-		bob.AwaitOn(o.Mirror("alice"))
-		bob.Msg(o.Mirror("alice"), "before")
-		alice.AwaitMessage(o.GatewayJID(), "before")
+		alice, bob, _ := openTalk(o, RemoteOptions{Reconnect: true})
 		alice.AwaitStatus(o.GatewayJID(), "", "LAN: bob@h2") // or this would wait, too
 
 		o.Server.Stop()
@@ -139,11 +135,18 @@ func awaitWaiting(g *Gateway, msg string, count int) {
 // the gateway at the address to.
 func openTraffic(t *testing.T, ejabberd bool) (o *Office, alice *Remote, bob *Purple, to string) {
 	o = OpenOffice(t, OfficeOptions{Ejabberd: ejabberd, Gateway: GatewayOptions{Verbose: true}, Config: NoLimits()})
-	alice = o.Host("h1").Remote(o.Server, "alice", RemoteOptions{})
+	alice, bob, first := openTalk(o, RemoteOptions{})
+	return o, alice, bob, first.From
+}
+
+// openTalk has alice, far away, and bob on the LAN come, and bob say "before" to
+// her: that is first, as she gets it.
+func openTalk(o *Office, opt RemoteOptions) (alice *Remote, bob *Purple, first Event) {
+	alice = o.Host("h1").Remote(o.Server, "alice", opt)
 	bob = o.Host("h2").Purple("bob", PurpleOptions{})
 	bob.AwaitOn(o.Mirror("alice"))
 	bob.Msg(o.Mirror("alice"), "before")
-	return o, alice, bob, alice.AwaitMessage(o.GatewayJID(), "before").From
+	return alice, bob, alice.AwaitMessage(o.GatewayJID(), "before")
 }
 
 // SM-12: numbered messages in both directions, and the gateway killed among
