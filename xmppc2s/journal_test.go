@@ -3,11 +3,8 @@ package xmppc2s_test
 import (
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,139 +14,6 @@ import (
 	"meshgate/internal/stanza"
 	"meshgate/xmppc2s"
 )
-
-// A memJournal is a disk that a test may make fail, or stop in the middle.
-type memJournal struct {
-	mu     sync.Mutex
-	rows   map[string][]byte
-	mark   []byte
-	writes int
-	power  int // writes until the power fails; negative: it does not
-	dark   chan struct{}
-	hung   func(error) // of the write in which it failed
-	ending bool        // nothing hangs any more
-	fail   error
-	lost   string // key of a row that can be read no more
-}
-
-func newMemJournal() *memJournal {
-	return &memJournal{rows: make(map[string][]byte), power: -1, dark: make(chan struct{})}
-}
-
-func (j *memJournal) Rows() iter.Seq2[[]byte, []byte] {
-	j.mu.Lock()
-	rows := maps.Clone(j.rows)
-	j.mu.Unlock()
-	return func(yield func([]byte, []byte) bool) {
-		for _, k := range slices.Sorted(maps.Keys(rows)) {
-			if !yield([]byte(k), rows[k]) {
-				return
-			}
-		}
-	}
-}
-
-func (j *memJournal) Row(key []byte) []byte {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if string(key) == j.lost {
-		return nil
-	}
-	return slices.Clone(j.rows[string(key)])
-}
-
-func (j *memJournal) Write(changes []xmppc2s.Change, done func(error)) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.fail != nil:
-		done(j.fail)
-		return
-	case j.power == 0 && j.ending:
-		done(errNoPower)
-		return
-	case j.power == 0:
-		j.hung = done // and nobody is told
-		close(j.dark)
-		return
-	}
-	j.power--
-	j.writes++
-	for _, c := range changes {
-		if c.Value == nil {
-			delete(j.rows, string(c.Key))
-		} else {
-			j.rows[string(c.Key)] = c.Value
-		}
-	}
-	done(nil)
-}
-
-func (j *memJournal) Mark() []byte {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.mark
-}
-
-func (j *memJournal) SetMark(b []byte) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.mark = slices.Clone(b)
-}
-
-// cutPower makes the power fail after so many writes.
-func (j *memJournal) cutPower(writes int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.power = writes
-}
-
-func (j *memJournal) setFail(err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.fail = err
-}
-
-var errNoPower = errors.New("no power")
-
-// end lets no write hang, for a process that has to stop after all.
-func (j *memJournal) end() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.ending = true; j.hung != nil {
-		j.fail = errNoPower
-		j.hung(j.fail)
-	}
-}
-
-// after is what is found after the end of the process: a kill leaves the mark,
-// a power cut may not.
-func (j *memJournal) after(killed bool) *memJournal {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := newMemJournal()
-	n.rows = maps.Clone(j.rows)
-	if killed {
-		n.mark = j.mark
-	}
-	return n
-}
-
-// has reports whether a row holds these words.
-func (j *memJournal) has(words string) bool {
-	for _, v := range j.Rows() {
-		if strings.Contains(string(v), words) {
-			return true
-		}
-	}
-	return false
-}
-
-func journaled(s *fakeServer, j *memJournal) xmppc2s.Config {
-	cfg := s.config()
-	cfg.Journal = j
-	return cfg
-}
 
 const rosterOfBob = "<iq type='result' id='roster-1' to='alice@example.org/desk'><query xmlns='jabber:iq:roster'>" +
 	"<item jid='bob@example.org' subscription='both'/></query></iq>"
@@ -196,6 +60,25 @@ func TestAnotherProcessResumesTheSession(t *testing.T) {
 	conn.stanza("<message", "m2") // and no presence of our own before
 }
 
+// handleInTheDark has a client handle in1, and then the messages with those ids
+// of which nothing gets to the disk any more.
+func handleInTheDark(t *testing.T, s *fakeServer, j *memJournal, ids ...string) (h *tail, conn *fakeConn, stop func()) {
+	t.Helper()
+	_, h, stop = start(t, journaled(s, j))
+	conn = s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	conn.send("<message id='in1' from='bob@example.org/x'/>")
+	conn.handled(1)
+	j.cutPower(0)
+	for _, id := range ids {
+		conn.send("<message id='%s' from='bob@example.org/x'/>", id)
+	}
+	h.awaitIDs(append([]string{"in1"}, ids...)...)
+	<-j.dark
+	return h, conn, stop
+}
+
 // SM-03, SM-12: what was handled while its row was on its way to the disk is
 // known after a kill; after a power cut it may not be, and comes again. A mark
 // of another session says nothing.
@@ -215,16 +98,7 @@ func TestWhatWasHandledAtTheVeryLastIsKnownAfterAKill(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, j := newFake(t), newMemJournal()
-			_, h, stop := start(t, journaled(s, j))
-			conn := s.accept()
-			conn.fresh()
-			h.await("online", isOnline)
-			conn.send("<message id='in1' from='bob@example.org/x'/>")
-			conn.handled(1)
-			j.cutPower(0)
-			conn.send("<message id='in2' from='bob@example.org/x'/>")
-			h.awaitIDs("in1", "in2")
-			<-j.dark
+			_, conn, stop := handleInTheDark(t, s, j, "in2")
 			left := tt.after(j)
 			stop()
 			conn.cut()

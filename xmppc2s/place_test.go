@@ -6,16 +6,7 @@ import "testing"
 // it had before; what comes in another session has another one.
 func TestAPlaceIsTheSameInAnotherProcess(t *testing.T) {
 	s, j := newFake(t), newMemJournal()
-	_, h, stop := start(t, journaled(s, j))
-	conn := s.accept()
-	conn.fresh()
-	h.await("online", isOnline)
-	conn.send("<message id='in1' from='bob@example.org/x'/>")
-	conn.handled(1)
-	j.cutPower(0)
-	conn.send("<message id='in2' from='bob@example.org/x'/><message id='in3' from='bob@example.org/x'/>")
-	h.awaitIDs("in1", "in2", "in3")
-	<-j.dark
+	h, conn, stop := handleInTheDark(t, s, j, "in2", "in3")
 	left := j.after(false)
 	stop()
 	conn.cut()
