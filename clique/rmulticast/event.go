@@ -31,8 +31,10 @@ type Left struct {
 
 // A Message is one whole message. A message comes after all those that its
 // sender had before he sent it.
+// From.ID and Number name it, alike for all who are told of it.
 type Message struct {
 	From   Member
+	Number PacketID // of its first packet
 	Stream StreamID
 	Data   []byte // the receiver's to keep
 }

@@ -78,9 +78,10 @@ func indexOf(text string) (i int) {
 
 // A heard is one message that was told.
 type heard struct {
-	from Member
-	data string
-	life int // how often the node had restarted
+	from   Member
+	number PacketID
+	data   string
+	life   int // how often the node had restarted
 }
 
 type flight struct {
@@ -186,7 +187,7 @@ func (n *node) take(ev Event) {
 		if n.members[ev.From.ID] != ev.From.Name {
 			n.lan.t.Errorf("%s: message of %s, who is no member", n.name, ev.From.Name)
 		}
-		n.got = append(n.got, heard{ev.From, string(ev.Data), n.life})
+		n.got = append(n.got, heard{ev.From, ev.Number, string(ev.Data), n.life})
 	case Frozen:
 		if n.frozen == ev.Frozen {
 			n.lan.t.Errorf("%s: told twice that frozen is %v", n.name, ev.Frozen)

@@ -118,7 +118,7 @@ func (e *Engine) tell(s *sender, m *message) {
 		s.state = dataRunning
 	}
 	e.stats.Delivered++
-	e.event(Message{From: s.member(), Stream: m.stream, Data: slices.Concat(m.parts...)})
+	e.event(Message{From: s.member(), Number: m.start, Stream: m.stream, Data: slices.Concat(m.parts...)})
 }
 
 // drain tells all that can be told, before somebody goes.

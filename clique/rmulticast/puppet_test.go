@@ -105,9 +105,10 @@ func withPuppet(t testing.TB, start PacketID) (*lan, *node, *node, *puppet) {
 }
 
 // CQ-04: fragments of several streams may come mixed, and control packets between
-// them.
+// them. A message has the number of its first.
 func TestMixedFragments(t *testing.T) {
 	l, a, _, p := withPuppet(t, 100)
+	first := p.next
 	p.data(5, Start, 4, "5a")
 	p.data(6, Start, 2, "6")
 	p.say(Packet{Type: NoData})
@@ -118,6 +119,11 @@ func TestMixedFragments(t *testing.T) {
 	p.data(5, End, 4, "c")
 	l.run(time.Second)
 	want(t, "what a was told", a.texts("puppet"), "7", "6!", "5abc")
+	for i, want := range []PacketID{first + 4, first + 1, first} {
+		if got := a.got[i].number; got != want {
+			t.Errorf("%s has the number %v, want %v", a.got[i].data, got, want)
+		}
+	}
 }
 
 // CQ-04: what lacks its beginning is passed over, and so is what has no end.

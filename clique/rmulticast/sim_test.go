@@ -227,6 +227,7 @@ func (s *talk) check() {
 	for _, n := range s.nodes {
 		s.checkOrder(n)
 	}
+	s.checkNumbers()
 	if !s.parted {
 		s.checkAgreement()
 	}
@@ -262,6 +263,27 @@ func (s *talk) checkOrder(n *node) {
 			if of != n.name && of != u.sender {
 				required[of] = max(required[of], i)
 			}
+		}
+	}
+}
+
+// checkNumbers: what names a message names one message, for everybody the same.
+func (s *talk) checkNumbers() {
+	type number struct {
+		id SenderID
+		at PacketID
+	}
+	numbered, numbers := map[number]string{}, map[string]number{}
+	for _, n := range s.nodes {
+		for _, h := range n.got {
+			k, at := key(h.data), number{h.from.ID, h.number}
+			if old, ok := numbered[at]; ok && old != k {
+				s.t.Errorf("%v %v is %s to %s, and %s to another", at.id, at.at, k, n.name, old)
+			}
+			if old, ok := numbers[k]; ok && old != at {
+				s.t.Errorf("%s is %v %v to %s, and %v %v to another", k, at.id, at.at, n.name, old.id, old.at)
+			}
+			numbered[at], numbers[k] = k, at
 		}
 	}
 }
