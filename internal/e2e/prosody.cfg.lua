@@ -31,9 +31,6 @@ VirtualHost "@DOMAIN@"
 
 Component "@ROOMS@" "muc"
 	modules_enabled = { "muc_mam" }
-	muc_room_locking = false
-	muc_room_default_persistent = true
-	muc_log_by_default = true
 
 Component "@PROXY@" "proxy65"
 	proxy65_address = "@LAN@"

@@ -33,12 +33,15 @@ type Remote struct {
 	*Proc
 	JID     string // bare
 	FullJID string // bound
+
+	orders int // given so far
 }
 
 // An Event is what a remote client saw. Which fields are filled depends on Ev:
 // session, session-end, disconnected, auth-failed, connection-failed, message,
 // presence, roster (From is the contact, Type its subscription), avatar (ID is
-// its SHA-1, empty without one) and error.
+// its SHA-1, empty without one), done (ID is the number of the order, Error why
+// it failed) and error.
 type Event struct {
 	Ev   string `json:"ev"`
 	JID  string `json:"jid"`
@@ -53,8 +56,12 @@ type Event struct {
 	Thread     string `json:"thread"`
 	Subject    string `json:"subject"`
 	HasSubject bool   `json:"has_subject"`
-	Delayed    bool   `json:"delayed"` // XEP-0203
-	Receipt    string `json:"receipt"` // id that a XEP-0184 receipt is for
+	Delayed    bool   `json:"delayed"`   // XEP-0203
+	Receipt    string `json:"receipt"`   // id that a XEP-0184 receipt is for
+	StanzaID   string `json:"stanza_id"` // XEP-0359, the room's or the account's
+	Invite     string `json:"invite"`    // room that an invitation is for
+	Inviter    string `json:"inviter"`   // who it is from, if the room has passed it on
+	Reason     string `json:"reason"`    // of an invitation
 
 	Size int `json:"size"` // of an avatar, in bytes
 
@@ -62,6 +69,8 @@ type Event struct {
 	Status      string   `json:"status"`
 	Role        string   `json:"role"` // XEP-0045
 	Affiliation string   `json:"affiliation"`
+	NewNick     string   `json:"new_nick"`
+	Destroyed   bool     `json:"destroyed"` // the room is gone
 	Codes       []string `json:"codes"`
 
 	Error     string `json:"error"` // condition of a stanza error
@@ -274,24 +283,6 @@ func (r *Remote) AwaitAvatar(d time.Duration, from string) (sha1 string, size in
 	e := r.AwaitWithin(d, "avatar of "+from, func(e Event) bool { return e.Ev == "avatar" && e.From == from })
 	return e.ID, e.Size
 }
-
-// Join enters a room and waits until the room says so (status 110).
-func (r *Remote) Join(room, nick string) Event {
-	r.tb.Helper()
-	r.Raw(fmt.Sprintf("<presence to='%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>", escape(room+"/"+nick)))
-	return r.Await("own presence in "+room, func(e Event) bool {
-		return e.Ev == "presence" && e.From == room+"/"+nick && strings.Contains(strings.Join(e.Codes, " "), "110")
-	})
-}
-
-// Say sends a message to a room.
-func (r *Remote) Say(room, body string) {
-	r.tb.Helper()
-	r.SendMessage(Message{To: room, Body: body, Type: "groupchat"})
-}
-
-// Leave leaves a room.
-func (r *Remote) Leave(room, nick string) { r.tb.Helper(); r.PresenceTo(room+"/"+nick, "unavailable") }
 
 // Drop breaks the TCP connection without any farewell.
 func (r *Remote) Drop() { r.tb.Helper(); r.send(map[string]string{"do": "drop"}) }

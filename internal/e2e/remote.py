@@ -15,7 +15,8 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 BODY = "{jabber:client}body"
-PLUGINS = ("xep_0030", "xep_0045", "xep_0085", "xep_0199", "xep_0115")
+PLUGINS = ("xep_0030", "xep_0045", "xep_0085", "xep_0199", "xep_0115", "xep_0249")
+MUC_USER = "{http://jabber.org/protocol/muc#user}"
 
 
 def emit(ev, **fields):
@@ -97,6 +98,10 @@ class Remote(slixmpp.ClientXMPP):
                       delayed=xml.find("{urn:xmpp:delay}delay") is not None)
         if received is not None:
             fields["receipt"] = received.get("id", "")
+        stanza_id = xml.find("{urn:xmpp:sid:0}stanza-id")
+        if stanza_id is not None:
+            fields["stanza_id"] = stanza_id.get("id", "")
+        fields.update(invitation(xml))
         emit("message", **fields)
         asked = xml.find("{urn:xmpp:receipts}request") is not None
         if asked and self.answer_receipts and xml.get("type") not in ("groupchat", "error"):
@@ -107,13 +112,15 @@ class Remote(slixmpp.ClientXMPP):
         xml = stanza.xml
         fields = self.common(stanza)
         fields.update(show=xml.findtext("{jabber:client}show") or "", status=xml.findtext("{jabber:client}status") or "")
-        item = xml.find("{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}item")
+        item = xml.find(MUC_USER + "x/" + MUC_USER + "item")
         if item is not None:
-            fields.update(role=item.get("role", ""), affiliation=item.get("affiliation", ""))
+            fields.update(role=item.get("role", ""), affiliation=item.get("affiliation", ""),
+                          jid=item.get("jid", ""), new_nick=item.get("nick", ""))
+        fields["destroyed"] = xml.find(MUC_USER + "x/" + MUC_USER + "destroy") is not None
         if self.conf["approve"] and xml.get("type") == "subscribe":
             for kind in ("subscribed", "subscribe"):
                 self.send_presence(pto=xml.get("from"), ptype=kind)
-        fields["codes"] = [s.get("code") for s in xml.findall("{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}status")]
+        fields["codes"] = [s.get("code") for s in xml.findall(MUC_USER + "x/" + MUC_USER + "status")]
         emit("presence", **fields)
 
     def seen_roster(self, stanza):
@@ -139,6 +146,36 @@ class Remote(slixmpp.ClientXMPP):
         await avatars.publish_avatar(data)
         await avatars.publish_avatar_metadata({"id": avatars.generate_id(data), "type": kind, "bytes": len(data)})
 
+    async def order(self, c):
+        """Does what occupants and owners of a room do, and says when the room has done it."""
+        muc, room, what, error = self["xep_0045"], slixmpp.JID(c["room"]), c["what"], ""
+        try:
+            if what == "configure":
+                form = self["xep_0004"].make_form(ftype="submit")
+                form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/muc#roomconfig")
+                for var, value in c["fields"].items():
+                    form.add_field(var=var, value=value)
+                await muc.set_room_config(room, form)
+            elif what == "kick":
+                await muc.set_role(room, c["nick"], "none", reason=c["reason"])
+            elif what == "affiliate":
+                await muc.set_affiliation(room, c["affiliation"], jid=slixmpp.JID(c["jid"]), reason=c["reason"])
+            elif what == "destroy":
+                await muc.destroy(room, reason=c["reason"])
+            elif what == "subject":
+                muc.set_subject(room, c["text"])
+            elif what == "invite":
+                muc.invite(room, slixmpp.JID(c["jid"]), reason=c["reason"])
+            elif what == "invite directly":
+                self["xep_0249"].send_invitation(slixmpp.JID(c["jid"]), room, reason=c["reason"])
+            else:
+                error = "unknown order " + what
+        except slixmpp.exceptions.IqError as err:
+            error = err.condition
+        except slixmpp.exceptions.IqTimeout:
+            error = "no answer"
+        emit("done", id=str(c["id"]), error=error)
+
     def command(self, c):
         do = c["do"]
         if do == "raw":
@@ -148,6 +185,8 @@ class Remote(slixmpp.ClientXMPP):
                                pto=c.get("to") or None, ptype=c.get("type") or None)
         elif do == "avatar":
             asyncio.ensure_future(self.set_avatar(c["file"]))
+        elif do == "order":
+            asyncio.ensure_future(self.order(c))
         elif do == "drop":
             self.transport.abort()
         elif do == "quit":
@@ -155,6 +194,18 @@ class Remote(slixmpp.ClientXMPP):
             self.disconnect(wait=2.0)
         else:
             emit("error", text="unknown command " + do)
+
+
+def invitation(xml):
+    """The room, who invites and why: XEP-0249, or XEP-0045 7.8.2, where the room passes it on."""
+    direct = xml.find("{jabber:x:conference}x")
+    mediated = xml.find(MUC_USER + "x/" + MUC_USER + "invite")
+    if mediated is not None:
+        return {"invite": xml.get("from", ""), "inviter": mediated.get("from", ""),
+                "reason": mediated.findtext(MUC_USER + "reason") or ""}
+    if direct is not None:
+        return {"invite": direct.get("jid", ""), "reason": direct.get("reason", "")}
+    return {}
 
 
 def quote(value):
