@@ -35,6 +35,8 @@ type Client struct {
 	caught   *mailbox.Mailbox[uint64]   // messages that are done, for the archive's desk
 	archived atomic.Pointer[archiveRow] // to be kept; nil: it is
 
+	roomOrders *roomOrders
+
 	avatar  atomic.Pointer[*Avatar] // as SetAvatar said; nil: it was never called
 	repaint chan struct{}           // avatar has changed
 
@@ -63,6 +65,7 @@ func New(cfg Config) *Client {
 		caught: mailbox.New[uint64](cfg.MaxUndone + archivePage + queueReserve),
 		calls:  make(chan func(*loop)), ended: make(chan struct{}),
 		poke: make(chan struct{}, 1), moved: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
+		roomOrders: newRoomOrders(),
 	}
 	c.own.Store(&ownPresence{})
 	return c

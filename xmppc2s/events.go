@@ -10,7 +10,8 @@ import (
 )
 
 // An Event is something that happened on the XMPP network: one of Online,
-// Offline, Message, ContactPresence, ContactAvatar, Acknowledged, Undelivered.
+// Offline, Message, ContactPresence, ContactAvatar, Acknowledged, Undelivered, or
+// a RoomEvent.
 type Event interface{ serverEvent() }
 
 type (

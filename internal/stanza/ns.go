@@ -27,6 +27,11 @@ const (
 	NSSM3    = "urn:xmpp:sm:3"                          // XEP-0198
 	NSSM2    = "urn:xmpp:sm:2"                          // XEP-0198 v1.0
 	NSSM1    = "urn:xmpp:sm:1"                          // XEP-0198 v0.7
+	NSMUC    = "http://jabber.org/protocol/muc"         // XEP-0045
+	NSMUCUsr = NSMUC + "#user"                          // XEP-0045
+	NSMUCOwn = NSMUC + "#owner"                         // XEP-0045
+	NSConf   = "jabber:x:conference"                    // XEP-0249
+	NSOccup  = "urn:xmpp:occupant-id:0"                 // XEP-0421
 	NSPing   = "urn:xmpp:ping"                          // XEP-0199
 	NSDelay  = "urn:xmpp:delay"                         // XEP-0203
 	NSMarks  = "urn:xmpp:chat-markers:0"                // XEP-0333
