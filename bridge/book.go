@@ -51,6 +51,9 @@ func (e *engine) ledger(n *entry) *Ledger {
 func (e *engine) file(now time.Time, n *entry, waited bool) {
 	on := n.shelf()
 	changes := shelve{{on, []byte(n.key), n.appendRow(nil)}}
+	if n.mayBeMarked() {
+		changes = append(changes, ShelfChange{Filed, filedKey, []byte(n.key)})
+	}
 	if waited && on != Waiting {
 		changes = append(changes, ShelfChange{On: Waiting, Key: []byte(n.key)})
 	}

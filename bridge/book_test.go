@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -350,18 +349,33 @@ func TestIJ08WhatWasDeliveredRightBeforeAKillHasAnEntry(t *testing.T) {
 		markDelivered(marks, [2]string{key, placeKey(m)})(true)
 		return key
 	}
-	filed := map[string]bool{mark("n1"): true}
-	has := func(key []byte) bool { return filed[string(key)] }
-	if got := unfiled(marks, has); len(got) != 0 {
+	filed := func(passed string, last ...string) Past {
+		past := &memPast{}
+		past.Write(ShelfChange{Passed, []byte(passed), []byte("row")})
+		for _, key := range last {
+			past.Write(ShelfChange{Filed, filedKey, []byte(key)})
+		}
+		return past
+	}
+	first := mark("n1")
+	if got := unfiled(marks, filed(first)); len(got) != 0 {
 		t.Errorf("unfiled: %x", got)
 	}
-	want := []string{mark("n3"), mark("n2")}
-	slices.Reverse(want)
-	if d := cmp.Diff(want, unfiled(marks, has)); d != "" {
-		t.Error(d)
-	}
-	if got := unfiled(marks, func([]byte) bool { return false }); len(got) != 0 {
-		t.Errorf("the rows of all are gone, and unfiled are %x", got)
+	want := []string{mark("n2"), mark("n3")}
+	for name, tc := range map[string]struct {
+		past Past
+		want []string
+	}{
+		"the first has a row":                       {filed(first, first), want},
+		"the first has had a row":                   {filed("another", first), want},
+		"the last has had a row":                    {filed("another", want[1]), nil},
+		"the last has had a row, and the first one": {filed(first, want[1]), nil},
+		"none has ever had a row":                   {&memPast{}, []string{first, want[0], want[1]}},
+		"none has had a row, a forgotten one has":   {filed("another", "forgotten"), []string{first, want[0], want[1]}},
+	} {
+		if d := cmp.Diff(tc.want, unfiled(marks, tc.past)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 
 	r := ready(t)

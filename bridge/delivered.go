@@ -50,6 +50,9 @@ func placeKey(m xmppc2s.Message) string {
 	return string(sum[:16])
 }
 
+// markLen is how long keys are that are marked.
+const markLen = 16
+
 // placeBit, in its first byte, tells the key of a place from that of a row.
 const placeBit = 0x80
 
@@ -57,22 +60,32 @@ const placeBit = 0x80
 // row was lost with the process.
 const maxUnfiled = 1024
 
-// unfiled are the keys of messages that were delivered and have no row, as far
-// as they are newer than all that have one. They are in no order.
-func unfiled(marks Marks, filed func(key []byte) bool) (lost []string) {
+// filedKey is the one row of Filed. Its value is the key of the message of the
+// network whose row was made last. It is written together with that and stays
+// when the row is forgotten: what has a newer mark has never had a row.
+var filedKey = []byte("from network")
+
+// unfiled are the keys of messages that were delivered and never had a row, the
+// oldest first: those that were marked behind all that have one, and behind the
+// last one that had.
+func unfiled(marks Marks, past Past) (lost []string) {
+	last := past.Get(Filed, filedKey)
 	keys := slices.Collect(marks.All())
 	keys = keys[max(0, len(keys)-maxUnfiled):]
 	for _, key := range slices.Backward(keys) {
-		switch {
-		case key[0]&placeBit != 0:
-		case filed(key[:]):
-			return lost
-		default:
+		if string(key[:]) == string(last) || past.Get(Passed, key[:]) != nil {
+			break
+		}
+		if key[0]&placeBit == 0 {
 			lost = append(lost, string(key[:]))
 		}
 	}
-	return nil // the rows of all were forgotten, or there have never been any
+	slices.Reverse(lost)
+	return lost
 }
+
+// mayBeMarked reports whether there can be a mark that has the key of the row.
+func (n *entry) mayBeMarked() bool { return !n.fromLAN && n.end == Delivered && len(n.key) == markLen }
 
 // markDelivered is what is to be called when the message of these keys is
 // written, or has turned out not to be read; nil: nothing is.
@@ -83,7 +96,7 @@ func markDelivered(marks Marks, keys [2]string) func(written bool) {
 	return func(written bool) {
 		for _, key := range keys {
 			switch {
-			case len(key) != 16: // there is none
+			case len(key) != markLen: // there is none
 			case written:
 				marks.Add([16]byte([]byte(key)))
 			default:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
@@ -112,6 +113,50 @@ func TestWhatWasWrittenBeforeAKillIsNotWrittenAgain(t *testing.T) {
 		}
 		r.wantBalanced()
 	}
+}
+
+// deliver has alice write to bob, and that is written to his stream. What is
+// not noted has no row: the process is killed before.
+func (r *markRig) deliver(noted bool, ids ...string) {
+	for _, id := range ids {
+		r.say(id, "hello", id+"/s", "")
+		sent := r.written()
+		sent[len(sent)-1].Mark(true)
+		if noted {
+			r.result(nil)
+		}
+	}
+}
+
+// SM-11, IJ-08: a message that was delivered right before a kill has an entry,
+// in the very first run and when the rows of all before it are forgotten; and
+// of what is forgotten no row is made anew.
+func TestMarksOfForgottenRowsAreNotTakenForNews(t *testing.T) {
+	r := newMarkRig(t)
+	want := func(what string, rows int) {
+		t.Helper()
+		if n := r.past.len(Passed); n != rows {
+			t.Errorf("%s: %d rows, want %d", what, n, rows)
+		}
+	}
+	r.deliver(false, "a", "b")
+	r.killed()
+	r.flush()
+	want("killed before the first row", 2)
+	r.deliver(true, "c", "d")
+	want("before they grow old", 4)
+	r.wait(10 * 24 * time.Hour)
+	want("when they are old", 0)
+	r.killed()
+	r.flush()
+	want("after a kill when all are forgotten", 0)
+	r.deliver(false, "e")
+	r.killed()
+	r.flush()
+	want("after a kill when another one was delivered", 1)
+	r.killed()
+	r.flush()
+	want("after the next one", 1)
 }
 
 // What the server has put at the place of another message is a message of its

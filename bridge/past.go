@@ -30,11 +30,12 @@ const (
 	Passed               // those that it has, those delivered to a peer, and those that came back
 	Refused              // those that were not passed on
 	Talks                // who talks with whom: Limits.Conversations rows
+	Filed                // which message of the network was put into Passed last: one row
 	numShelves
 )
 
 func (s Shelf) String() string {
-	return [numShelves]string{"waiting", "passed", "refused", "talks"}[s]
+	return [numShelves]string{"waiting", "passed", "refused", "talks", "filed"}[s]
 }
 
 // A ShelfChange puts a row, or with a nil Value removes it.

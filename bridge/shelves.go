@@ -17,7 +17,7 @@ func (h *Hub) recall(e *engine) {
 	}
 	if h.marks != nil {
 		e.book.marked = maps.Collect(markedBefore(h.marks))
-		for _, key := range unfiled(h.marks, func(key []byte) bool { return h.past.Get(Passed, key) != nil }) {
+		for _, key := range unfiled(h.marks, h.past) {
 			e.restore(time.Now(), key)
 		}
 	}

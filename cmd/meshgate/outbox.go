@@ -94,6 +94,7 @@ func pastLimits(waiting int) map[bridge.Shelf]store.Limit {
 		bridge.Passed:  {Rows: 2*waiting + passedMore, RowBytes: row, Evict: true},
 		bridge.Refused: {Rows: maxRefused, RowBytes: row, Evict: true},
 		bridge.Talks:   {Rows: maxTalks, RowBytes: row, Evict: true},
+		bridge.Filed:   {Rows: 1, RowBytes: row, Sorted: true},
 	}
 }
 
