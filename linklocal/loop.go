@@ -125,8 +125,8 @@ func (l *loop) serve(stop <-chan struct{}) {
 			call(time.Now())
 		case <-l.commands.C():
 			l.handleCommands(time.Now())
-		case <-l.inbox.wake:
-			for _, ev := range l.inbox.take() {
+		case <-l.inbox.C():
+			for _, ev := range l.inbox.Take() {
 				l.handleMDNS(time.Now(), ev)
 			}
 		case tell <- news:

@@ -46,7 +46,7 @@ type Service struct {
 	tls      *tls.Config // of streams, both roles
 	log      *slog.Logger
 	count    *counters
-	inbox    *inbox
+	inbox    *mailbox.Latest[string, mdns.Event]
 	commands *mailbox.Mailbox[command]
 	queued   atomic.Int64 // Outgoing not yet done
 	stopped  atomic.Bool
@@ -64,7 +64,7 @@ func New(cfg Config, dns DNS) *Service {
 	cfg.Machine = cleanMachine(cfg.Machine)
 	return &Service{
 		cfg: cfg, dns: dns, caps: newCaps(cfg.Node, cfg.Features), tls: cfg.TLS.config(), log: cfg.Log, count: newCounters(),
-		inbox:    newInbox(4 * (cfg.MaxPeers + cfg.MaxContacts)),
+		inbox:    mailbox.NewLatest[string, mdns.Event](4 * (cfg.MaxPeers + cfg.MaxContacts)),
 		commands: mailbox.New[command](maxCommands),
 	}
 }

@@ -56,3 +56,22 @@ func TestAClosedMailboxTakesNothing(t *testing.T) {
 		t.Error("a closed mailbox took or kept something")
 	}
 }
+
+func TestALatestKeepsTheLastWordOfEachKey(t *testing.T) {
+	l := NewLatest[string, int](2)
+	for i, key := range []string{"a", "b", "a"} {
+		if !l.Put(key, i) {
+			t.Errorf("Put %s refused", key)
+		}
+	}
+	if l.Put("c", 3) {
+		t.Error("a third key was taken, the limit is 2")
+	}
+	<-l.C()
+	if got := l.Take(); !slices.Equal(got, []int{2, 1}) {
+		t.Errorf("took %v, want [2 1]: the last words, in the order of the keys", got)
+	}
+	if got := l.Take(); len(got) != 0 || !l.Put("c", 3) {
+		t.Errorf("after that: %v, or no room", got)
+	}
+}

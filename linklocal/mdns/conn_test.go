@@ -2,7 +2,6 @@ package mdns
 
 import (
 	"errors"
-	"net"
 	"sync"
 	"syscall"
 	"testing"
@@ -228,16 +227,5 @@ func TestRegisterErrorsComeAtOnce(t *testing.T) {
 	}
 	if err := c.Register(service("y")); !errors.Is(err, ErrTooMany) {
 		t.Errorf("too many: %v", err)
-	}
-}
-
-func TestSendErrorsAreClassified(t *testing.T) {
-	for err, want := range map[error]string{
-		syscall.ENETUNREACH: "unreachable", syscall.EPERM: "filtered", syscall.EMSGSIZE: "too large",
-		syscall.ENETDOWN: "link down", net.ErrClosed: "closed", errors.ErrUnsupported: "other",
-	} {
-		if got := sendError(&net.OpError{Op: "write", Err: err}); got != want {
-			t.Errorf("%v is %q, want %q", err, got, want)
-		}
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"meshgate/internal/alarm"
+	"meshgate/internal/multicast"
 )
 
 // Run takes part in the links until ctx ends, then says goodbye. It owns the
@@ -145,7 +145,7 @@ func (l *loop) send(d Datagram) {
 		}
 		if err := l.links.conns[f].WritePacket(d.Data, at.Index, d.To); err != nil {
 			l.sendErrors++
-			l.c.log.Debug("packet lost", "interface", d.Link, "to", d.To, "reason", sendError(err), "err", err)
+			l.c.log.Debug("packet lost", "interface", d.Link, "to", d.To, "reason", multicast.Reason(err), "err", err)
 		}
 	}
 }
@@ -212,7 +212,6 @@ func (l *loop) read(conn packetConn) {
 			}
 			return
 		}
-		from.src = netip.AddrPortFrom(from.src.Addr().Unmap(), from.src.Port())
 		select {
 		case l.packets <- received{from, slices.Clone(buf[:n])}:
 		case <-l.stop:
