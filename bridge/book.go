@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"meshgate/bridge/internal/bounds"
 	"meshgate/bridge/rewrite"
 	"meshgate/xmppc2s"
 )
@@ -13,12 +14,12 @@ import (
 // pending, and the rows that were used last. Of a message that waits for the
 // server it holds no more than a hash of its id; the rest is on the disk.
 type book struct {
-	waiting map[waitKey]bool          // mesh to network; true: carried over from before the start
-	carried int                       // how many of waiting are
-	coming  map[string]*entry         // network to mesh, by the key of their row
-	marked  map[string]bool           // network to mesh: keys of what was written to a peer before the start
-	archive *memory[string, struct{}] // what came in this run, by its id there
-	recent  *memory[string, entry]    // rows that may not be on the disk yet, or are likely to be asked for
+	waiting map[waitKey]bool                 // mesh to network; true: carried over from before the start
+	carried int                              // how many of waiting are
+	coming  map[string]*entry                // network to mesh, by the key of their row
+	marked  map[string]bool                  // network to mesh: keys of what was written to a peer before the start
+	archive *bounds.Memory[string, struct{}] // what came in this run, by its id there
+	recent  *bounds.Memory[string, entry]    // rows that may not be on the disk yet, or are likely to be asked for
 }
 
 // A waitKey is the beginning of the SHA-256 of a message's id.
@@ -35,7 +36,7 @@ const maxRecent = 1024
 func newBook(kept time.Duration) book {
 	return book{
 		waiting: make(map[waitKey]bool), coming: make(map[string]*entry),
-		archive: newMemory[string, struct{}](maxRecent, kept), recent: newMemory[string, entry](maxRecent, kept),
+		archive: bounds.NewMemory[string, struct{}](maxRecent, kept), recent: bounds.NewMemory[string, entry](maxRecent, kept),
 	}
 }
 
@@ -58,7 +59,7 @@ func (e *engine) file(now time.Time, n *entry, waited bool) {
 		changes = append(changes, ShelfChange{On: Waiting, Key: []byte(n.key)})
 	}
 	if on != Refused {
-		e.book.recent.put(now, n.key, *n)
+		e.book.recent.Put(now, n.key, *n)
 	}
 	e.emit(changes)
 }
@@ -100,7 +101,7 @@ func (e *engine) isCarried(id string) bool { return e.book.waiting[waitKeyOf(id)
 // well have come in the very moment of the kill, and never have got there:
 // their senders are told so.
 func (e *engine) waitsNoMore(now time.Time, n entry, had bool) {
-	e.book.recent.put(now, n.key, n)
+	e.book.recent.Put(now, n.key, n)
 	if n.end != Pending { // by endLate
 		if n, ok := e.endSent(now, n.key, n.end, n.why); ok {
 			e.tellSender(n, wordsUndelivered(n.text, n.why))
@@ -136,7 +137,7 @@ func (e *engine) end(now time.Time, n *entry, o Outcome) {
 // another end to one that was delivered. ok is false if there is none of that
 // id, or nothing more is known of it.
 func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n entry, ok bool) {
-	n, ok = e.book.recent.get(now, id)
+	n, ok = e.book.recent.Get(now, id)
 	ok = ok && n.fromLAN
 	switch carried, waits := e.book.waiting[waitKeyOf(id)]; {
 	case waits:
@@ -166,7 +167,7 @@ func (e *engine) endSent(now time.Time, id string, o Outcome, why string) (n ent
 // when its peer cannot be told any more. The row stays where it is, and the
 // next run tells.
 func (e *engine) endLate(now time.Time, id string, err error) {
-	n, ok := e.book.recent.get(now, id)
+	n, ok := e.book.recent.Get(now, id)
 	if _, waits := e.book.waiting[waitKeyOf(id)]; !ok || !waits {
 		return
 	}
@@ -196,7 +197,7 @@ func (e *engine) nextAudit() time.Time {
 func (e *engine) knowing(now time.Time, f func(), keys ...string) {
 	var missing []string
 	for _, k := range keys {
-		if _, ok := e.book.recent.get(now, k); k != "" && len(k) <= maxEntryID && !ok {
+		if _, ok := e.book.recent.Get(now, k); k != "" && len(k) <= maxEntryID && !ok {
 			missing = append(missing, k)
 		}
 	}
@@ -213,7 +214,7 @@ func (e *engine) knowing(now time.Time, f func(), keys ...string) {
 // learn takes a row that was looked up; nil: there is none.
 func (e *engine) learn(now time.Time, key string, row []byte) {
 	if n, ok := parseRow(key, row); ok && now.Sub(n.last()) <= e.cfg.Timing.SentKept {
-		e.book.recent.put(now, key, n)
+		e.book.recent.Put(now, key, n)
 	}
 }
 
@@ -232,7 +233,7 @@ func noted(now time.Time, m xmppc2s.Message, c rewrite.Content, bare string) *en
 func (e *engine) repeats(now time.Time, n *entry, delayed bool) bool {
 	old, ok := e.book.coming[n.key]
 	if !ok {
-		row, known := e.book.recent.get(now, n.key)
+		row, known := e.book.recent.Get(now, n.key)
 		old, ok = &row, known && !row.fromLAN && row.end == Delivered
 	}
 	switch {
@@ -248,9 +249,9 @@ func (e *engine) repeats(now time.Time, n *entry, delayed bool) bool {
 // whether it came in this run already, whatever became of it: by itself and
 // from the archive.
 func (e *engine) cameBefore(now time.Time, archiveID string) bool {
-	_, again := e.book.archive.get(now, archiveID)
+	_, again := e.book.archive.Get(now, archiveID)
 	if !again && archiveID != "" {
-		e.book.archive.put(now, archiveID, struct{}{})
+		e.book.archive.Put(now, archiveID, struct{}{})
 	}
 	return again
 }

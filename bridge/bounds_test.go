@@ -29,10 +29,10 @@ func TestNothingGrowsWithoutBound(t *testing.T) {
 	e := r.e
 	for what, n := range map[string][2]int{
 		"peers": {len(e.peers.m), 10}, "talks": {len(e.talks.m), 7}, "threads": {len(e.talks.byThread), 7},
-		"pending": {len(e.pending), 5}, "recent rows": {len(e.book.recent.m), maxRecent}, "coming": {len(e.book.coming), 5}, "archive": {len(e.book.archive.m), maxRecent},
+		"pending": {len(e.pending), 5}, "recent rows": {e.book.recent.Len(), maxRecent}, "coming": {len(e.book.coming), 5}, "archive": {e.book.archive.Len(), maxRecent},
 		"resources":    {len(e.mirrors.byBare["alice@example.org"].resources), 3},
-		"peer buckets": {len(e.peerRate.m), 10}, "held": {len(e.held), 5}, "early": {len(e.early), 5},
-		"remark buckets": {len(e.remarks.m), 2 * 13},
+		"peer buckets": {e.peerRate.Len(), 10}, "held": {len(e.held), 5}, "early": {len(e.early), 5},
+		"remark buckets": {e.remarks.Len(), 2 * 13},
 	} {
 		if n[0] > n[1] {
 			t.Errorf("%s: %d, want at most %d", what, n[0], n[1])

@@ -11,7 +11,7 @@ import (
 
 // ask answers what a peer wrote to the concierge.
 func (e *engine) ask(now time.Time, from linklocal.Instance, body string) Outcome {
-	if !e.remarks.allow(now, peerKey(from)) {
+	if !e.remarks.Allow(now, peerKey(from)) {
 		return RefusedRate
 	}
 	text := wordsShortHelp
@@ -74,7 +74,7 @@ func (e *engine) whoForContact(now time.Time, ct *contact) string {
 func (e *engine) answer(now time.Time, st *stanza.Element, o Outcome, text string) Outcome {
 	from := st.Attr("from")
 	bare, _, _ := strings.Cut(from, "/")
-	if !e.remarks.allow(now, contactKey(bare)) {
+	if !e.remarks.Allow(now, contactKey(bare)) {
 		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
 	}
 	e.emit(toServer{rewrite.NoticeToNetwork(e.cfg.Concierge, text, rewrite.Envelope{To: from, ID: e.newID()})})

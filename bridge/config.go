@@ -10,6 +10,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"meshgate/bridge/internal/bounds"
 	"meshgate/linklocal"
 )
 
@@ -67,10 +68,7 @@ type PeerRule struct {
 }
 
 // A Rate bounds how often something may happen.
-type Rate struct {
-	PerMinute int
-	Burst     int
-}
+type Rate = bounds.Rate
 
 // Limits bound what others can make the gateway do and remember.
 type Limits struct {

@@ -128,7 +128,7 @@ func (e *engine) wasMarked(in *incoming) bool {
 // repeated is how a message ends that comes again: if nobody has noted the
 // first time, it is this one that was delivered.
 func (e *engine) repeated(now time.Time, in *incoming) Outcome {
-	n, known := e.book.recent.get(now, in.entry.key)
+	n, known := e.book.recent.Get(now, in.entry.key)
 	if e.book.coming[in.entry.key] == nil && (!known || n.isRestored()) {
 		in.entry.why = wordsMarkedAgain
 		return Delivered

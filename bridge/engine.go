@@ -7,6 +7,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"meshgate/bridge/internal/bounds"
 	"meshgate/bridge/rewrite"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
@@ -89,9 +90,9 @@ type engine struct {
 	swept   time.Time // old rows were forgotten then
 	audited time.Time // what was carried over was looked at then
 
-	peerRate, contactRate *limiter
-	remarks               *limiter // what the gateway says by itself, to each peer or contact
-	states                *limiter // chat states of each peer or contact
+	peerRate, contactRate *bounds.Limiter
+	remarks               *bounds.Limiter // what the gateway says by itself, to each peer or contact
+	states                *bounds.Limiter // chat states of each peer or contact
 
 	fromLAN, fromNetwork Ledger
 	payloadsDropped      uint64
@@ -125,6 +126,11 @@ var remarkRate = Rate{PerMinute: 20, Burst: 8}
 // stateRate is how many chat states each side may pass on.
 var stateRate = Rate{PerMinute: 60, Burst: 10}
 
+// peerKey and contactKey keep the two apart: a peer may call itself by a
+// contact's address.
+func peerKey(i linklocal.Instance) string { return "peer " + i.Key() }
+func contactKey(bare string) string       { return "contact " + bare }
+
 // newEngine makes an engine; notes are what it remembers, see Notes.
 func newEngine(now time.Time, cfg Config, notes []string) *engine {
 	senders := cfg.Limits.Peers + len(cfg.Contacts)
@@ -140,10 +146,10 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		pending: make(map[uint64]delivery),
 		book:    newBook(cfg.Timing.SentKept),
 
-		peerRate:    newLimiter(cfg.Limits.PeerRate, cfg.Limits.Peers),
-		contactRate: newLimiter(cfg.Limits.ContactRate, senders),
-		remarks:     newLimiter(remarkRate, 2*senders),
-		states:      newLimiter(stateRate, 2*senders),
+		peerRate:    bounds.NewLimiter(cfg.Limits.PeerRate, cfg.Limits.Peers),
+		contactRate: bounds.NewLimiter(cfg.Limits.ContactRate, senders),
+		remarks:     bounds.NewLimiter(remarkRate, 2*senders),
+		states:      bounds.NewLimiter(stateRate, 2*senders),
 		changed:     true, peersChanged: true,
 	}
 	e.outage.begin(now)
@@ -160,7 +166,7 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 // recall takes a note of before the last restart.
 func (e *engine) recall(now time.Time, n string) {
 	if peer, ok := strings.CutPrefix(n, noteTold); ok {
-		e.warning.told.put(now, peer, struct{}{})
+		e.warning.told.Put(now, peer, struct{}{})
 	}
 	e.portrait.ours = e.portrait.ours || n == noteAvatar
 }

@@ -215,7 +215,7 @@ func TestLL16WarningsAreBounded(t *testing.T) {
 		r.command("lan " + peer + " alice hello")
 		r.command("left " + peer)
 	}
-	if n, m := len(r.e.warning.sent), len(r.e.warning.plain.m); n != maxWarning || m > maxPlain {
+	if n, m := len(r.e.warning.sent), r.e.warning.plain.Len(); n != maxWarning || m > maxPlain {
 		t.Errorf("%d warnings on their way, %d streams known", n, m)
 	}
 }

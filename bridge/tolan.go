@@ -109,7 +109,7 @@ func (e *engine) answerError(st *stanza.Element, err *stanza.Error) {
 // counts only if it comes from where the message went.
 func (e *engine) failure(now time.Time, st *stanza.Element, from jid.JID) Outcome {
 	id := st.Attr("id")
-	n, ok := e.book.recent.get(now, id)
+	n, ok := e.book.recent.Get(now, id)
 	if !ok || !n.fromLAN {
 		return Ignored
 	}
@@ -127,7 +127,7 @@ func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	case e.repeats(now, in.entry, !c.Stamp.IsZero()), e.wasMarked(in):
 		e.receiptAgain(in)
 		return e.repeated(now, in)
-	case !in.message.Missed && !e.contactRate.allow(now, contactKey(in.contact.bare)):
+	case !in.message.Missed && !e.contactRate.Allow(now, contactKey(in.contact.bare)):
 		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
 		return e.refuse(st, RefusedLength, "modify", stanza.NotAcceptable, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))
@@ -135,7 +135,7 @@ func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	if text := e.command(now, in.contact, c.Body); text != "" {
 		return e.answer(now, st, Answered, text)
 	}
-	if n, ok := e.book.recent.get(now, c.ReplyTo); ok && n.fromLAN && n.contact == in.contact.bare {
+	if n, ok := e.book.recent.Get(now, c.ReplyTo); ok && n.fromLAN && n.contact == in.contact.bare {
 		in.answers = n.peer
 	}
 	if in.entry.key != "" {
@@ -211,7 +211,7 @@ func (e *engine) stateToLAN(now time.Time, ct *contact, c rewrite.Content) Outco
 	if k == nil {
 		k = e.talks.last(now, ct)
 	}
-	if k == nil || !e.reachable(k.peer, ct) || !k.toLAN.due(now, c.State) || !e.states.allow(now, contactKey(ct.bare)) {
+	if k == nil || !e.reachable(k.peer, ct) || !k.toLAN.due(now, c.State) || !e.states.Allow(now, contactKey(ct.bare)) {
 		return Ignored
 	}
 	e.emit(toLAN{from: ct.mirror.id, to: k.peer, stanza: rewrite.StateToLAN(c.State), open: true})

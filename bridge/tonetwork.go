@@ -42,7 +42,7 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Con
 		return Ignored
 	}
 	switch {
-	case !e.peerRate.allow(now, peerKey(r.From)):
+	case !e.peerRate.Allow(now, peerKey(r.From)):
 		return e.reject(now, r, c, RefusedRate, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
 		return e.reject(now, r, c, RefusedLength, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))
@@ -57,7 +57,7 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Con
 // reject tells the peer why its words are not passed on, unless it was told
 // so only just now.
 func (e *engine) reject(now time.Time, r linklocal.Received, c rewrite.Content, o Outcome, text string) Outcome {
-	if c.Kind == rewrite.Words && e.remarks.allow(now, peerKey(r.From)) {
+	if c.Kind == rewrite.Words && e.remarks.Allow(now, peerKey(r.From)) {
 		e.tell(r.To, r.From, text)
 	}
 	return o
@@ -81,7 +81,7 @@ func (e *engine) stateToNetwork(now time.Time, r linklocal.Received, to *contact
 		return Ignored
 	}
 	k := e.talks.with(now, to, r.From)
-	if k == nil || !k.toNetwork.due(now, state) || !e.states.allow(now, peerKey(r.From)) {
+	if k == nil || !k.toNetwork.due(now, state) || !e.states.Allow(now, peerKey(r.From)) {
 		return Ignored
 	}
 	e.emit(toServer{rewrite.StateToNetwork(state, rewrite.Envelope{To: to.bare, Thread: k.thread})})

@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"meshgate/bridge/internal/bounds"
 	"meshgate/bridge/rewrite"
 	"meshgate/linklocal"
 )
@@ -21,15 +22,15 @@ const (
 // "the channel is not authenticated or encrypted … a client SHOULD warn the
 // user" (in substance), XEP-0174 §10.1 (Authentication and Encryption)
 type warning struct {
-	plain *memory[talkKey, struct{}] // conversations whose stream is plain
-	told  *memory[string, struct{}]  // peers, by Key
-	sent  map[uint64]string          // tokens of warnings on their way: peers, by Key
+	plain *bounds.Memory[talkKey, struct{}] // conversations whose stream is plain
+	told  *bounds.Memory[string, struct{}]  // peers, by Key
+	sent  map[uint64]string                 // tokens of warnings on their way: peers, by Key
 }
 
 func newWarning() warning {
 	return warning{
-		plain: newMemory[talkKey, struct{}](maxPlain, ever),
-		told:  newMemory[string, struct{}](maxTold, ever),
+		plain: bounds.NewMemory[talkKey, struct{}](maxPlain, ever),
+		told:  bounds.NewMemory[string, struct{}](maxTold, ever),
 		sent:  make(map[uint64]string),
 	}
 }
@@ -42,11 +43,11 @@ func (e *engine) streamOpened(now time.Time, ev linklocal.StreamOpened) {
 	}
 	key := talkKey{ct.bare, ev.Peer.Key()}
 	if ev.TLS {
-		e.warning.plain.forget(key)
+		e.warning.plain.Forget(key)
 		return
 	}
-	if _, known := e.warning.plain.get(now, key); !known { // or one who calls again and again would push the others out
-		e.warning.plain.put(now, key, struct{}{})
+	if _, known := e.warning.plain.Get(now, key); !known { // or one who calls again and again would push the others out
+		e.warning.plain.Put(now, key, struct{}{})
 	}
 	e.warn(now, e.talks.with(now, ct, ev.Peer)) // if the contact spoke first
 }
@@ -59,8 +60,8 @@ func (e *engine) warn(now time.Time, k *talk) {
 		return
 	}
 	w, peer := &e.warning, k.key.peer
-	_, plain := w.plain.get(now, k.key)
-	_, told := w.told.get(now, peer)
+	_, plain := w.plain.Get(now, k.key)
+	_, told := w.told.Get(now, peer)
 	if !plain || told || w.underway(peer) || len(w.sent) >= maxWarning {
 		return
 	}
@@ -90,7 +91,7 @@ func (e *engine) warned(now time.Time, token uint64, err error) bool {
 	}
 	delete(e.warning.sent, token)
 	if err == nil {
-		e.warning.told.put(now, peer, struct{}{})
+		e.warning.told.Put(now, peer, struct{}{})
 		e.emit(keepNote{noteTold + peer})
 	}
 	return true
