@@ -23,7 +23,7 @@ import (
 func TestCountersBalanceWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := office()
-		cfg.Limits = Limits{Peers: 4, Conversations: 3, PendingToLAN: 3, Resources: 2, BodyBytes: 30, PeerRate: Rate{600, 30}, ContactRate: Rate{600, 30}}
+		cfg.Limits = Limits{Peers: 4, Conversations: 3, PendingToLAN: 3, Resources: 2, BodyBytes: 30, PeerRate: Rate{PerMinute: 600, Burst: 30}, ContactRate: Rate{PerMinute: 600, Burst: 30}}
 		r := newRig(rt, cfg)
 		messages := 0 // of the network, but for errors
 		steps := rapid.IntRange(1, 80).Draw(rt, "steps")

@@ -42,7 +42,7 @@ func TestRowsAreReadAsTheyWereWritten(t *testing.T) {
 // fastOffice is an office in which nothing is refused for its rate.
 func fastOffice() Config {
 	cfg := office()
-	cfg.Limits.PeerRate, cfg.Limits.ContactRate = Rate{1e6, 1e6}, Rate{1e6, 1e6}
+	cfg.Limits.PeerRate, cfg.Limits.ContactRate = Rate{PerMinute: 1e6, Burst: 1e6}, Rate{PerMinute: 1e6, Burst: 1e6}
 	return cfg
 }
 

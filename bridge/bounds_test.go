@@ -16,7 +16,7 @@ import (
 func TestNothingGrowsWithoutBound(t *testing.T) {
 	cfg := office()
 	cfg.Peers = []string{"*"}
-	cfg.Limits = Limits{Peers: 10, Conversations: 7, PendingToLAN: 5, Resources: 3, ContactRate: Rate{1e6, 1e6}, PeerRate: Rate{1e6, 1e6}}
+	cfg.Limits = Limits{Peers: 10, Conversations: 7, PendingToLAN: 5, Resources: 3, ContactRate: Rate{PerMinute: 1e6, Burst: 1e6}, PeerRate: Rate{PerMinute: 1e6, Burst: 1e6}}
 	r := newRig(t, cfg)
 	r.online(false)
 	for i := range 200 {
@@ -96,7 +96,7 @@ func TestTooLongIsToldOnBothSides(t *testing.T) {
 func TestWhatWaitsCostsLittleMemory(t *testing.T) {
 	const count = 100000
 	cfg := office()
-	cfg.Limits.PeerRate = Rate{1e9, 1e9}
+	cfg.Limits.PeerRate = Rate{PerMinute: 1e9, Burst: 1e9}
 	e := newEngine(start, cfg.withDefaults(), nil)
 	words, err := stanza.Parse([]byte("<message><body>"+strings.Repeat("x", 100)+"</body></message>"), stanza.NSClient, stanza.Limits{})
 	if err != nil {
@@ -127,7 +127,7 @@ func TestWhatWaitsCostsLittleMemory(t *testing.T) {
 func TestTheFateOfAllThatWaitsIsTold(t *testing.T) {
 	const outbox = 10000 // xmppc2s.Config.QueueLimit
 	cfg := office()
-	cfg.Limits.PeerRate = Rate{1e6, 1e6}
+	cfg.Limits.PeerRate = Rate{PerMinute: 1e6, Burst: 1e6}
 	r := newRig(t, cfg)
 	for range outbox {
 		r.fromLAN(alice, "bob@h2", `<message><body>hi</body></message>`)

@@ -105,8 +105,8 @@ func defaultTo[T comparable](p *T, def T) {
 
 func (c Config) withDefaults() Config {
 	defaultTo(&c.Concierge, "meshgate")
-	defaultTo(&c.Limits.PeerRate, Rate{60, 20})
-	defaultTo(&c.Limits.ContactRate, Rate{60, 20})
+	defaultTo(&c.Limits.PeerRate, Rate{PerMinute: 60, Burst: 20})
+	defaultTo(&c.Limits.ContactRate, Rate{PerMinute: 60, Burst: 20})
 	defaultTo(&c.Limits.BodyBytes, 8192)
 	defaultTo(&c.Limits.Peers, 1000)
 	defaultTo(&c.Limits.Conversations, 1000)

@@ -172,7 +172,7 @@ func TestEarlyWordsWaitForTheirPeer(t *testing.T) {
 // whatever order. Whatever becomes of it, it does so once.
 func TestAMessageOfTheArchiveHasOneEnd(t *testing.T) {
 	cfg := office()
-	cfg.Limits.ContactRate = Rate{1, 3}
+	cfg.Limits.ContactRate = Rate{PerMinute: 1, Burst: 3}
 	r := newRig(t, cfg)
 	r.online(false)
 	r.peer("bob@h2", linklocal.Presence{})
@@ -194,7 +194,7 @@ func TestAMessageOfTheArchiveHasOneEnd(t *testing.T) {
 // What was missed comes all at once: the pace of a contact is not measured by it.
 func TestWhatWasMissedHasNoPace(t *testing.T) {
 	cfg := office()
-	cfg.Limits.ContactRate = Rate{1, 2}
+	cfg.Limits.ContactRate = Rate{PerMinute: 1, Burst: 2}
 	r := newRig(t, cfg)
 	r.online(false)
 	r.peer("bob@h2", linklocal.Presence{})

@@ -205,7 +205,7 @@ func TestLL16NobodyIsToldIfThatIsSwitchedOff(t *testing.T) {
 // What others can make the gateway remember of warnings is bounded.
 func TestLL16WarningsAreBounded(t *testing.T) {
 	cfg := office()
-	cfg.Limits.PeerRate = Rate{1e6, 1e5}
+	cfg.Limits.PeerRate = Rate{PerMinute: 1e6, Burst: 1e5}
 	r := newRig(t, cfg)
 	r.online(false)
 	for i := range 2 * maxPlain {
