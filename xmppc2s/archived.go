@@ -55,6 +55,11 @@ func (o *outer) passOn(ctx context.Context, p passing) {
 			panic("xmppc2s: more messages done than were passed on")
 		}
 	}
+	if inv, ok := invitation(p.stanza); ok {
+		inv.Done, inv.ArchiveID, inv.Place, inv.Missed = done, p.id, p.mark.Place(), p.missed
+		o.teller.handler.HandleServer(ctx, inv)
+		return
+	}
 	o.teller.handler.HandleServer(ctx, Message{Stanza: p.stanza, Done: done, ArchiveID: p.id, Place: p.mark.Place(), Missed: p.missed})
 }
 
@@ -75,8 +80,10 @@ func (o *outer) leaveArchive(ctx context.Context) {
 // setWake sets the alarm for the desks.
 func (o *outer) setWake() {
 	at := o.teller.desk.nextTimeout()
-	if t := o.teller.archive.nextTimeout(); !t.IsZero() && (at.IsZero() || t.Before(at)) {
-		at = t
+	for _, t := range [...]time.Time{o.teller.archive.nextTimeout(), o.teller.rooms.nextTimeout()} {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
 	}
 	o.teller.wake.Set(at)
 }

@@ -53,6 +53,9 @@ type archiveQuery struct {
 	after string    // "": from start on
 	start time.Time // zero: from the beginning
 	max   int       // messages of the answer
+
+	back   bool   // from the end, or from before
+	before string // an id; "": the end
 }
 
 // element is the query's payload. XEP-0313 §4 (Querying an archive), XEP-0059 §2
@@ -66,8 +69,12 @@ func (q archiveQuery) element() *stanza.Element {
 	if q.after != "" {
 		after = stanza.New(stanza.NSRSM, "after", stanza.Text(q.after))
 	}
+	var before *stanza.Element
+	if q.back {
+		before = stanza.New(stanza.NSRSM, "before", stanza.Text(q.before))
+	}
 	return stanza.New(stanza.NSMAM, "query", stanza.Attr{Name: "queryid", Value: q.id}, form,
-		stanza.New(stanza.NSRSM, "set", stanza.New(stanza.NSRSM, "max", stanza.Text(strconv.Itoa(q.max))), after))
+		stanza.New(stanza.NSRSM, "set", stanza.New(stanza.NSRSM, "max", stanza.Text(strconv.Itoa(q.max))), after, before))
 }
 
 func formField(name, typ, value string) *stanza.Element {
@@ -80,6 +87,7 @@ type archived struct {
 	query, id string
 	stamp     time.Time       // when the archive got it; zero: unknown
 	message   *stanza.Element // with a delay from the archive; nil: it is none
+	size      int             // of the message, if somebody has measured it
 }
 
 // parseArchived reads a message that holds a result (XEP-0313 §4.2). own is

@@ -36,6 +36,7 @@ type Client struct {
 	archived atomic.Pointer[archiveRow] // to be kept; nil: it is
 
 	roomOrders *roomOrders
+	roomDones  *mailbox.Mailbox[roomLine] // for the rooms' desk
 
 	avatar  atomic.Pointer[*Avatar] // as SetAvatar said; nil: it was never called
 	repaint chan struct{}           // avatar has changed
@@ -65,7 +66,7 @@ func New(cfg Config) *Client {
 		caught: mailbox.New[uint64](cfg.MaxUndone + archivePage + queueReserve),
 		calls:  make(chan func(*loop)), ended: make(chan struct{}),
 		poke: make(chan struct{}, 1), moved: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
-		roomOrders: newRoomOrders(),
+		roomOrders: newRoomOrders(), roomDones: mailbox.New[roomLine](cfg.MaxUndone + maxRooms*maxRoomLines + queueReserve),
 	}
 	c.own.Store(&ownPresence{})
 	return c
@@ -79,9 +80,9 @@ func New(cfg Config) *Client {
 func (c *Client) Run(ctx context.Context, h Handler) error {
 	cache := iconcache.Open(iconcache.Config{Dir: c.cfg.AvatarCache, Log: c.log}, time.Now())
 	defer cache.Close()
-	t := newTeller(h, newAvatarDesk(c.cfg.JID, c.cfg.Contacts, cache, c.log), newArchiveDesk(&c.cfg))
+	t := newTeller(h, newAvatarDesk(c.cfg.JID, c.cfg.Contacts, cache, c.log), newArchiveDesk(&c.cfg), newMUCDesk(&c.cfg))
 	t.desk.ids = uint64(time.Now().UnixMilli()) // answers to the process before may still come
-	t.archive.ids = t.desk.ids
+	t.archive.ids, t.rooms.ids = t.desk.ids, t.desk.ids
 	var teller sync.WaitGroup
 	teller.Go(func() { t.run(ctx) })
 	l := newLoop(c, &connector{cfg: &c.cfg, dns: c.dns, cache: tls.NewLRUClientSessionCache(0)}, t)

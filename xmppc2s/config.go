@@ -64,6 +64,9 @@ type Config struct {
 	// MaxResources (default 32) is how many resources of one contact are
 	// known at a time.
 	MaxResources int
+	// MaxOccupants (default 500) is how many occupants of one room are known by
+	// name.
+	MaxOccupants int
 
 	// AvatarCache is the directory where contacts' pictures are kept; "": in
 	// memory only.
@@ -115,6 +118,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.CatchUpMessages, 1000)
 	orDefault(&c.MaxStanza, 256<<10)
 	orDefault(&c.MaxResources, 32)
+	orDefault(&c.MaxOccupants, 500)
 	orDefault(&c.DialTimeout, 10*time.Second)
 	orDefault(&c.NegotiateTimeout, 20*time.Second)
 	orDefault(&c.WriteTimeout, 20*time.Second)

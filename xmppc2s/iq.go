@@ -20,7 +20,7 @@ const (
 
 // features are what the client admits to understand, sorted. With "+notify"
 // servers tell us of the contacts' pictures (XEP-0163 §4.3).
-var features = [...]string{stanza.NSCaps, stanza.NSDisco, stanza.NSItems, nsVersion, stanza.NSAvMeta + "+notify", stanza.NSPing}
+var features = [...]string{stanza.NSCaps, stanza.NSDisco, stanza.NSItems, stanza.NSMUC, nsVersion, stanza.NSConf, stanza.NSAvMeta + "+notify", stanza.NSPing}
 
 // iq answers an iq, or takes a result that we asked for. What is not answered
 // here gets service-unavailable from the session. No iq is ever passed on.
@@ -28,7 +28,7 @@ func (o *outer) iq(ctx context.Context, w xmlstream.TokenWriter, el *stanza.Elem
 	switch el.Attr("type") {
 	case "result", "error":
 		switch {
-		case o.teller.desk.answer(time.Now(), el), o.teller.archive.answer(time.Now(), el):
+		case o.teller.desk.answer(time.Now(), el), o.teller.archive.answer(time.Now(), el), o.teller.rooms.answer(time.Now(), el):
 		case el.Attr("type") == "result" && el.Attr("id") == rosterID && o.fromOwnAccount(el):
 			o.act(ctx, o.book.roster(el.Child(stanza.NSRoster, "query")))
 		}

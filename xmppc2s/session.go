@@ -54,6 +54,8 @@ func (o *outer) run(ctx context.Context) {
 	o.teller.archive.doubt = o.doubt
 	o.teller.archive.fresh(time.Now(), o.bound)
 	defer o.leaveArchive(ctx)
+	o.teller.rooms.fresh(time.Now(), o.bound)
+	defer o.leaveRooms(ctx)
 	for ended := false; !ended; {
 		fetch := func() (in sm.Inbound, ok bool) {
 			in, ok = o.fetch(ctx)
@@ -119,9 +121,12 @@ func (o *outer) fetch(ctx context.Context) (sm.Inbound, bool) {
 		}
 		o.archive(ctx)
 		o.avatars(ctx)
+		o.rooms(ctx)
 		o.setWake()
 		select {
 		case <-o.c.caught.C():
+		case <-o.c.roomDones.C():
+		case <-o.c.roomOrders.wake:
 		case o.batch = <-o.next:
 		case ev := <-o.teller.events:
 			o.teller.tell(ctx, ev)
@@ -169,11 +174,15 @@ func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start 
 	case o.isArchived(el):
 		o.teller.archive.result(time.Now(), el)
 	case el.Is(stanza.NSClient, "message"):
-		o.message(ctx, el)
+		if !o.teller.rooms.message(time.Now(), el, o.v.claim) {
+			o.message(ctx, el)
+		}
 	case el.Is(stanza.NSClient, "presence"):
 		o.c.counts.presencesIn.Add(1)
-		o.teller.desk.presence(time.Now(), el)
-		o.act(ctx, o.book.presence(el))
+		if !o.teller.rooms.presence(time.Now(), el) {
+			o.teller.desk.presence(time.Now(), el)
+			o.act(ctx, o.book.presence(el))
+		}
 	case el.Is(stanza.NSClient, "iq"):
 		o.c.counts.iqsIn.Add(1)
 		o.iq(ctx, t, el)

@@ -26,12 +26,17 @@ type Stats struct {
 	Unkept                                 uint64 // writes that the journal could not make
 	Connects, ConnectFailures              uint64
 	// Fetched messages came from the archive; ArchiveStrays claimed to.
-	Fetched, ArchiveStrays       uint64
-	AvatarsAsked, AvatarsWritten uint64 // contacts' asked for; parts of our own sent
-	TLSResumed                   uint64 // connects on which TLS did not begin from nothing
-	Unreadable                   uint64 // stanzas that waited and were gone from the disk
-	Outbox                       outbox.Stats
-	SM                           sm.Stats
+	Fetched, ArchiveStrays uint64
+	// RoomLinesFetched came from rooms' archives. RoomStrays came from rooms that
+	// we are not in, or claimed to be from their archives; RoomPrivates, private
+	// messages of occupants, were refused; RoomCrowds came from occupants beyond
+	// MaxOccupants; RoomDeclines answered invitations.
+	RoomLinesFetched, RoomStrays, RoomPrivates, RoomCrowds, RoomDeclines uint64
+	AvatarsAsked, AvatarsWritten                                         uint64 // contacts' asked for; parts of our own sent
+	TLSResumed                                                           uint64 // connects on which TLS did not begin from nothing
+	Unreadable                                                           uint64 // stanzas that waited and were gone from the disk
+	Outbox                                                               outbox.Stats
+	SM                                                                   sm.Stats
 }
 
 // counters are safe from any goroutine.
@@ -42,6 +47,8 @@ type counters struct {
 	connects, failures, tlsResumed         atomic.Uint64
 	avatarsAsked, avatarsWritten           atomic.Uint64
 	fetched, archiveStrays                 atomic.Uint64
+	roomFetched, roomStrays, roomPrivates  atomic.Uint64
+	roomCrowds, roomDeclines               atomic.Uint64
 	unkept, unreadable                     atomic.Uint64
 	online                                 atomic.Bool
 
@@ -57,6 +64,15 @@ func (n *counters) setQueue(s sm.Stats, box outbox.Stats, aside int) {
 	n.sm, n.box, n.aside = s, box, aside
 }
 
+// addRooms counts what the rooms' desk has seen.
+func (n *counters) addRooms(out *mucOutput) {
+	n.roomFetched.Add(out.fetched)
+	n.roomStrays.Add(out.strays)
+	n.roomPrivates.Add(out.private)
+	n.roomCrowds.Add(out.crowded)
+	n.roomDeclines.Add(out.declined)
+}
+
 // Stats may be called from any goroutine.
 func (c *Client) Stats() Stats {
 	n := &c.counts
@@ -68,6 +84,7 @@ func (c *Client) Stats() Stats {
 		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(), Unkept: n.unkept.Load(), Unreadable: n.unreadable.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),
 		Fetched: n.fetched.Load(), ArchiveStrays: n.archiveStrays.Load(),
+		RoomLinesFetched: n.roomFetched.Load(), RoomStrays: n.roomStrays.Load(), RoomPrivates: n.roomPrivates.Load(), RoomCrowds: n.roomCrowds.Load(), RoomDeclines: n.roomDeclines.Load(),
 		AvatarsAsked: n.avatarsAsked.Load(), AvatarsWritten: n.avatarsWritten.Load(),
 	}
 	n.mu.Lock()

@@ -19,14 +19,15 @@ type teller struct {
 	handler  Handler
 	desk     *avatarDesk
 	archive  *archiveDesk
+	rooms    *mucDesk
 	wake     alarm.Alarm // for the desks
 	events   chan Event  // from the loop, which closes it in the end
 	sessions chan *outer // from the loop, one at a time
 	until    time.Time   // when the last words are over
 }
 
-func newTeller(h Handler, d *avatarDesk, a *archiveDesk) *teller {
-	return &teller{handler: h, desk: d, archive: a, events: make(chan Event), sessions: make(chan *outer, 1)}
+func newTeller(h Handler, d *avatarDesk, a *archiveDesk, r *mucDesk) *teller {
+	return &teller{handler: h, desk: d, archive: a, rooms: r, events: make(chan Event), sessions: make(chan *outer, 1)}
 }
 
 func (t *teller) run(ctx context.Context) {
@@ -50,8 +51,10 @@ func (t *teller) tell(ctx context.Context, ev Event) {
 	switch ev.(type) {
 	case Online:
 		t.archive.connected(time.Now(), true)
+		t.rooms.connected(time.Now(), true)
 	case Offline:
 		t.archive.connected(time.Now(), false)
+		t.rooms.connected(time.Now(), false)
 	}
 	if ctx.Err() != nil {
 		if t.until.IsZero() {

@@ -1,0 +1,186 @@
+package xmppc2s
+
+import (
+	"slices"
+	"time"
+
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s/sm"
+)
+
+// errPrivate answers a private message. Not any condition will do: COMPAT Prosody
+// and ejabberd throw an occupant out that answers with one that says that it
+// cannot be reached.
+var errPrivate = &stanza.Error{Type: "modify", Condition: stanza.NotAcceptable, Text: "This is a gateway. Private messages are not passed on: write to the room."}
+
+// message takes one from the room, by the nick of who has sent it. It reports
+// false for what is no matter of the room.
+func (r *mucRoom) message(now time.Time, nick string, el *stanza.Element, claim func() sm.Mark) bool {
+	r.heard(now)
+	switch x := el.Child(stanza.NSMUCUsr, "x"); {
+	case x.Child(stanza.NSMUCUsr, "invite") != nil:
+		return false
+	case x.Child(stanza.NSMUCUsr, "decline") != nil:
+		r.desk.out.declined++
+	case el.Attr("type") == "error":
+		r.refused(now, nick, el)
+	case nick == "" && el.Child(stanza.NSMAM, "result") != nil:
+		r.result(now, el)
+	case el.Attr("type") == "groupchat":
+		r.groupchat(now, nick, el, claim)
+	case nick != "" && el.Child(stanza.NSClient, "body") != nil:
+		r.desk.out.private++
+		r.desk.out.send = append(r.desk.out.send, errPrivate.Reply(el.WithAttr("to", "")))
+	}
+	return true
+}
+
+// refused: a message of ours came back.
+func (r *mucRoom) refused(now time.Time, nick string, el *stanza.Element) {
+	if nick != "" {
+		return // the refusal of a private message was refused
+	}
+	err := stanza.ParseError(el)
+	if r.state == mucIn && (err.Condition == stanza.NotAcceptable || err.Condition == stanza.ItemNotFound) {
+		r.check.doubt(now)
+	}
+	r.desk.tell(RoomRefused{Room: r.jid, ID: el.Attr("id"), Err: err})
+}
+
+// configChanged are the status codes that say that the room is another than it
+// was. XEP-0045 §10.2.1
+var configChanged = []int{104, 170, 171, 172, 173, 174}
+
+func (r *mucRoom) groupchat(now time.Time, nick string, el *stanza.Element, claim func() sm.Mark) {
+	codes := parseMUCCodes(el.Child(stanza.NSMUCUsr, "x"))
+	body := el.Child(stanza.NSClient, "body") != nil
+	switch {
+	case nick == "" && !body && slices.ContainsFunc(configChanged, codes.has):
+		if r.state == mucIn {
+			r.lookAgain(now)
+		}
+	case isSubject(el):
+		r.subject(now, nick, el)
+	case r.state != mucIn && (!r.desk.takeover || r.entered):
+		r.desk.out.strays++
+	case r.about.archive && r.state == mucIn && !r.settled && !r.stamp(el).IsZero(): // history, which the archive has
+	default:
+		r.arrived(now, mucHeld{el: el, nick: nick, mark: claim(), at: now})
+	}
+}
+
+// isSubject: "only a message that contains a <subject/> but no <body/> element
+// shall be considered a subject change". XEP-0045 §8.1
+func isSubject(el *stanza.Element) bool {
+	return el.Child(stanza.NSClient, "subject") != nil && el.Child(stanza.NSClient, "body") == nil && el.Child(stanza.NSClient, "thread") == nil
+}
+
+// subject: the first one in the room ends what is said on entering.
+func (r *mucRoom) subject(now time.Time, nick string, el *stanza.Element) {
+	if r.state != mucIn {
+		return
+	}
+	r.desk.tell(RoomSubject{Room: r.jid, Nick: nick, Text: el.Child(stanza.NSClient, "subject").Text(), Stamp: r.stamp(el)})
+	r.settled = true
+	if r.catchUp.state == mucListening {
+		r.caughtUp()
+	}
+}
+
+// stamp is when a message was said; zero: now. Until the subject has come, the
+// room says it; from then on only our own server, of what it could not bring at
+// once.
+func (r *mucRoom) stamp(el *stanza.Element) time.Time {
+	for c := range el.Children() {
+		if !c.Is(stanza.NSDelay, "delay") || c.Attr("from") != r.desk.domain && (r.settled || c.Attr("from") != r.key) {
+			continue
+		}
+		if t, err := time.Parse(time.RFC3339, c.Attr("stamp")); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// arrived takes a line that came by itself. What was missed comes before it; but
+// no more is held back for that than leaves room for what was missed.
+func (r *mucRoom) arrived(now time.Time, h mucHeld) {
+	if r.state != mucIn && !r.holding {
+		r.holding, r.hold = true, now.Add(archiveHold)
+	}
+	if !r.holding {
+		r.pass(h)
+		return
+	}
+	r.held = append(r.held, h)
+	if r.desk.held++; r.desk.held >= r.desk.maxHeld {
+		r.release()
+	}
+}
+
+// release passes on what is held, and holds nothing any more.
+func (r *mucRoom) release() {
+	held := r.held
+	r.stopHolding()
+	for _, h := range held {
+		r.pass(h)
+	}
+}
+
+func (r *mucRoom) stopHolding() {
+	r.desk.held -= len(r.held)
+	r.held, r.holding, r.hold = nil, false, time.Time{}
+}
+
+// abandon is the desk's, for one room.
+func (r *mucRoom) abandon() (coming int) {
+	held := r.held
+	r.stopHolding()
+	for _, h := range held {
+		if h.mark.Counted() {
+			coming++
+		} else {
+			r.pass(h)
+		}
+	}
+	return coming
+}
+
+// pass passes on what came by itself, and notes how far that gets us.
+func (r *mucRoom) pass(h mucHeld) {
+	ev := r.line(h.nick, h.el, r.stamp(h.el))
+	at := h.at
+	if !ev.Stamp.IsZero() && ev.Stamp.Before(at) {
+		at = ev.Stamp
+	}
+	r.tellLine(mucTelling{event: ev, number: r.mark.arrived(ev.ID, at).number, live: true, mark: h.mark})
+}
+
+func (r *mucRoom) tellLine(t mucTelling) {
+	t.room = r
+	r.desk.out.tell = append(r.desk.out.tell, t)
+}
+
+// line is a message of the room.
+func (r *mucRoom) line(nick string, el *stanza.Element, stamp time.Time) RoomMessage {
+	m := RoomMessage{Room: r.jid, Nick: nick, Stanza: el, Stamp: stamp, Own: r.isOwn(nick, el)}
+	if r.about.ids {
+		m.ID = stanzaID(el, r.key)
+	}
+	if id := el.Child(stanza.NSSID, "origin-id").Attr("id"); len(id) <= maxArchiveID {
+		m.OriginID = id
+	}
+	return m
+}
+
+// isOwn reports whether a line is ours: by the id that the room gives its
+// occupants, else by the nick.
+func (r *mucRoom) isOwn(nick string, el *stanza.Element) bool {
+	if nick == "" {
+		return false
+	}
+	if id := el.Child(stanza.NSOccup, "occupant-id").Attr("id"); r.about.occupants && id != "" && r.nicks.id != "" {
+		return id == r.nicks.id
+	}
+	return nick == r.nicks.wanted || r.nicks.isOurs(nick)
+}
