@@ -25,6 +25,9 @@ func TestCountersBalanceWhateverHappens(t *testing.T) {
 		cfg := office()
 		cfg.Limits = Limits{Peers: 4, Conversations: 3, PendingToLAN: 3, Resources: 2, BodyBytes: 30, PeerRate: Rate{PerMinute: 600, Burst: 30}, ContactRate: Rate{PerMinute: 600, Burst: 30}}
 		r := newRig(rt, cfg)
+		r.addRoom([]string{"Witchcraft", "witchcraft@conference.example.org", "239.255.71.66:13251"})
+		r.addRoom([]string{"Coven", "coven@conference.example.org", "239.255.71.67:13251", "members"})
+		r.addRoom([]string{"Inn", "inn@conference.example.org", "-"})
 		messages := 0 // of the network, but for errors
 		steps := rapid.IntRange(1, 80).Draw(rt, "steps")
 		for range steps {
@@ -54,10 +57,13 @@ var (
 	somePeers    = []linklocal.Instance{"bob@h2", "Bob@h3", "carol@h1", "guest@h1", "eve@evil", "alice@gw", "wjt@bael (2)"}
 	someContacts = []linklocal.ContactID{alice, "carl@example.org", "boss@example.org", conciergeID, "nobody@example.org"}
 	someFroms    = []string{"alice@example.org/a", "alice@example.org/b", "boss@example.org/x", "carl@example.org", "spam@example.net/x", "gate@example.org/mesh", ""}
-	someBodies   = []string{"hi", "@bob hi", "@bob@h2", "@carol hi", "@who", "help", "> [carol@h1] x", "@", "", "[meshgate] x", strings.Repeat("x", 40)}
+	someBodies   = []string{"hi", "@bob hi", "@bob@h2", "@carol hi", "@who", "help", "> [carol@h1] x", "@", "", "[meshgate] x",
+		"rooms", "@invite bob@h2 coven", "invite Alice Coven", "@join Witchcraft", "@who Coven", strings.Repeat("x", 40)}
 	somePayloads = []string{"", "<composing xmlns='http://jabber.org/protocol/chatstates'/>", "<x xmlns='jabber:x:event'><composing/><id/></x>",
 		"<request xmlns='urn:xmpp:receipts'/>", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>", "<encryption xmlns='urn:xmpp:eme:0'/>",
-		"<sent xmlns='urn:xmpp:carbons:2'/>"}
+		"<sent xmlns='urn:xmpp:carbons:2'/>",
+		"<invite xmlns='http://telepathy.freedesktop.org/xmpp/clique'><roomname>Witchcraft</roomname><address>239.255.71.66</address><port>13251</port></invite>",
+		"<invite xmlns='http://telepathy.freedesktop.org/xmpp/clique'><roomname>Coven</roomname><address>239.255.71.67</address><port>13251</port><via xmlns='urn:x-meshgate:via:0'/></invite>"}
 	someTypes = []string{"chat", "chat", "chat", "normal", "groupchat", "error"}
 )
 
@@ -67,7 +73,13 @@ func randomStep(rt *rapid.T, r *rig, messages *int) {
 		return fmt.Sprintf("<message type='%s' %s><body>%s</body>%s</message>", rapid.SampledFrom(someTypes).Draw(rt, "type"), attrs,
 			stanza.Escape(rapid.SampledFrom(someBodies).Draw(rt, "body")), rapid.SampledFrom(somePayloads).Draw(rt, "payload"))
 	}
-	switch rapid.IntRange(0, 18).Draw(rt, "step") {
+	switch rapid.IntRange(0, 20).Draw(rt, "step") {
+	case 19, 20:
+		muc := rapid.SampledFrom([]string{"witchcraft", "coven", "inn", "heath"}).Draw(rt, "muc") + "@conference.example.org"
+		reason := rapid.SampledFrom(someBodies).Draw(rt, "reason")
+		r.invited(rapid.Bool().Draw(rt, "direct"), rapid.SampledFrom(someFroms).Draw(rt, "inviter"), fmt.Sprintf("n%d", *messages), muc, reason,
+			rapid.SampledFrom(somePayloads).Draw(rt, "payload"))
+		*messages++
 	case 16, 17:
 		if out := r.sent(); len(out) > 0 {
 			r.acknowledge(out[rapid.IntRange(0, len(out)-1).Draw(rt, "acknowledged")])
@@ -128,9 +140,15 @@ func killAndRestart(r *rig) {
 	n := r.restarted(cfg, time.Second)
 	n.actions, n.done = r.actions, r.done
 	*r = *n
-	for _, xml := range slices.Clone(r.came) {
-		if st := r.parse(xml); r.done[st.Attr("id")] == 0 {
-			r.fromNet(strings.Replace(xml, "</message>", "<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T12:00:00Z'/></message>", 1))
+	for _, a := range slices.Clone(r.came) {
+		if st := r.parse(a.xml); r.done[st.Attr("id")] != 0 {
+			continue
+		}
+		again := strings.Replace(a.xml, "</message>", "<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T12:00:00Z'/></message>", 1)
+		if a.invited != nil {
+			r.arrive(*a.invited, again)
+		} else {
+			r.fromNet(again)
 		}
 	}
 }

@@ -9,25 +9,52 @@ import (
 	"meshgate/linklocal"
 )
 
-// ask answers what a peer wrote to the concierge.
-func (e *engine) ask(now time.Time, from linklocal.Instance, body string) Outcome {
-	if !e.remarks.Allow(now, peerKey(from)) {
-		return RefusedRate
-	}
-	text := wordsShortHelp
+// ask answers what a peer wrote to the concierge, unless it is the request to
+// invite somebody, which is passed on.
+func (e *engine) ask(now time.Time, n *entry, body string) Outcome {
+	from := n.peer
 	switch question(body) {
 	case "help":
-		text = wordsLANHelp
+		return e.remark(now, conciergeID, from, e.lanHelp())
 	case "who":
-		text = e.whoForPeer(from)
+		return e.remark(now, conciergeID, from, e.whoForPeer(from))
 	}
-	e.tell(conciergeID, from, text)
+	if c, ok := roomCommandOf(body); ok && e.hasRooms() {
+		return e.roomCommandOfPeer(now, n, c)
+	}
+	text := wordsShortHelp
+	if e.hasRooms() {
+		text = wordsShortHelpRooms
+	}
+	return e.remark(now, conciergeID, from, text)
+}
+
+// remark says something to a peer, unless much was said only just now.
+func (e *engine) remark(now time.Time, from linklocal.ContactID, to linklocal.Instance, text string) Outcome {
+	if !e.remarks.Allow(now, peerKey(to)) {
+		return RefusedRate
+	}
+	e.tell(from, to, text)
 	return Answered
 }
 
 // question is a body as a command: "@Who? " is "who".
 func question(body string) string {
 	return strings.ToLower(strings.Trim(body, "@＠?!. \t\n"))
+}
+
+func (e *engine) lanHelp() string {
+	if e.hasRooms() {
+		return wordsLANHelp + wordsLANHelpRooms
+	}
+	return wordsLANHelp
+}
+
+func (e *engine) networkHelp() string {
+	if e.hasRooms() {
+		return wordsNetworkHelp + wordsNetworkHelpRooms
+	}
+	return wordsNetworkHelp
 }
 
 func (e *engine) whoForPeer(from linklocal.Instance) string {
@@ -45,19 +72,27 @@ func (e *engine) whoForPeer(from linklocal.Instance) string {
 	}, "\n")
 }
 
-// command is the answer to a contact's command, or "" if body is none. Without
-// the "@", it is taken for one only by a contact who talks to nobody.
-func (e *engine) command(now time.Time, ct *contact, body string) string {
-	if _, ok := addressed(body); !ok && e.talks.last(now, ct) != nil {
-		return ""
+// command takes a contact's words if they are a command. Without the "@", they
+// are taken for one only by a contact who talks to nobody.
+func (e *engine) command(now time.Time, in *incoming) (o Outcome, is bool) {
+	text, at := addressed(in.content.Body)
+	if !at && e.talks.last(now, in.contact) != nil {
+		return Pending, false
 	}
-	switch question(body) {
+	switch question(in.content.Body) {
 	case "help":
-		return wordsNetworkHelp
+		return e.answer(now, in, Answered, e.networkHelp()), true
 	case "who":
-		return e.whoForContact(now, ct)
+		return e.answer(now, in, Answered, e.whoForContact(now, in.contact)), true
 	}
-	return ""
+	c, ok := roomCommandOf(in.content.Body)
+	if !ok || !e.hasRooms() || !at && c.verb != "rooms" {
+		return Pending, false
+	}
+	if peers, _ := mention(text, e.known(now, in.contact)); len(peers) > 0 {
+		return Pending, false // they are called like that
+	}
+	return e.roomCommandOfContact(now, in, c), true
 }
 
 // whoForContact is who of the LAN a contact may write to.
@@ -71,12 +106,20 @@ func (e *engine) whoForContact(now time.Time, ct *contact) string {
 
 // answer says something to a contact, as the gateway. If it has said much only
 // just now, it sends an error instead, which no automaton will answer.
-func (e *engine) answer(now time.Time, st *stanza.Element, o Outcome, text string) Outcome {
-	from := st.Attr("from")
-	bare, _, _ := strings.Cut(from, "/")
-	if !e.remarks.Allow(now, contactKey(bare)) {
-		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
+func (e *engine) answer(now time.Time, in *incoming, o Outcome, text string) Outcome {
+	if !e.say(now, in.from.String(), text) {
+		return e.refuse(in.message.Stanza, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
 	}
-	e.emit(toServer{rewrite.NoticeToNetwork(e.cfg.Concierge, text, rewrite.Envelope{To: from, ID: e.newID()})})
 	return o
+}
+
+// say says something to a contact at this address, unless much was said only
+// just now.
+func (e *engine) say(now time.Time, to, text string) bool {
+	bare, _, _ := strings.Cut(to, "/")
+	if !e.remarks.Allow(now, contactKey(bare)) {
+		return false
+	}
+	e.emit(toServer{rewrite.NoticeToNetwork(e.cfg.Concierge, text, rewrite.Envelope{To: to, ID: e.newID()})})
+	return true
 }

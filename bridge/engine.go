@@ -80,6 +80,7 @@ type engine struct {
 	outage    outage
 	started   time.Time
 	self      jid.JID // our own bare address; zero before the first session
+	rooms     Rooms   // only asked
 
 	pending map[uint64]delivery // on their way to peers, by token
 	tokens  uint64
@@ -104,12 +105,14 @@ type engine struct {
 
 // An incoming is a message of the network that has not ended.
 type incoming struct {
-	message xmppc2s.Message
-	from    jid.JID  // zero: it has none, or none that can be read
-	contact *contact // nil: a stranger
-	content rewrite.Content
-	answers linklocal.Instance // who wrote what it answers; "": that says nothing
-	entry   *entry
+	message  xmppc2s.Message
+	from     jid.JID  // zero: it has none, or none that can be read
+	contact  *contact // nil: a stranger
+	content  rewrite.Content
+	muc      jid.JID            // of an invitation: where to
+	mediated bool               // of an invitation: a room says who has sent it
+	answers  linklocal.Instance // who wrote what it answers; "": that says nothing
+	entry    *entry
 }
 
 // A delivery is a message of the network that is on its way to a peer.
@@ -141,6 +144,7 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		announcer: announcer{damp: cfg.Timing.PresenceDamp},
 		portrait:  portrait{settle: cfg.Timing.AvatarSettle, damp: cfg.Timing.AvatarDamp},
 		warning:   newWarning(),
+		rooms:     noRooms{},
 		started:   now, swept: now.Add(firstSweep - sweepEvery), audited: now,
 		outage:  outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		pending: make(map[uint64]delivery),
@@ -217,6 +221,8 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 		e.contactAvatar(ev)
 	case xmppc2s.Message:
 		e.message(now, ev)
+	case xmppc2s.RoomInvited:
+		e.invited(now, ev)
 	case xmppc2s.Undelivered:
 		if ev.Stanza.Attr("type") != "error" { // whose id is the contact's choice
 			id := ev.Stanza.Attr("id")

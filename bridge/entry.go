@@ -35,7 +35,11 @@ const (
 // worded reports whether a message of this kind holds what a person wrote:
 // these have a row in the ledger, the others are only counted.
 func worded(k rewrite.Kind) bool {
-	return k == rewrite.Words || k == rewrite.Encrypted || k == rewrite.Relayed || k == rewrite.Wrapped
+	switch k {
+	case rewrite.Words, rewrite.Invite, rewrite.Encrypted, rewrite.Relayed, rewrite.Wrapped:
+		return true
+	}
+	return false
 }
 
 // shelf is where the row of the entry is.

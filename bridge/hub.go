@@ -21,6 +21,7 @@ type Hub struct {
 	notes   Notes
 	past    Past
 	marks   Marks // nil: none are kept
+	rooms   Rooms
 	painter *painter
 	auditor *auditor
 	fromLAN chan linklocal.Event // unbuffered: what was not taken was not accepted
@@ -50,6 +51,7 @@ type Parts struct {
 	Past   Past  // nil: it forgets
 	Marks  Marks // nil: none are kept
 	Queue  Queue // of the Server; nil: it cannot be asked
+	Rooms  Rooms // nil: there are none
 }
 
 // New prepares a hub. Nothing happens before Run. What is wrong with cfg is
@@ -62,8 +64,11 @@ func New(cfg Config, parts Parts) *Hub {
 	if parts.Past == nil {
 		parts.Past = noPast{}
 	}
+	if parts.Rooms == nil {
+		parts.Rooms = noRooms{}
+	}
 	h := &Hub{
-		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past, marks: parts.Marks,
+		cfg: cfg, lan: parts.LAN, server: parts.Server, notes: parts.Notes, past: parts.Past, marks: parts.Marks, rooms: parts.Rooms,
 		fromLAN: make(chan linklocal.Event),
 		fromSrv: make(chan xmppc2s.Event),
 		// Each result answers a pending delivery or a warning: there is always room.
@@ -89,8 +94,12 @@ func (h *Hub) HandleLAN(ctx context.Context, ev linklocal.Event) {
 // HandleServer takes an event of the network. It blocks while the hub is
 // busy, and returns early when ctx or the hub ends.
 func (h *Hub) HandleServer(ctx context.Context, ev xmppc2s.Event) {
-	if m, ok := ev.(xmppc2s.Message); ok {
-		m.Done = sync.OnceFunc(m.Done) // whoever is first: outgoing's, or the engine
+	switch m := ev.(type) { // done is whoever is first: outgoing's, or the engine
+	case xmppc2s.Message:
+		m.Done = sync.OnceFunc(m.Done)
+		ev = m
+	case xmppc2s.RoomInvited:
+		m.Done = sync.OnceFunc(m.Done)
 		ev = m
 	}
 	select {
@@ -139,6 +148,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.painter.run(ctx) })
 	wg.Go(func() { h.auditor.run(ctx) })
 	e := newEngine(time.Now(), h.cfg, h.notes.All())
+	e.rooms = h.rooms
 	h.ended = e
 	h.recall(e)
 	var wake alarm.Alarm

@@ -69,8 +69,9 @@ func (p *memPast) len(on Shelf) int { return len(p.rows[on]) }
 // restarted is a rig of the same office that knows what was shelved by r, some
 // time after r was killed.
 func (r *rig) restarted(cfg Config, after time.Duration) *rig {
-	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int), past: r.past.clone(), came: r.came}
+	n := &rig{t: r.t, now: r.now.Add(after), names: r.names, counts: r.counts, done: make(map[string]int), past: r.past.clone(), came: r.came, rooms: r.rooms}
 	n.e = newEngine(n.now, cfg.withDefaults(), nil)
+	n.e.rooms = n.rooms
 	(&Hub{past: &n.past}).recall(n.e)
 	n.flush()
 	n.online(true)

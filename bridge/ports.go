@@ -1,6 +1,9 @@
 package bridge
 
 import (
+	"mellium.im/xmpp/jid"
+
+	"meshgate/bridge/rooms"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
@@ -28,6 +31,24 @@ type Server interface {
 	// first call the account keeps what it has.
 	SetAvatar(*xmppc2s.Avatar)
 }
+
+// Rooms are the rooms of the LAN that are joined with rooms on the network, as
+// the hub asks for them. No method blocks.
+type Rooms interface {
+	// List are all of them, in an order that stays.
+	List() []rooms.Info
+	// ByName is the one of this name on the LAN.
+	ByName(string) (rooms.Info, bool)
+	// ByMUC is the one of this bare address on the network.
+	ByMUC(jid.JID) (rooms.Info, bool)
+}
+
+// noRooms are none.
+type noRooms struct{}
+
+func (noRooms) List() []rooms.Info               { return nil }
+func (noRooms) ByName(string) (rooms.Info, bool) { return rooms.Info{}, false }
+func (noRooms) ByMUC(jid.JID) (rooms.Info, bool) { return rooms.Info{}, false }
 
 // Notes are short texts that the hub remembers over restarts. No method blocks.
 type Notes interface {

@@ -8,6 +8,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"meshgate/clique"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
@@ -51,7 +52,14 @@ type rig struct {
 	actions []action
 	done    map[string]int // how often the message of this id was finished
 	past    memPast
-	came    []string // what fromNet was given
+	rooms   fakeRooms
+	came    []arrival // what the server has sent
+}
+
+// An arrival is a message of the network, or an invitation.
+type arrival struct {
+	xml     string
+	invited *xmppc2s.RoomInvited
 }
 
 // A fataler is a *testing.T or a *rapid.T.
@@ -157,7 +165,7 @@ func (r *rig) fromLAN(to linklocal.ContactID, from linklocal.Instance, xml strin
 func (r *rig) fromNet(xml string) {
 	st := r.parse(xml)
 	id := st.Attr("id")
-	r.came = append(r.came, xml)
+	r.came = append(r.came, arrival{xml, nil})
 	r.srv(xmppc2s.Message{Stanza: st, Done: func() { r.done[id]++ }})
 }
 
@@ -283,6 +291,20 @@ func (r *rig) write(a action) string {
 	return ""
 }
 
+// writeInvitation is what a stanza says about rooms.
+func writeInvitation(st *stanza.Element) (words []string) {
+	if inv, ok := clique.ParseInvitation(st); ok {
+		words = append(words, fmt.Sprintf("invite %s %s %q", inv.Room, inv.Group, inv.Reason))
+	}
+	if x := st.Child(stanza.NSConf, "x"); x != nil {
+		words = append(words, fmt.Sprintf("direct invite %s %q", x.Attr("jid"), x.Attr("reason")))
+	}
+	for c := range st.Child(stanza.NSMUCUsr, "x").Children() {
+		words = append(words, fmt.Sprintf("%s %s %q", c.Name.Local, c.Attr("to"), c.Child(stanza.NSMUCUsr, "reason").Text()))
+	}
+	return words
+}
+
 func (r *rig) writeStanza(st *stanza.Element) string {
 	if st.Attr("type") == "error" {
 		err := stanza.ParseError(st)
@@ -292,6 +314,7 @@ func (r *rig) writeStanza(st *stanza.Element) string {
 	if b := st.Child(stanza.NSClient, "body"); b != nil {
 		words = append(words, fmt.Sprintf("%q", b.Text()))
 	}
+	words = append(words, writeInvitation(st)...)
 	if id := st.Attr("id"); id != "" {
 		words = append(words, r.alias("m", id))
 	}

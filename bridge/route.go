@@ -101,15 +101,15 @@ func (e *engine) toward(ct *contact, peer linklocal.Instance, body string) way {
 }
 
 // astray tells a contact that its words found no peer.
-func (e *engine) astray(now time.Time, st *stanza.Element, ct *contact, w way) Outcome {
-	who := e.whoForContact(now, ct)
+func (e *engine) astray(now time.Time, in *incoming, w way) Outcome {
+	who := e.whoForContact(now, in.contact)
 	switch w.fate {
 	case gone:
-		return e.refuse(st, RefusedPeer, "wait", stanza.RecipientUnavailable, wordsGone(w.peer))
+		return e.refuse(in.message.Stanza, RefusedPeer, "wait", stanza.RecipientUnavailable, wordsGone(w.peer))
 	case unknown:
-		return e.answer(now, st, RefusedPeer, wordsUnknown(w.name)+"\n"+who)
+		return e.answer(now, in, RefusedPeer, wordsUnknown(w.name)+"\n"+who)
 	case ambiguous:
-		return e.answer(now, st, RefusedPeer, wordsAmbiguous(w.among))
+		return e.answer(now, in, RefusedPeer, wordsAmbiguous(w.among))
 	}
-	return e.answer(now, st, Answered, wordsNetworkHelp+"\n"+who)
+	return e.answer(now, in, Answered, e.networkHelp()+"\n"+who)
 }

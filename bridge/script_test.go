@@ -80,6 +80,11 @@ func play(t *testing.T, file string) {
 //	lanxml bob@h2 alice <xml>
 //	net alice/phone id words       a contact writes; re=m1, thread=t1, late=10m, receipt may stand before the words
 //	netxml <xml>
+//	room Witchcraft w@conf 239.255.71.66:13251 [members]   there is one more; - for no group
+//	member Witchcraft bob@h2       and who is in it
+//	occupant Witchcraft alice
+//	invited alice/phone id w@conf words            directly
+//	mediated alice/phone id w@conf words           through the room
 //	ok | fail words                what became of the oldest delivery
 //	bounce m1 words                the server session gives up a message
 //	ack m1                         the server acknowledges a message
@@ -129,6 +134,14 @@ func (r *rig) command(line string) {
 		r.commandNet(rest)
 	case "netxml":
 		r.fromNet(rest)
+	case "room":
+		r.addRoom(f)
+	case "member", "occupant":
+		name, who, _ := strings.Cut(rest, " ")
+		r.rooms.join(name, who, word == "member")
+		r.e.rooms = r.rooms
+	case "invited", "mediated":
+		r.commandInvited(word == "invited", rest)
 	case "ok":
 		r.result(nil)
 	case "fail":

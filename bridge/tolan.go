@@ -15,7 +15,11 @@ import (
 // message takes a message of the network to its end, or on its way to a peer.
 func (e *engine) message(now time.Time, m xmppc2s.Message) {
 	e.fromNetwork.enter()
-	in := e.newIncoming(now, m)
+	from, _ := jid.Parse(m.Stanza.Attr("from")) // what cannot be read is nobody's
+	e.take(now, e.newIncoming(now, m, from, rewrite.ParseNetwork(m.Stanza)))
+}
+
+func (e *engine) take(now time.Time, in *incoming) {
 	e.knowing(now, func() {
 		if o := e.takeMessage(now, in); o != Pending {
 			e.finish(now, in, o)
@@ -23,13 +27,9 @@ func (e *engine) message(now time.Time, m xmppc2s.Message) {
 	}, in.wants()...)
 }
 
-func (e *engine) newIncoming(now time.Time, m xmppc2s.Message) *incoming {
-	in := &incoming{message: m, content: rewrite.ParseNetwork(m.Stanza)}
-	in.from, _ = jid.Parse(m.Stanza.Attr("from")) // what cannot be read is nobody's
-	bare := in.from.Bare().String()
-	in.contact = e.mirrors.byBare[bare]
-	in.entry = noted(now, m, in.content, bare)
-	return in
+func (e *engine) newIncoming(now time.Time, m xmppc2s.Message, from jid.JID, c rewrite.Content) *incoming {
+	bare := from.Bare().String()
+	return &incoming{message: m, from: from, contact: e.mirrors.byBare[bare], content: c, entry: noted(now, m, c, bare)}
 }
 
 // wants are the keys of the rows that decide on the message.
@@ -37,7 +37,7 @@ func (in *incoming) wants() []string {
 	switch {
 	case in.content.Kind == rewrite.Failure:
 		return []string{in.message.Stanza.Attr("id")}
-	case in.contact == nil || in.content.Kind != rewrite.Words:
+	case in.contact == nil || in.content.Kind != rewrite.Words && in.content.Kind != rewrite.Invite:
 		return nil
 	}
 	return []string{in.entry.key, in.content.ReplyTo}
@@ -69,6 +69,8 @@ func (e *engine) takeMessage(now time.Time, in *incoming) Outcome {
 	switch c.Kind {
 	case rewrite.Words:
 		return e.takeWords(now, in)
+	case rewrite.Invite:
+		return e.takeInvitation(now, in)
 	case rewrite.State:
 		return e.stateToLAN(now, in.contact, c)
 	case rewrite.Encrypted:
@@ -87,7 +89,7 @@ func (e *engine) takeMessage(now time.Time, in *incoming) Outcome {
 // not words gets no answer: it has no sender who waits for one.
 func (e *engine) refuseStranger(st *stanza.Element, c rewrite.Content) Outcome {
 	switch c.Kind {
-	case rewrite.Words, rewrite.Encrypted, rewrite.Relayed:
+	case rewrite.Words, rewrite.Invite, rewrite.Encrypted, rewrite.Relayed:
 		return e.refuse(st, RefusedStranger, "cancel", stanza.ServiceUnavailable, "")
 	}
 	return RefusedStranger
@@ -123,19 +125,33 @@ func (e *engine) failure(now time.Time, st *stanza.Element, from jid.JID) Outcom
 
 func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	st, c := in.message.Stanza, in.content
-	switch {
-	case e.repeats(now, in.entry, !c.Stamp.IsZero()), e.wasMarked(in):
-		e.receiptAgain(in)
-		return e.repeated(now, in)
-	case !in.message.Missed && !e.contactRate.Allow(now, contactKey(in.contact.bare)):
-		return e.refuse(st, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast)
-	case len(c.Body) > e.cfg.Limits.BodyBytes:
+	if o, refused := e.tooMany(now, in); refused {
+		return o
+	}
+	if len(c.Body) > e.cfg.Limits.BodyBytes {
 		return e.refuse(st, RefusedLength, "modify", stanza.NotAcceptable, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))
 	}
-	if text := e.command(now, in.contact, c.Body); text != "" {
-		return e.answer(now, st, Answered, text)
+	if o, ok := e.command(now, in); ok {
+		return o
 	}
-	if n, ok := e.book.recent.Get(now, c.ReplyTo); ok && n.fromLAN && n.contact == in.contact.bare {
+	return e.admit(now, in)
+}
+
+// tooMany refuses what a contact wrote if it came before, or too much of it did.
+func (e *engine) tooMany(now time.Time, in *incoming) (o Outcome, refused bool) {
+	switch {
+	case e.repeats(now, in.entry, !in.content.Stamp.IsZero()), e.wasMarked(in):
+		e.receiptAgain(in)
+		return e.repeated(now, in), true
+	case !in.message.Missed && !e.contactRate.Allow(now, contactKey(in.contact.bare)):
+		return e.refuse(in.message.Stanza, RefusedRate, "wait", stanza.PolicyViolation, wordsTooFast), true
+	}
+	return Pending, false
+}
+
+// admit takes what is for a peer.
+func (e *engine) admit(now time.Time, in *incoming) Outcome {
+	if n, ok := e.book.recent.Get(now, in.content.ReplyTo); ok && n.fromLAN && n.contact == in.contact.bare {
 		in.answers = n.peer
 	}
 	if in.entry.key != "" {
@@ -144,7 +160,7 @@ func (e *engine) takeWords(now time.Time, in *incoming) Outcome {
 	return e.place(now, in)
 }
 
-// place finds the peer for words that are admitted.
+// place finds the peer for words, or an invitation, that are admitted.
 func (e *engine) place(now time.Time, in *incoming) Outcome {
 	ct, st := in.contact, in.message.Stanza
 	w := e.route(now, ct, in.content, in.answers)
@@ -153,10 +169,10 @@ func (e *engine) place(now time.Time, in *incoming) Outcome {
 	case e.tooEarly(now, in, w):
 		return Pending
 	case w.fate != found:
-		return e.astray(now, st, ct, w)
-	case w.body == "":
+		return e.astray(now, in, w)
+	case w.body == "" && in.content.Kind == rewrite.Words:
 		e.touchTalk(now, ct, w.peer)
-		return e.answer(now, st, Answered, wordsTalking(w.peer))
+		return e.answer(now, in, Answered, wordsTalking(w.peer))
 	case len(e.pending) >= e.cfg.Limits.PendingToLAN:
 		return e.refuse(st, RefusedFull, "wait", stanza.ResourceConstraint, wordsFull)
 	}
@@ -173,12 +189,19 @@ func (e *engine) deliver(now time.Time, d delivery) {
 	d.contact.spokeTill = now.Add(spokeFor)
 	e.changed = true
 	e.settle(now)
-	st := rewrite.ToLAN(d.content, d.contact.name(), now.In(e.cfg.Location))
-	send := toLAN{from: d.contact.mirror.id, to: d.peer, stanza: st, token: e.tokens, keys: [2]string{d.entry.key, placeKey(d.message)}}
+	send := toLAN{from: d.contact.mirror.id, to: d.peer, stanza: d.stanza(now.In(e.cfg.Location)), token: e.tokens, keys: [2]string{d.entry.key, placeKey(d.message)}}
 	if !d.receipt { // which has to be on its way before
 		send.done = d.message.Done
 	}
 	e.dispatch(now, send)
+}
+
+// stanza is what the peer gets.
+func (d delivery) stanza(now time.Time) *stanza.Element {
+	if d.content.Kind == rewrite.Invite {
+		return rewrite.InviteToLAN(d.content, d.contact.name(), now)
+	}
+	return rewrite.ToLAN(d.content, d.contact.name(), now)
 }
 
 // handleSent takes what became of a stanza to a peer.
@@ -200,6 +223,9 @@ func (e *engine) handleSent(now time.Time, token uint64, err error) {
 	e.end(now, d.entry, Delivered)
 	if d.receipt {
 		e.emit(toServer{rewrite.Receipt(d.message.Stanza)})
+	}
+	if d.content.Kind == rewrite.Invite {
+		e.say(now, d.from.String(), wordsInvited(rewrite.DisplayName(d.peer), d.content.Room))
 	}
 	e.done(d.incoming)
 	e.warn(now, e.talks.with(now, d.contact, d.peer))

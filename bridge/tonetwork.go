@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"meshgate/bridge/rewrite"
+	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/xmppc2s"
 )
@@ -33,7 +34,9 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Con
 		return e.reject(now, r, c, RefusedContact, wordsNoContact)
 	}
 	switch c.Kind {
-	case rewrite.Words:
+	case rewrite.Words, rewrite.Invite:
+	case rewrite.Relayed:
+		return e.reject(now, r, c, RefusedType, wordsRelayed)
 	case rewrite.State:
 		return e.stateToNetwork(now, r, to, c.State)
 	case rewrite.WrongType, rewrite.Foreign:
@@ -46,8 +49,10 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Con
 		return e.reject(now, r, c, RefusedRate, wordsTooFast)
 	case len(c.Body) > e.cfg.Limits.BodyBytes:
 		return e.reject(now, r, c, RefusedLength, wordsTooLong(len(c.Body), e.cfg.Limits.BodyBytes))
+	case c.Kind == rewrite.Invite:
+		return e.peerInvites(now, r, to, n, c)
 	case to == nil:
-		return e.ask(now, r.From, c.Body)
+		return e.ask(now, n, c.Body)
 	}
 	e.payloadsDropped += uint64(c.Dropped)
 	e.sendWords(now, to, n, c)
@@ -57,19 +62,27 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Con
 // reject tells the peer why its words are not passed on, unless it was told
 // so only just now.
 func (e *engine) reject(now time.Time, r linklocal.Received, c rewrite.Content, o Outcome, text string) Outcome {
-	if c.Kind == rewrite.Words && e.remarks.Allow(now, peerKey(r.From)) {
+	if worded(c.Kind) && e.remarks.Allow(now, peerKey(r.From)) {
 		e.tell(r.To, r.From, text)
 	}
 	return o
 }
 
 func (e *engine) sendWords(now time.Time, to *contact, n *entry, c rewrite.Content) {
+	e.forward(now, to, n, c.Body, func(env rewrite.Envelope) *stanza.Element {
+		return rewrite.ToNetwork(c, rewrite.DisplayName(n.peer), env)
+	})
+}
+
+// forward sends something of a peer's to a contact. excerpt is what it is called
+// if it comes back.
+func (e *engine) forward(now time.Time, to *contact, n *entry, excerpt string, build func(rewrite.Envelope) *stanza.Element) {
 	k := e.touchTalk(now, to, n.peer)
 	k.toNetwork = passedState{}
 	env := rewrite.Envelope{To: to.bare, ID: e.newID(), Thread: k.thread}
-	n.key, n.id, n.text = env.ID, env.ID, rewrite.Line(c.Body, maxExcerpt)
+	n.key, n.id, n.contact, n.text = env.ID, env.ID, to.bare, rewrite.Line(excerpt, maxExcerpt)
 	e.wait(now, n)
-	e.emit(toServer{rewrite.ToNetwork(c, rewrite.DisplayName(n.peer), env)})
+	e.emit(toServer{build(env)})
 	e.warn(now, k)
 	e.wroteInOutage(now, k)
 }

@@ -26,6 +26,8 @@ type (
 		More      int        // occupants beyond Config.MaxOccupants, who are not named
 		Archive   bool       // the room has an archive (XEP-0313)
 		Resumed   bool       // the process before this one was in it, in the same session
+
+		MembersOnly bool // nobody else may enter
 	}
 	// An Occupant is who is in a room.
 	Occupant struct {

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"net/netip"
 	"time"
 
 	"meshgate/internal/stanza"
@@ -19,10 +20,11 @@ const (
 	Relayed               // words of another gateway, or that it has passed on
 	Wrapped               // carbon or archive: a message in a message, which we never asked for
 	Foreign               // no message stanza at all
+	Invite                // an invitation to a room, of which Body is the reason, or ""
 )
 
 func (k Kind) String() string {
-	return [...]string{"text", "state", "nothing", "failure", "wrong type", "encrypted", "relayed", "wrapped", "foreign"}[k]
+	return [...]string{"text", "state", "nothing", "failure", "wrong type", "encrypted", "relayed", "wrapped", "foreign", "invitation"}[k]
 }
 
 // A Content is everything that the rules can carry from one side to the other.
@@ -36,6 +38,9 @@ type Content struct {
 	Corrects bool      // XEP-0308: a new wording of an earlier message
 	Receipt  bool      // XEP-0184: the sender wants to know that it arrived
 	Dropped  int       // payloads that are on no allow-list
+
+	Room  string         // Invite: the name of the room on the LAN, as it came
+	Group netip.AddrPort // Invite: where it is there
 }
 
 // body is the text of the first body, preferring one without a language.

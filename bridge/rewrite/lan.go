@@ -9,6 +9,9 @@ import (
 
 // ParseLAN takes a stanza of a peer apart.
 func ParseLAN(st *stanza.Element) Content {
+	if c, ok := parseClique(st); ok {
+		return c
+	}
 	var c Content
 	kind, decided := kindByType(st)
 	if decided {

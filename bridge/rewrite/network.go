@@ -140,8 +140,13 @@ func Receipt(st *stanza.Element) *stanza.Element {
 }
 
 // Refusal is the error that answers st, or nil if st must not be answered. It
-// has no from: the server sets it.
+// has no from: the server sets it. An invitation that a room has passed on is
+// declined: an error would have the room put us out (XEP-0045 §11.1), and tell
+// nobody else.
 func Refusal(e *stanza.Error, st *stanza.Element) *stanza.Element {
+	if inv := mediated(st); inv != nil && st.Attr("type") != "error" {
+		return decline(st.Attr("from"), inv.Attr("from"), e.Text)
+	}
 	reply := e.Reply(st)
 	if reply == nil {
 		return nil

@@ -17,6 +17,8 @@ type Info struct {
 	State     string         // in words
 	Carrier   string         // the presence name of the gateway that carries; "": we do, or nobody does
 	Refused   string         // why the MUC does not let us in, in words; "": it does, or nothing is known
+
+	MembersOnly bool // who is no member must be invited through the MUC; false, too, if that is not known
 }
 
 // A Ledger counts what has become of the lines of one direction. What has Entered
