@@ -10,6 +10,32 @@ type Config struct {
 	Name   string     // ours, 1 to 254 bytes: the XEP-0174 instance name
 	Rand   *rand.Rand // all randomness: ids and jitter
 	Limits Limits
+
+	Snapshots bool // Output.Snapshot is wanted
+
+	// Resume is the last snapshot of a run before that was killed; nil: there is none.
+	// Join then goes on as the same node: within 3.2 s, mostly sooner, there is Connected
+	// with Resumed, and then, in causal order, what was said since the snapshot.
+	//
+	// What was told after the snapshot is told again, under the same From.ID and Number:
+	// that is 64 packets or 2.5 s of messages at most, for every snapshot says what we
+	// have acknowledged, and we do not wait longer with that. Nothing of others is lost
+	// as long as they hold us for a member and one of them has it. What was given to Send
+	// and not handed out is lost; what was is told by Sent, unless all others have it,
+	// or one of them and the caller has had the time to note it (see Stats.Sent).
+	// A message of more than 64 KiB that was half there when we were killed, or did not
+	// come to be told for other reasons, may be lost.
+	//
+	// That holds for snapshots that are kept before the datagrams of their Output leave,
+	// where a kill cannot undo it; no sync of the disk is needed. With an older one the others repeat what
+	// we had sent since, and we do the same as far as they still have it.
+	//
+	// We join anew, as without, if the snapshot is torn, too old, of another name or
+	// from before anybody was a member, if nobody answers, if somebody does not know us any more or
+	// says that we failed, if after the snapshot we said something about members, or
+	// if nobody has what we need of ourselves.
+	Resume    []byte
+	ResumeAge time.Duration // how old Resume may be, default 4 min: after 5 the others give us up
 }
 
 // Limits bound what others, or an application, can make the engine do and keep.

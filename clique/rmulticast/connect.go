@@ -13,6 +13,7 @@ type probing struct {
 // becomeConnecting picks an id and listens.
 func (e *Engine) becomeConnecting(now time.Time) {
 	e.phase = connecting
+	e.changed = true
 	e.forget()
 	for e.self = 0; e.self == 0; {
 		e.self = SenderID(e.cfg.Rand.Uint32())
@@ -55,13 +56,18 @@ func (e *Engine) hearProbing(now time.Time, p *Packet) {
 func (e *Engine) becomeConnected(now time.Time) {
 	e.phase = connected
 	e.probe.mistakes = 0
-	e.me = e.newSender(e.self)
-	e.me.named, e.me.name = true, e.cfg.Name
-	e.me.startAt(e.next)
-	e.me.state = running
-	e.insert(e.me)
+	e.addSelf(e.next)
 	e.emit(&Packet{Type: WhoisReply, Sender: e.self, Name: e.cfg.Name})
 	e.arm(&e.session, now, sessionEvery)
 	e.timers.set(&e.keepalive, now.Add(keepaliveEvery))
 	e.event(Connected{ID: e.self})
+}
+
+// addSelf makes us one of the senders, who starts here.
+func (e *Engine) addSelf(start PacketID) {
+	e.me = e.newSender(e.self)
+	e.me.named, e.me.name = true, e.cfg.Name
+	e.me.startAt(start)
+	e.me.state = running
+	e.insert(e.me)
 }

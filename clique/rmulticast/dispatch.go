@@ -10,7 +10,7 @@ import (
 func (e *Engine) dispatch(now time.Time, p *Packet, b []byte) {
 	switch {
 	case p.Sender == e.self:
-		e.hearOwn(p)
+		e.hearOwn(now, p, b)
 		return
 	case p.Type == RepairRequest && p.Target == 0: // gibber aborts
 		e.stats.Malformed++
@@ -23,6 +23,10 @@ func (e *Engine) dispatch(now time.Time, p *Packet, b []byte) {
 	}
 	if p.Type == Bye {
 		e.hearBye(now, p)
+	}
+	if e.disproved(now, p) {
+		e.restart(now)
+		return
 	}
 	if !e.route(now, p, b) {
 		e.hearForeign(now, p)
@@ -55,7 +59,7 @@ func (e *Engine) route(now time.Time, p *Packet, b []byte) bool {
 	if s == nil || s.state == fresh {
 		return s == nil && e.anySender(p.Sender) != nil && e.isBuried(now, p.Sender)
 	}
-	if e.forgotten(s, p) {
+	if e.phase == connected && e.forgotten(s, p) {
 		e.restart(now)
 		return true
 	}
@@ -84,9 +88,14 @@ func (e *Engine) routeAgain(now time.Time, p *Packet, b []byte) {
 
 // hearOwn takes a packet of ours: a repair that somebody else made, or what came
 // back from the network.
-func (e *Engine) hearOwn(p *Packet) {
-	if p.Type.reliable() {
-		e.suppress(e.me.cache.stored(p.ID))
+func (e *Engine) hearOwn(now time.Time, p *Packet, b []byte) {
+	if !p.Type.reliable() {
+		return
+	}
+	if sl := e.me.cache.stored(p.ID); sl != nil {
+		e.suppress(sl)
+	} else if e.phase == resuming || e.resumed() {
+		e.recoverOwn(now, p, b)
 	}
 }
 

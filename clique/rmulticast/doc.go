@@ -34,8 +34,15 @@
 // # A node
 //
 //	idle ──Join──▶ connecting ──1.25 s──▶ connected ──Leave, or lost──▶ leaving ──1.5 s──▶ closed
-//	                 ▲   │ id is taken                                   │
-//	                 └───┴───────────────── lost: with another id ───────┘
+//	  │              ▲ ▲ │ id is taken       ▲                           │
+//	  │              │ └─┴───────────────────┼─ lost: with another id ───┘
+//	  │              │ unknown, or lost      │
+//	  └─with Resume──┴──── resuming ─────────┘ known
+//
+// A node that was killed is to the others as one that is frozen: they keep what it
+// has not acknowledged. In resuming it listens for what they have of it, and asks for
+// what it has missed; it says nothing that counts, since what it says it has must
+// never become less. See [Config.Resume].
 //
 // # Order (dispatch, repair, order, message, acks)
 //

@@ -21,13 +21,14 @@ type phase uint8
 const (
 	idle phase = iota
 	connecting
+	resuming
 	connected
 	leaving
 	closed
 )
 
 func (p phase) String() string {
-	return [...]string{"idle", "connecting", "connected", "leaving", "closed"}[p]
+	return [...]string{"idle", "connecting", "resuming", "connected", "leaving", "closed"}[p]
 }
 
 // An Engine is one node of one room.
@@ -47,6 +48,10 @@ type Engine struct {
 	next  PacketID // of our next reliable packet
 	probe probing
 	bye   farewell
+
+	at      time.Time // of the last input
+	changed bool      // since the last snapshot
+	resume  resumption
 
 	senders map[SenderID]*sender // those of the causal graph and candidates, and us
 	order   []*sender            // the same, by id
@@ -78,6 +83,8 @@ func New(cfg Config) *Engine {
 	e.repairing = pacer{rate: e.lim.Rate, burst: burst}
 	e.outbox.pace = pacer{rate: e.lim.Rate, burst: burst}
 	e.probe.timer.fire = e.continueProbing
+	e.resume.timer.fire = func(time.Time) {} // what follows every input
+	e.resume.lacks.fire = e.stillLacks
 	e.bye.timer.fire = e.continueLeaving
 	e.session.fire = e.sendSession
 	e.soon.fire = e.sendSession
@@ -102,20 +109,26 @@ func (e *Engine) forget() {
 	e.senders, e.shunned = map[SenderID]*sender{}, map[SenderID]shun{}
 	e.order, e.graves, e.broken, e.unfreed, e.me = nil, nil, nil, nil, nil
 	e.cached, e.held, e.unacked = 0, 0, 0
-	for _, t := range []*timer{&e.session, &e.soon, &e.keepalive, &e.ack, &e.probe.timer, &e.bye.timer, &e.outbox.timer} {
+	e.resume.said = nil
+	for _, t := range []*timer{&e.session, &e.soon, &e.keepalive, &e.ack, &e.probe.timer, &e.bye.timer, &e.outbox.timer, &e.resume.timer, &e.resume.lacks} {
 		e.timers.stop(t)
 	}
 	e.outbox.rewind()
 	e.clearTable()
 }
 
-// Join enters the room.
+// Join enters the room, or goes on in it where [Config.Resume] says.
 func (e *Engine) Join(now time.Time) error {
 	switch {
 	case len(e.cfg.Name) < 1 || len(e.cfg.Name) > MaxName:
 		return ErrName
 	case e.phase != idle && e.phase != closed:
 		return ErrJoined
+	}
+	e.at = now
+	if len(e.cfg.Resume) > 0 && e.restore(now) {
+		e.becomeResuming(now)
+		return nil
 	}
 	e.becomeConnecting(now)
 	return nil
@@ -133,6 +146,8 @@ func (e *Engine) HandlePacket(now time.Time, b []byte) {
 	switch e.phase {
 	case connecting:
 		e.hearProbing(now, &p)
+	case resuming:
+		e.hearResuming(now, &p, b)
 	case connected:
 		e.dispatch(now, &p, b)
 	case leaving:
@@ -156,6 +171,12 @@ func (e *Engine) NextTimeout() time.Time { return e.timers.next() }
 func (e *Engine) TakeOutput() Output {
 	out := e.out
 	e.out = Output{}
+	if e.changed && e.cfg.Snapshots {
+		if out.Snapshot = e.Snapshot(); out.Snapshot == nil {
+			out.Snapshot = []byte{}
+		}
+		e.changed = false
+	}
 	return out
 }
 
@@ -187,6 +208,10 @@ func (e *Engine) Stats() Stats {
 
 // settle does what an input has made possible.
 func (e *Engine) settle(now time.Time) {
+	e.at = now
+	if e.phase == resuming {
+		e.judge(now)
+	}
 	for progress := true; progress && e.phase == connected; {
 		progress = false
 		for i := 0; i < len(e.order); i++ { // it may change meanwhile: then we come again
@@ -210,7 +235,13 @@ func (e *Engine) settle(now time.Time) {
 	e.collect()
 }
 
-func (e *Engine) event(ev Event) { e.out.Events = append(e.out.Events, ev) }
+func (e *Engine) event(ev Event) {
+	e.out.Events = append(e.out.Events, ev)
+	switch ev.(type) {
+	case Connected, Joined, Left:
+		e.changed = true
+	}
+}
 
 // emit sends a packet. What does not fit is our own mistake.
 func (e *Engine) emit(p *Packet) []byte {

@@ -2,12 +2,18 @@ package rmulticast
 
 // An Output is what the caller does after each call: first tell the
 // application the events, then send the datagrams, in order.
+//
+// If Config.Snapshots says so there may be a snapshot between them: to be kept, in
+// place of the one before, before the datagrams are sent; an empty one that is not
+// nil says that there is nothing to resume. See [Config.Resume].
 type Output struct {
 	Events    []Event
+	Snapshot  []byte
 	Datagrams [][]byte // to the room's group and port; not changed afterwards
 }
 
-// An Event is [Connected], [Joined], [Left], [Message], [Frozen], [Restarted] or [Closed].
+// An Event is [Connected], [Joined], [Left], [Message], [Sent], [Frozen],
+// [Restarted] or [Closed].
 type Event interface{ isEvent() }
 
 // A Member is another node. One that comes back under its name has another ID.
@@ -16,8 +22,12 @@ type Member struct {
 	Name string
 }
 
-// Connected says that we have an id and look for others.
-type Connected struct{ ID SenderID }
+// Connected says that we have an id and look for others. Resumed: it is the one we
+// had before, and Joined with those who were members then follows, if there were any.
+type Connected struct {
+	ID      SenderID
+	Resumed bool
+}
 
 // Joined says who is a member from now on, sorted by ID. If somebody of the
 // name was one already his Left comes before.
@@ -39,6 +49,14 @@ type Message struct {
 	Data   []byte // the receiver's to keep
 }
 
+// Sent follows Connected with Resumed, after Joined: one message that we had sent
+// before and that not everybody was known to have. It need not be sent again.
+type Sent struct {
+	Number PacketID
+	Stream StreamID
+	Data   []byte
+}
+
 // Frozen says whether the members are agreeing on who is one. Meanwhile, up to
 // half a minute if one of them died, no message is told and none is sent.
 type Frozen struct{ Frozen bool }
@@ -54,6 +72,7 @@ func (Connected) isEvent() {}
 func (Joined) isEvent()    {}
 func (Left) isEvent()      {}
 func (Message) isEvent()   {}
+func (Sent) isEvent()      {}
 func (Frozen) isEvent()    {}
 func (Restarted) isEvent() {}
 func (Closed) isEvent()    {}
@@ -82,6 +101,8 @@ type Stats struct {
 	Failures, Restarts, Collisions, JoinedIn uint64 // JoinedIn: join phases that ended
 	Refused                                  uint64 // nodes, or packets ahead, for which there was no room
 	Evicted                                  uint64 // packets given up before all had them
+	Sent                                     uint64 // own messages whose last packet was handed out
+	Resumed                                  uint64 // that we have gone on as who we were
 
 	Members, Senders, Cached, Held, Queued, Timers int // the middle three in bytes
 }

@@ -34,12 +34,14 @@ type lan struct {
 // A node is an engine and what its application was told.
 type node struct {
 	*Engine
-	lan   *lan
-	name  string
-	side  int // only those of one side hear each other
-	dead  bool
-	until time.Time // frozen until then
-	inbox [][]byte
+	lan    *lan
+	name   string
+	limits Limits
+	side   int // only those of one side hear each other
+	dead   bool
+	until  time.Time // frozen until then
+	inbox  [][]byte
+	crash  crash
 
 	log     []string // events as text
 	got     []heard
@@ -57,16 +59,20 @@ type cut struct {
 	what string
 	id   SenderID
 	had  map[SenderID]int
+	life int
 }
 
 func (n *node) cut(what string, id SenderID) {
+	if slices.ContainsFunc(n.cuts, func(c cut) bool { return c.what == what && c.id == id && c.life == n.life }) {
+		return // told again after we were killed
+	}
 	had := map[SenderID]int{}
 	for _, h := range n.got {
 		if h.life == n.life {
 			had[h.from.ID] = indexOf(h.data)
 		}
 	}
-	n.cuts = append(n.cuts, cut{what, id, had})
+	n.cuts = append(n.cuts, cut{what, id, had, n.life})
 }
 
 // indexOf reads the number of a message "name/number …"; 0: it has none.
@@ -122,7 +128,7 @@ func (l *lan) start(name string) *node {
 func (l *lan) add(name string, lim Limits) *node {
 	l.t.Helper()
 	rng := rand.New(rand.NewPCG(l.rng.Uint64(), 2))
-	n := &node{Engine: New(Config{Name: name, Rand: rng, Limits: lim}), lan: l, name: name, members: map[SenderID]string{}}
+	n := &node{Engine: New(Config{Name: name, Rand: rng, Limits: lim, Snapshots: true}), lan: l, name: name, limits: lim, members: map[SenderID]string{}}
 	l.nodes = append(l.nodes, n)
 	return n
 }
@@ -145,6 +151,14 @@ func (n *node) sayOn(stream StreamID, text string) {
 	n.flush()
 }
 
+// tell is sayOn of somebody who says it again when he has been killed before it was sent.
+func (n *node) tell(stream StreamID, text string) {
+	n.crash.owed = append(n.crash.owed, owed{stream, text})
+	if !n.crash.away {
+		n.sayOn(stream, text)
+	}
+}
+
 func (n *node) quit() {
 	n.Leave(n.lan.now)
 	n.flush()
@@ -158,22 +172,39 @@ func (n *node) flush() {
 	for _, ev := range out.Events {
 		n.take(ev)
 	}
+	n.store(out.Snapshot)
+	if n.crash.soon && len(out.Datagrams) > 0 {
+		n.die()
+		return
+	}
 	for _, b := range out.Datagrams {
 		n.lan.multicast(n, b)
+	}
+	if !n.sayAgain() {
+		n.settleOwed()
 	}
 }
 
 func (n *node) take(ev Event) {
 	switch ev := ev.(type) {
+	case Connected:
+		n.returned(ev)
+	case Sent:
+		n.remember(ev)
 	case Joined:
 		n.changes++
 		for _, m := range ev.Members {
+			if n.crash.known[m.ID] != "" { // told before we were killed
+				n.members[m.ID] = m.Name
+				continue
+			}
 			if n.members[m.ID] != "" {
 				n.lan.t.Errorf("%s: %s %v joined twice", n.name, m.Name, m.ID)
 			}
 			n.members[m.ID] = m.Name
 			n.cut("joined", m.ID)
 		}
+		n.crash.known = nil
 		n.note("joined %s", names(ev.Members))
 	case Left:
 		n.changes++
@@ -186,6 +217,9 @@ func (n *node) take(ev Event) {
 	case Message:
 		if n.members[ev.From.ID] != ev.From.Name {
 			n.lan.t.Errorf("%s: message of %s, who is no member", n.name, ev.From.Name)
+		}
+		if n.toldBefore(ev) {
+			return
 		}
 		n.got = append(n.got, heard{ev.From, ev.Number, string(ev.Data), n.life})
 	case Frozen:
@@ -299,10 +333,13 @@ func (l *lan) run(d time.Duration) {
 func (l *lan) soonest() (first *node, at time.Time) {
 	for _, n := range l.nodes {
 		next := n.NextTimeout()
-		if n.until.After(l.now) {
+		switch {
+		case n.dead:
+			next = n.crash.back
+		case n.until.After(l.now):
 			next = n.until
 		}
-		if !n.dead && !next.IsZero() && (first == nil || next.Before(at)) {
+		if !next.IsZero() && (first == nil || next.Before(at)) {
 			first, at = n, next
 		}
 	}
@@ -323,6 +360,10 @@ func (n *node) receive(b []byte) {
 }
 
 func (n *node) wake() {
+	if n.dead {
+		n.revive()
+		return
+	}
 	inbox := n.inbox
 	n.inbox = nil
 	for _, b := range inbox {

@@ -14,7 +14,7 @@ type farewell struct {
 // What is not sent by then is dropped.
 func (e *Engine) Leave(now time.Time) {
 	switch e.phase {
-	case connected:
+	case connected, resuming:
 		e.becomeLeaving(now, false)
 	case leaving:
 		e.bye.again = false
@@ -36,11 +36,12 @@ func (e *Engine) restart(now time.Time) {
 // becomeLeaving says BYE. Until it is over we only answer requests for repair.
 func (e *Engine) becomeLeaving(now time.Time, again bool) {
 	e.phase = leaving
+	e.changed = true
 	for _, s := range e.order {
 		e.stopTimers(s)
 		s.state = stopped
 	}
-	for _, t := range []*timer{&e.session, &e.soon, &e.keepalive, &e.ack, &e.outbox.timer} {
+	for _, t := range []*timer{&e.session, &e.soon, &e.keepalive, &e.ack, &e.outbox.timer, &e.resume.timer, &e.resume.lacks} {
 		e.timers.stop(t)
 	}
 	e.clearTable()
@@ -71,6 +72,7 @@ func (e *Engine) hearLeaving(now time.Time, p *Packet) {
 
 func (e *Engine) becomeClosed() {
 	e.phase = closed
+	e.changed = true
 	e.forget()
 	e.outbox.clear()
 	e.event(Closed{})

@@ -36,6 +36,10 @@ func (s memberState) String() string {
 
 func (s memberState) live() bool { return s < failing }
 
+// knowsUs reports whether a node in this state has us in its own graph. One that is
+// to become a member may have made us one before we hear of it.
+func (s memberState) knowsUs(t tableState) bool { return s == member || s == done && t == joining }
+
 // A record is what membership knows of another node.
 type record struct {
 	id       SenderID

@@ -22,7 +22,7 @@ func (e *Engine) step(now time.Time, s *sender) bool {
 		e.failSender(now, s, Broken)
 		return false
 	}
-	if !e.controlReady(&sl.p) {
+	if !e.controlReady(now, &sl.p) {
 		return false
 	}
 	e.advance(now, s, &sl.p)
@@ -30,14 +30,17 @@ func (e *Engine) step(now time.Time, s *sender) bool {
 }
 
 // controlReady reports whether everything that the packet depends on was taken.
-func (e *Engine) controlReady(p *Packet) bool {
-	for _, entry := range p.Entries {
+func (e *Engine) controlReady(now time.Time, p *Packet) bool {
+	for i, entry := range p.Entries {
 		s := e.senders[entry.Sender]
 		if s == nil || !s.state.ordered() || !s.nextOut.before(entry.Next) {
 			continue
 		}
 		if s.state == failed && s.end.at.before(entry.Next) {
 			s.end.at = entry.Next // others have more of it: that counts still
+		}
+		if s.cache.get(s.nextOut) == nil { // we did not know it when the packet came
+			e.seeAll(now, p.Entries[i:i+1])
 		}
 		return false
 	}

@@ -49,7 +49,11 @@ func (e *Engine) hearRepairRequest(now time.Time, p *Packet) bool {
 	if s == e.me {
 		e.brake(now, p)
 	}
-	if e.answerRepair(now, s, p.ID) || s == e.me {
+	if e.answerRepair(now, s, p.ID) {
+		return true
+	}
+	if s == e.me {
+		e.lack(now, p.ID)
 		return true
 	}
 	if d := p.ID.diff(s.nextOut); !s.state.ordered() || d < 0 || d >= e.lim.Window {

@@ -95,7 +95,7 @@ func (e *Engine) bearable(now time.Time) int {
 // have. What gibber's nodes have is only known from what they ask for.
 func (e *Engine) mayGoOn(now time.Time) bool {
 	o, ok := &e.outbox, true
-	if now.Sub(o.askedAt) < brakeTime && e.next.diff(o.asked) >= gibberWindow {
+	if e.behind(now) || now.Sub(o.askedAt) < brakeTime && e.next.diff(o.asked) >= gibberWindow {
 		return false
 	}
 	for _, s := range e.order {
@@ -139,6 +139,7 @@ func (e *Engine) sendFragment(now time.Time) {
 	e.outbox.bytes -= size
 	if m.sent == len(m.data) {
 		p.Flags |= End
+		e.stats.Sent++
 		e.outbox.list[0] = outgoing{}
 		e.outbox.list = e.outbox.list[1:]
 	}
@@ -152,7 +153,7 @@ func (e *Engine) sendFragment(now time.Time) {
 func (e *Engine) depends() (list []Entry) {
 	for _, s := range e.order {
 		if s != e.me && s.state.listed() {
-			list = append(list, Entry{s.id, s.nextOut})
+			list = append(list, Entry{s.id, s.claim()})
 		}
 	}
 	return list
@@ -169,6 +170,7 @@ func (e *Engine) transmit(now time.Time, p *Packet) *slot {
 	e.me.nextIn, e.me.nextOut = e.next, e.next
 	e.noteAcks(now, e.me, p)
 	e.unfreed = append(e.unfreed, e.me)
+	e.changed = true
 	if len(p.Entries) > 0 {
 		e.unacked = 0
 		e.timers.stop(&e.ack)

@@ -51,6 +51,8 @@ type sender struct {
 	cache   cache
 	nextIn  PacketID // after the highest that was received
 	nextOut PacketID // next in order
+	floor   mark     // before we were killed we had said that we have everything before this
+	goal    PacketID // when we came back it was at least here
 	acks    map[SenderID]ack
 
 	open  []*message // not complete, in order of their starts
@@ -75,6 +77,14 @@ func (s *sender) member() Member { return Member{ID: s.id, Name: s.name} }
 func (s *sender) nextData() PacketID {
 	if len(s.ready) > 0 {
 		return s.ready[0].end
+	}
+	return s.nextOut
+}
+
+// claim is what we say that we have: never less than we said before.
+func (s *sender) claim() PacketID {
+	if s.floor.set && s.nextOut.before(s.floor.at) {
+		return s.floor.at
 	}
 	return s.nextOut
 }

@@ -8,7 +8,7 @@ const lastID = 0xfffe0000
 // sendSession tells what we have received, ours included, so that others notice
 // what they miss.
 func (e *Engine) sendSession(now time.Time) {
-	if e.next >= lastID {
+	if e.next >= lastID && e.phase == connected {
 		e.restart(now)
 		return
 	}

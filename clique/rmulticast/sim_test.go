@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -14,8 +15,9 @@ var (
 	seed1 = flag.Int("seed", 0, "the first of them")
 )
 
-// TestSim runs random rooms of 2 to 24 nodes that come, talk, leave, crash, freeze
-// and are cut apart, on networks that lose, double and reorder packets.
+// TestSim runs random rooms of 2 to 24 nodes that come, talk, leave, crash, crash
+// and come back, freeze and are cut apart, on networks that lose, double and reorder
+// packets.
 // "go test -run Sim -args -seeds 5000" runs more of them.
 //
 // CQ-02: nothing is told twice, and what survivors send arrives. CQ-03: causal
@@ -24,11 +26,14 @@ var (
 // told before. In the end it is quiet, and nothing is kept.
 func TestSim(t *testing.T) {
 	const batch = 20
+	var sum summary
+	t.Cleanup(func() { t.Logf("%d seeds from %d: %v", *seeds, *seed1, &sum) })
 	for first := *seed1; first < *seed1+*seeds; first += batch {
 		t.Run(fmt.Sprintf("seeds from %d", first), func(t *testing.T) {
 			t.Parallel()
 			for seed := first; seed < min(first+batch, *seed1+*seeds) && !t.Failed(); seed++ {
 				l := simulate(t, uint64(seed))
+				sum.add(l)
 				if t.Failed() {
 					for _, n := range l.nodes {
 						t.Logf("%s %v dead %v: %q", n.name, n.Self(), n.dead, n.log)
@@ -38,6 +43,31 @@ func TestSim(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A summary counts what happened in all simulations.
+type summary struct {
+	sync.Mutex
+	nodes, told, joins, failures, restarts int
+	killed, resumed, anew, again           int
+	repaired                               uint64
+}
+
+func (s *summary) add(l *lan) {
+	s.Lock()
+	defer s.Unlock()
+	for _, n := range l.nodes {
+		st := n.Stats()
+		s.nodes, s.told, s.joins = s.nodes+1, s.told+len(n.got), s.joins+int(st.JoinedIn)
+		s.failures, s.restarts, s.repaired = s.failures+int(st.Failures), s.restarts+int(st.Restarts), s.repaired+st.RepairsSent
+		s.killed, s.resumed, s.anew, s.again = s.killed+n.crash.killed, s.resumed+n.crash.resumed, s.anew+n.crash.lost, s.again+n.crash.again
+	}
+}
+
+func (s *summary) String() string {
+	return fmt.Sprintf(`%d nodes were told %d messages once and in causal order, with %d repairs,
+and agreed in %d join phases, on %d failures and after %d restarts. Of %d killed and started again %d went on and %d joined anew; %d messages were told again.`,
+		s.nodes, s.told, s.repaired, s.joins, s.failures, s.restarts, s.killed, s.resumed, s.anew, s.again)
 }
 
 // A talk is a simulation and what its invariants need.
@@ -88,11 +118,15 @@ func (s *talk) disturb(seed uint64) {
 // happen lets something happen.
 func (s *talk) happen() {
 	n := s.someone()
-	switch k := s.rng.IntN(40); {
+	switch k := s.rng.IntN(43); {
 	case n == nil:
+	case k >= 40:
+		s.crash(n)
 	case k < 30:
 		for range 1 + s.rng.IntN(5) {
-			s.say(s.someone())
+			if n := s.someone(); n != nil {
+				s.say(n)
+			}
 		}
 	case k < 33:
 		s.come()
@@ -104,6 +138,15 @@ func (s *talk) happen() {
 		n.freeze(time.Duration(s.rng.Int64N(int64(40 * time.Second))))
 	case s.parted:
 		s.part()
+	}
+}
+
+// crash kills a node, that comes back a moment later.
+func (s *talk) crash(n *node) {
+	n.crash.soon = s.rng.IntN(2) == 0
+	n.crash.after = time.Duration(s.rng.Int64N(int64(15 * time.Second)))
+	if !n.crash.soon {
+		n.die()
 	}
 }
 
@@ -156,7 +199,7 @@ func (s *talk) say(n *node) {
 	if s.rng.IntN(6) == 0 {
 		size = s.rng.IntN(40000)
 	}
-	n.sayOn(StreamID(s.rng.IntN(3)), text+strings.Repeat("x", size))
+	n.tell(StreamID(s.rng.IntN(3)), text+strings.Repeat("x", size))
 }
 
 func key(text string) string { return text[:strings.IndexByte(text, ' ')] }

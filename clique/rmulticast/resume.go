@@ -1,0 +1,339 @@
+package rmulticast
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// How long we listen for what the others have of us before we go on as who we were.
+// Who has more of us than others say does not let these speak for him: with nothing
+// lost all is said after the first.
+const (
+	resumeListen = 3200 * time.Millisecond
+	resumeLimit  = 8 * time.Second
+	resumeAge    = 4 * time.Minute
+	resumeDoubt  = 30 * time.Second // for so long after it we join anew if something does not fit
+	resumeLacks  = 5 * time.Second  // so long others may take to repeat what we lack of ourselves
+)
+
+// resumption is the way back of a node that was killed.
+type resumption struct {
+	timer timer
+	since time.Time
+	from  PacketID          // of our packets the snapshot knows those before this
+	next  PacketID          // and we and somebody those before this, …
+	have  PacketID          // … somebody those before this
+	said  map[SenderID]bool // who has told what he has of us
+	heard bool              // any of the members
+	lost  bool              // we cannot go on
+
+	lacks timer // until we must have what others ask us for
+}
+
+// restore makes the engine what the snapshot says. False: it says nothing of use.
+func (e *Engine) restore(now time.Time) bool {
+	b := e.cfg.Resume
+	e.cfg.Resume = nil
+	st, ok := e.thaw(now, b)
+	if !ok {
+		return false
+	}
+	e.forget()
+	e.self, e.next = st.self, st.next
+	e.addSelf(st.first)
+	if d := st.next.diff(st.first); d > e.lim.Window {
+		e.me.startAt(st.next - PacketID(e.lim.Window))
+	}
+	e.me.nextIn, e.me.nextOut = e.next, e.next
+	for _, raw := range st.own {
+		p, err := ParsePacket(raw)
+		if err != nil || p.Sender != e.self || !p.Type.reliable() || !p.ID.before(e.next) || p.ID.before(e.me.cache.first) {
+			return false
+		}
+		e.put(e.me, &p, raw)
+	}
+	for _, s := range st.senders {
+		e.restoreSender(s)
+	}
+	e.restoreTable(st)
+	return true
+}
+
+func (e *Engine) restoreSender(from *sender) {
+	s := e.newSender(from.id)
+	s.named, s.name = from.named, from.name
+	s.startAt(from.nextOut)
+	s.state, s.floor = from.state, from.floor
+	s.hold, s.data, s.end = from.hold, from.data, from.end
+	s.open, s.ready = from.open, from.ready
+	e.held += kept(s.open) + kept(s.ready)
+	e.insert(s)
+}
+
+func (e *Engine) restoreTable(st *still) {
+	t := &e.table
+	t.state, t.force, t.pending = st.state, st.force || st.calling, st.pending
+	for _, from := range st.records {
+		r := e.newRecord(from.id, from.state)
+		r.why, r.agreed, r.join, r.declared, r.told = from.why, from.agreed, from.join, from.declared, from.told
+	}
+	if st.state == joining {
+		t.live, t.failed = set(st.live), set(st.failed)
+	}
+	for _, raw := range st.late {
+		if p, err := ParsePacket(raw); err == nil && p.Type == AttemptJoin && e.senders[p.Sender] != nil {
+			t.late = append(t.late, deferred{e.senders[p.Sender], p})
+		}
+	}
+}
+
+func set(list []SenderID) map[SenderID]bool {
+	m := make(map[SenderID]bool, len(list))
+	for _, id := range list {
+		m[id] = true
+	}
+	return m
+}
+
+// becomeResuming listens, and asks for what we have missed. Nothing is told, and
+// nothing said that counts.
+func (e *Engine) becomeResuming(now time.Time) {
+	e.phase = resuming
+	r := &e.resume
+	r.since, r.from, r.next, r.have = now, e.next, e.next, e.me.cache.first
+	r.said, r.heard, r.lost = map[SenderID]bool{}, false, false
+	e.timers.set(&r.timer, now.Add(resumeListen))
+	e.sendSession(now)
+}
+
+// hearResuming takes a packet while we listen.
+func (e *Engine) hearResuming(now time.Time, p *Packet, b []byte) {
+	r := e.table.members[p.Sender]
+	switch {
+	case p.Sender == e.self:
+		e.hearOwn(now, p, b)
+		return
+	case p.Sender == 0 && p.Type == WhoisRequest:
+		e.hearWhoisRequest(now, p) // the id is taken
+		return
+	case r == nil || !r.state.knowsUs(e.table.state):
+		e.route(now, p, b)
+		return
+	}
+	e.resume.heard = true
+	have, listed := next(p, e.self)
+	switch {
+	case p.Type.reliable() && !p.ID.before(e.senders[p.Sender].nextOut) && slices.Contains(p.Senders, e.self):
+		e.resume.lost = true // failed, or asked for our start: given up
+		return
+	case p.Type == Session && !listed:
+		e.resume.lost = true
+		return
+	case p.Type == Session:
+		e.resume.said[p.Sender] = true
+	}
+	if listed {
+		e.sawOwn(now, have)
+	}
+	e.route(now, p, b)
+}
+
+// sawOwn notes that somebody has our packets before this, and asks for those that
+// we do not know.
+func (e *Engine) sawOwn(now time.Time, have PacketID) {
+	r := &e.resume
+	if have.diff(e.me.cache.first) > 2*e.lim.Window {
+		r.lost = true
+		return
+	}
+	if r.have.before(have) {
+		r.have = have
+	}
+	for ; r.next.before(have); r.next++ {
+		e.miss(now, e.me, r.next)
+	}
+}
+
+// recoverOwn takes a packet of our former life that somebody repeats. What it says
+// that we have we had.
+func (e *Engine) recoverOwn(now time.Time, p *Packet, b []byte) {
+	first := e.me.cache.first
+	if p.ID.before(first) || e.phase == connected && !p.ID.before(e.next) {
+		return
+	}
+	e.sawOwn(now, p.ID+1)
+	if e.resume.lost {
+		return
+	}
+	raw := bytes.Clone(b)
+	p.Payload = raw[len(raw)-len(p.Payload):]
+	e.put(e.me, p, raw)
+	if p.ID.before(e.resume.from) {
+		return
+	}
+	if p.Type != Data && p.Type != NoData {
+		e.resume.lost = true // it was about members, and the snapshot is from before
+	}
+	for _, entry := range p.Entries {
+		if s := e.senders[entry.Sender]; s != nil && s.claim().before(entry.Next) {
+			s.floor = mark{true, entry.Next}
+		}
+	}
+}
+
+// judge ends listening when enough is known.
+func (e *Engine) judge(now time.Time) {
+	r := &e.resume
+	waited := now.Sub(r.since)
+	switch {
+	case r.lost, waited >= resumeListen && !r.heard, waited >= resumeLimit && (len(r.said) == 0 || !e.hasOwn()):
+		e.becomeConnecting(now)
+	case (waited >= resumeListen && len(r.said) > 0 || e.allSaid()) && e.hasOwn():
+		e.goOn(now)
+	case !r.timer.isSet():
+		e.timers.set(&r.timer, r.since.Add(resumeLimit))
+	}
+}
+
+func (e *Engine) allSaid() bool {
+	return !slices.ContainsFunc(e.table.order, func(r *record) bool { return r.state.knowsUs(e.table.state) && !e.resume.said[r.id] })
+}
+
+// hasOwn reports whether we have our packets that came after the snapshot, and those
+// that nobody else has.
+func (e *Engine) hasOwn() bool {
+	from := e.resume.from
+	if e.resume.have.before(from) {
+		from = e.resume.have
+	}
+	for id := from; id.before(e.resume.next); id++ {
+		if e.me.cache.stored(id) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// goOn makes us the node that we were.
+func (e *Engine) goOn(now time.Time) {
+	e.phase = connected
+	e.stats.Resumed++
+	e.timers.stop(&e.resume.timer)
+	e.timers.set(&e.resume.lacks, now.Add(resumeDoubt))
+	e.resume.since = now
+	for _, s := range e.order {
+		s.goal = s.cache.first + PacketID(len(s.cache.slots))
+	}
+	e.next = e.resume.next
+	e.me.nextIn, e.me.nextOut = e.next, e.next
+	e.event(Connected{ID: e.self, Resumed: true})
+	var members []Member
+	for _, r := range e.table.order {
+		if r.state == member || r.state == memberFailing {
+			members = append(members, e.memberOf(r))
+		}
+	}
+	if len(members) > 0 {
+		e.event(Joined{members})
+	}
+	if e.table.state == joining {
+		e.event(Frozen{true})
+	}
+	e.tellOwn()
+	e.startTimers(now)
+	e.sendNoData(now) // they have not heard of us for a while
+	e.sessionSoon(now)
+}
+
+// startTimers lets run what ran before.
+func (e *Engine) startTimers(now time.Time) {
+	for _, s := range e.order {
+		switch {
+		case s == e.me:
+		case s.named:
+			e.timers.set(&s.idle, now.Add(progressLimit))
+		default:
+			e.arm(&s.whois, now, whoisFirst)
+			e.timers.set(&s.unseen, now.Add(nameLimit))
+		}
+	}
+	t := &e.table
+	for _, r := range t.order {
+		if r.told && r.state != gone {
+			e.timers.set(&r.limit, now.Add(failureLimit))
+		}
+	}
+	switch t.state {
+	case gathering:
+		e.arm(&t.quiet, now, quietTime)
+		if t.force {
+			e.armAttempt(now)
+		}
+	case joining:
+		e.timers.set(&t.limit, now.Add(joinLimit))
+	}
+}
+
+// tellOwn tells which whole messages of ours the snapshot, or somebody else, had.
+func (e *Engine) tellOwn() {
+	open := map[StreamID]*Sent{}
+	for _, sl := range e.me.cache.slots {
+		if sl == nil || sl.raw == nil || sl.p.Type != Data {
+			continue
+		}
+		if sl.p.Flags&Start != 0 {
+			open[sl.p.Stream] = &Sent{Number: sl.p.ID, Stream: sl.p.Stream}
+		}
+		m := open[sl.p.Stream]
+		if m == nil {
+			continue
+		}
+		m.Data = append(m.Data, sl.p.Payload...)
+		if sl.p.Flags&End != 0 {
+			delete(open, sl.p.Stream)
+			if len(m.Data) == int(sl.p.Total) {
+				e.event(*m)
+			}
+		}
+	}
+}
+
+// behind reports whether we have just come back and still miss what was said
+// meanwhile: what we say may answer something that we were told before we were killed.
+func (e *Engine) behind(now time.Time) bool {
+	return e.resumed() && now.Sub(e.resume.since) < resumeLacks &&
+		slices.ContainsFunc(e.order, func(s *sender) bool { return s.state.listed() && s.nextOut.before(s.goal) })
+}
+
+// lack asks the others for a packet of ours that one of them misses and that we do
+// not have any more. Nobody else may have it either: then only joining anew helps.
+func (e *Engine) lack(now time.Time, id PacketID) {
+	if e.resumed() && !id.before(e.me.cache.first) && id.before(e.next) {
+		e.miss(now, e.me, id)
+		if at := now.Add(resumeLacks); at.Before(e.resume.lacks.at) || !e.resume.lacks.isSet() {
+			e.timers.set(&e.resume.lacks, at)
+		}
+	}
+}
+
+// resumed reports whether we go on as who we were.
+func (e *Engine) resumed() bool { return e.phase == connected && e.resume.said != nil }
+
+// stillLacks joins anew if we cannot be who we were.
+func (e *Engine) stillLacks(now time.Time) {
+	lost := slices.ContainsFunc(e.me.cache.slots, func(sl *slot) bool { return sl != nil && sl.raw == nil })
+	for _, s := range e.order {
+		lost = lost || s.state.listed() && s.nextOut.before(s.claim())
+	}
+	if lost {
+		e.restart(now)
+	}
+}
+
+// disproved reports whether somebody has more of us than we have ever said: he
+// alone had it, and we have given its ids to something else.
+func (e *Engine) disproved(now time.Time, p *Packet) bool {
+	have, listed := next(p, e.self)
+	return listed && e.resumed() && now.Sub(e.resume.since) < resumeDoubt && e.next.before(have)
+}

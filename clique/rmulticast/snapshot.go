@@ -1,0 +1,234 @@
+package rmulticast
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"time"
+)
+
+const (
+	snapshotVersion = 1
+	keptOwn         = 16 << 10 // bytes of own packets in a snapshot
+	keptHeld        = 64 << 10 // and of messages that are not told yet
+	keptReady       = 256      // such messages of one sender
+	keptLate        = 16       // ATTEMPT-JOINs
+)
+
+// Snapshot is what another engine needs to go on as this node, see [Config.Resume];
+// nil: we are not in the room. It has some 50 bytes for each other member and what
+// nobody has acknowledged yet of our last packets, up to 16 KiB of them; in a join
+// phase, or with messages of several packets under way, up to 64 KiB more.
+func (e *Engine) Snapshot() []byte {
+	if e.phase != connected {
+		return nil
+	}
+	st := e.still()
+	a := &archive{b: make([]byte, 0, 64+64*len(e.order))}
+	st.archive(a)
+	return binary.BigEndian.AppendUint32(a.b, crc32.ChecksumIEEE(a.b))
+}
+
+// A still is an engine between two inputs.
+type still struct {
+	version uint8
+	at      int64 // milliseconds since 1970
+	name    string
+	self    SenderID
+	next    PacketID // our next packet's
+	first   PacketID // all others have everything before
+	own     [][]byte // of our last packets, the last first
+
+	senders []*sender
+	state   tableState
+	calling bool // an ATTEMPT-JOIN is due, or repeated
+	force   bool
+	records []*record
+	pending []SenderID
+	live    []SenderID
+	failed  []SenderID
+	late    [][]byte
+}
+
+func (st *still) archive(a *archive) {
+	number(a, &st.version)
+	number(a, &st.at)
+	a.text(&st.name, MaxName)
+	number(a, &st.self)
+	number(a, &st.next)
+	number(a, &st.first)
+	raw := func(a *archive, b *[]byte) { a.bytes(b, maxReceived) }
+	list(a, &st.own, keptOwn, raw)
+	list(a, &st.senders, maxMembers+1, archiveSender)
+	number(a, &st.state)
+	a.flag(&st.calling)
+	a.flag(&st.force)
+	list(a, &st.records, maxMembers+maxFailures, archiveRecord)
+	for _, l := range []*[]SenderID{&st.pending, &st.live, &st.failed} {
+		list(a, l, 2*(maxMembers+maxFailures), number[SenderID])
+	}
+	list(a, &st.late, keptLate, raw)
+}
+
+func archiveSender(a *archive, p **sender) {
+	if a.reading {
+		*p = &sender{acks: map[SenderID]ack{}}
+	}
+	s := *p
+	number(a, &s.id)
+	a.flag(&s.named)
+	a.text(&s.name, maxCount)
+	number(a, &s.state)
+	number(a, &s.nextOut)
+	a.mark(&s.floor)
+	a.mark(&s.hold)
+	a.mark(&s.data)
+	a.mark(&s.end)
+	list(a, &s.open, maxOpen, archiveMessage)
+	ready := s.ready[:min(len(s.ready), keptReady)]
+	list(a, &ready, keptReady, archiveMessage)
+	if a.reading {
+		s.ready = ready
+	}
+}
+
+func archiveMessage(a *archive, p **message) {
+	if a.reading {
+		*p = &message{}
+	}
+	m := *p
+	number(a, &m.stream)
+	number(a, &m.start)
+	number(a, &m.end)
+	number(a, &m.total)
+	number(a, &m.size)
+	list(a, &m.depends, maxCount, entry)
+	data := slices.Concat(m.parts...)
+	if len(a.b)+len(data) > keptHeld {
+		data = nil // it will be passed over
+	}
+	a.bytes(&data, keptHeld)
+	if a.reading && len(data) > 0 {
+		m.parts, m.kept = [][]byte{data}, len(data)
+	}
+}
+
+func archiveRecord(a *archive, p **record) {
+	if a.reading {
+		*p = &record{declared: map[SenderID]bool{}}
+	}
+	r := *p
+	number(a, &r.id)
+	number(a, &r.state)
+	number(a, &r.why)
+	a.flag(&r.agreed)
+	a.flag(&r.told)
+	a.mark(&r.join)
+	declared := ids(r.declared)
+	list(a, &declared, 2*(maxMembers+maxFailures), number[SenderID])
+	for _, id := range declared {
+		r.declared[id] = true
+	}
+}
+
+// ids are those of a set, in order.
+func ids(set map[SenderID]bool) (list []SenderID) {
+	for id, in := range set {
+		if in {
+			list = append(list, id)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// still is the engine now.
+func (e *Engine) still() *still {
+	t := &e.table
+	st := &still{
+		version: snapshotVersion, at: e.at.UnixMilli(), name: e.cfg.Name,
+		self: e.self, next: e.next, first: e.me.cache.first, own: e.ownTail(),
+		state: t.state, calling: t.calling != nil || t.attempt.isSet(), force: t.force,
+		records: t.order, pending: t.pending, live: ids(t.live), failed: ids(t.failed),
+	}
+	for _, s := range e.order {
+		if s != e.me {
+			st.senders = append(st.senders, s)
+		}
+	}
+	for _, d := range t.late[:min(len(t.late), keptLate)] {
+		if b, err := AppendPacket(nil, &d.p); err == nil {
+			st.late = append(st.late, b)
+		}
+	}
+	return st
+}
+
+// ownTail are our last packets that nobody has acknowledged: who has one can repeat
+// it for the others.
+func (e *Engine) ownTail() (tail [][]byte) {
+	from := e.me.cache.first
+	for _, s := range e.order {
+		if a, ok := s.acks[e.self]; ok && s != e.me && s.state.listed() && from.before(a.next) {
+			from = a.next
+		}
+	}
+	size := 0
+	for id := e.next - 1; !id.before(from); id-- {
+		sl := e.me.cache.stored(id)
+		if sl == nil || size+len(sl.raw) > keptOwn {
+			break
+		}
+		size += len(sl.raw)
+		tail = append(tail, sl.raw)
+	}
+	return tail
+}
+
+// thaw reads a snapshot. False: it is torn, too old, or somebody else's.
+func (e *Engine) thaw(now time.Time, b []byte) (*still, bool) {
+	st := &still{}
+	n := len(b) - 4
+	if n < 0 || binary.BigEndian.Uint32(b[n:]) != crc32.ChecksumIEEE(b[:n]) {
+		return nil, false
+	}
+	a := &archive{b: b[:n], reading: true}
+	st.archive(a)
+	age := now.Sub(time.UnixMilli(st.at))
+	limit := e.cfg.ResumeAge
+	if limit <= 0 {
+		limit = resumeAge
+	}
+	if a.bad || len(a.b) > 0 || st.version != snapshotVersion || st.name != e.cfg.Name || age < -time.Minute || age > limit {
+		return nil, false
+	}
+	return st, st.sound()
+}
+
+// sound reports whether the parts of a snapshot fit each other.
+func (st *still) sound() bool {
+	senders := map[SenderID]senderState{st.self: running, 0: stopped}
+	for _, s := range st.senders {
+		if _, twice := senders[s.id]; twice || s.state > unknownFailed {
+			return false
+		}
+		senders[s.id] = s.state
+	}
+	records, peers := map[SenderID]bool{0: true, st.self: true}, 0
+	for _, r := range st.records {
+		if records[r.id] || r.state > gone || r.why > Replaced || r.state >= mutual && r.state.live() && !senders[r.id].listed() {
+			return false
+		}
+		records[r.id] = true
+		if r.state.knowsUs(st.state) {
+			peers++
+		}
+	}
+	for _, id := range st.pending {
+		if !records[id] {
+			return false
+		}
+	}
+	d := st.next.diff(st.first)
+	return st.state <= joining && d >= 0 && peers > 0
+}
