@@ -12,6 +12,7 @@ var (
 	ErrTooMany   = errors.New("clique: too many rooms")
 	ErrTooLarge  = errors.New("clique: larger than what is sent")
 	ErrStream    = errors.New("clique: not a stream that we have opened")
+	errTube      = errors.New("clique: a tube needs a service, and an id from 1 to 2147483647")
 	errMessage   = errors.New("clique: only messages are sent in rooms")
 	errName      = errors.New("clique: a presence name has 1 to 254 bytes of text")
 )

@@ -69,6 +69,7 @@ type (
 		FromID rmulticast.SenderID
 		Number rmulticast.PacketID // with FromID the name of the message, the same at all members
 		Stanza *stanza.Element
+		size   int // of the document
 	}
 	// Data: a member sent data on a stream that it has announced in its Tubes.
 	Data struct {
@@ -125,4 +126,5 @@ type RoomInfo struct {
 	Advertised bool           // by others or by us
 	State      string         // in words
 	Members    []string       // the others, sorted
+	Packets    rmulticast.Stats
 }

@@ -1,0 +1,377 @@
+package clique
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"meshgate/clique/rmulticast"
+	"meshgate/internal/alarm"
+	"meshgate/internal/stanza"
+)
+
+const (
+	linkPoll  = time.Second      // how often the links are looked at
+	batch     = 64               // packets that are taken in a row
+	complains = time.Minute      // how often about members that say nonsense
+	retryName = 30 * time.Second // after which a name that was lost is tried again
+	restMove  = 30 * time.Second // between two moves of a room
+)
+
+// A roomLoop is in one room, or looks for it. It owns the engine and the sockets,
+// and belongs to one goroutine.
+type roomLoop struct {
+	s    *Service
+	r    *room
+	log  *slog.Logger
+	wake alarm.Alarm
+
+	engine *rmulticast.Engine // nil: the room is not found yet
+	radio  *radio
+	group  netip.AddrPort
+	at     place
+	over   bool
+
+	lookTill time.Time      // zero: there has been no link yet
+	moveTo   netip.AddrPort // once we have left
+	moved    time.Time
+	trouble  string // in words: why we are not further
+
+	published bool
+	lost      bool // the name of our advert, until retry
+	retry     time.Time
+
+	members    map[rmulticast.SenderID]*member
+	sends      []*outgoing // that the engine has
+	accepted   int         // bytes of those
+	complained time.Time
+	frozen     bool
+}
+
+// A place is how far a room is.
+type place uint8
+
+const (
+	looking place = iota // for its advert
+	waiting              // for a link on which its group is
+	entering
+	inside
+	leaving
+)
+
+func (p place) String() string {
+	return [...]string{"looking for its advert", "waiting for a link", "entering", "in the room", "leaving"}[p]
+}
+
+// A member is somebody else in the room.
+type member struct {
+	name  string
+	tubes []Tube
+}
+
+func newRoomLoop(s *Service, r *room) *roomLoop {
+	return &roomLoop{s: s, r: r, log: s.cfg.Log.With("room", r.Name), members: map[rmulticast.SenderID]*member{}}
+}
+
+// run is in the room until the room is left or ctx ends. Then it leaves in order.
+func (l *roomLoop) run(ctx context.Context) {
+	defer l.finish()
+	defer l.wake.Stop()
+	poll := time.NewTicker(linkPoll)
+	defer poll.Stop()
+	stop, quit := ctx.Done(), l.r.quit
+	l.check(time.Now())
+	for l.flush(); !l.over; l.flush() {
+		l.wake.Set(l.next())
+		packets, floods, broken := l.hearing()
+		select {
+		case b := <-packets:
+			l.take(b)
+		case <-l.r.sends.C():
+			l.handIn(time.Now())
+		case <-l.wake.C():
+			l.timeout(time.Now())
+		case <-poll.C:
+			l.check(time.Now())
+		case <-l.r.review:
+			l.check(time.Now())
+		case <-l.r.news.drain: // packets may be heard again
+		case f := <-floods:
+			l.complainOfFlood(f)
+		case conn := <-broken:
+			l.radio.readerEnded(conn)
+		case <-stop:
+			stop = nil
+			l.leave(time.Now())
+		case <-quit:
+			quit = nil
+			l.leave(time.Now())
+		}
+	}
+}
+
+// hearing is what comes from the network: nothing while there is none, and no
+// packets while the handler is behind. Then others repeat them, as they do what is
+// lost, and deadlines go on.
+func (l *roomLoop) hearing() (packets <-chan []byte, floods <-chan flood, broken <-chan packetConn) {
+	if l.radio == nil {
+		return nil, nil, nil
+	}
+	if l.r.news.size.Load() < int64(l.s.cfg.MaxQueued) {
+		packets = l.radio.packets
+	}
+	return packets, l.radio.floods, l.radio.broken
+}
+
+// next is when timeout is to be called.
+func (l *roomLoop) next() time.Time {
+	if l.engine != nil {
+		return l.engine.NextTimeout()
+	}
+	if l.r.Make {
+		return l.lookTill
+	}
+	return time.Time{}
+}
+
+func (l *roomLoop) timeout(now time.Time) {
+	if l.engine != nil {
+		l.engine.HandleTimeout(now)
+	} else {
+		l.check(now)
+	}
+}
+
+// take gives the engine a packet and those that have come with it.
+func (l *roomLoop) take(b []byte) {
+	now := time.Now()
+	l.engine.HandlePacket(now, b)
+	for range batch {
+		select {
+		case b := <-l.radio.packets:
+			l.engine.HandlePacket(now, b)
+		default:
+			return
+		}
+	}
+}
+
+// check looks at the links and at what is advertised, and goes on from there.
+func (l *roomLoop) check(now time.Time) {
+	links := l.s.dns.Links()
+	if l.at == looking {
+		l.look(now, len(links) > 0)
+	}
+	if l.radio != nil {
+		if err := l.radio.follow(links); err != nil {
+			l.cannotListen(now, err)
+		}
+	}
+	if l.at == waiting && l.radio.on() {
+		l.at, l.trouble = entering, ""
+		if err := l.engine.Join(now); err != nil {
+			panic(err) // the name was checked, and the engine is new
+		}
+	}
+	l.reviewAdvert(now)
+	l.tellTubes(now, false)
+	l.show()
+}
+
+// look finds out where the room is: where it is told to be, where others say that
+// it is, or, if nobody has said so for long enough, anywhere.
+//
+// "Keep waiting for the resolution": Salut makes a second room of the same name if
+// the first one's address is not there yet.
+func (l *roomLoop) look(now time.Time, linked bool) {
+	if l.r.Group.IsValid() {
+		l.enter(l.r.Group)
+		return
+	}
+	if name, theirs := l.s.theirs(l.r.Name); len(theirs) > 0 {
+		l.r.addressed(name)
+		l.enter(theirs[0])
+		return
+	}
+	switch {
+	case !linked:
+		l.lookTill = time.Time{}
+	case l.lookTill.IsZero():
+		l.lookTill = now.Add(l.s.cfg.FindFor)
+		l.s.dns.Learn(l.r.Name, ServiceType)
+	case l.r.Make && !now.Before(l.lookTill):
+		l.enter(netip.AddrPort{})
+	}
+}
+
+// enter begins to be in a room: at a new group if it is zero.
+func (l *roomLoop) enter(g netip.AddrPort) {
+	g, ok := l.s.claim(l.r, g)
+	if !ok {
+		l.complain("its group is that of another room that we are in")
+		return
+	}
+	l.group, l.at = g, waiting
+	l.radio = l.s.newRadio(g, l.log)
+	l.engine = rmulticast.New(rmulticast.Config{Name: l.s.cfg.Name, Rand: l.s.seed(), Limits: l.s.cfg.Limits})
+	l.log.Debug("entering", "group", g)
+}
+
+// cannotListen: the group's port is not to be had. Of a room that is not made yet
+// another may be.
+func (l *roomLoop) cannotListen(now time.Time, err error) {
+	l.complain("cannot listen at its port: " + err.Error())
+	if l.at == waiting && !l.r.Group.IsValid() && l.r.Make {
+		l.drop()
+		l.at = looking
+	}
+}
+
+// complain says once why we are not further.
+func (l *roomLoop) complain(text string) {
+	if l.trouble != text {
+		l.trouble = text
+		l.log.Warn("trouble with the room", "reason", text)
+	}
+}
+
+// leave leaves the room for good.
+func (l *roomLoop) leave(now time.Time) {
+	l.moveTo = netip.AddrPort{}
+	l.withdraw()
+	switch l.at {
+	case looking, waiting:
+		l.over = true
+	case entering, inside:
+		l.at = leaving
+		l.engine.Leave(now)
+	}
+	l.show()
+}
+
+// drop forgets where we were.
+func (l *roomLoop) drop() {
+	if l.radio != nil {
+		l.radio.close()
+	}
+	l.failSends(ErrNotYet)
+	clear(l.members)
+	l.engine, l.radio, l.frozen = nil, nil, false
+}
+
+// finish ends what there is of the room. Closed is told when another may be joined
+// in its place.
+func (l *roomLoop) finish() {
+	l.drop()
+	l.r.over.Store(true)
+	l.r.failSends(ErrNoRoom)
+	l.s.remove(l.r)
+	l.r.news.put(Closed{Room: l.r.Name})
+}
+
+// show lets others see how things stand.
+func (l *roomLoop) show() {
+	info := RoomInfo{Name: l.r.Name, Group: l.group, Ours: true, State: l.at.String(), Members: l.names()}
+	switch {
+	case l.trouble != "":
+		info.State += ": " + l.trouble
+	case l.frozen:
+		info.State += ", whose members are agreeing on who is one"
+	}
+	if l.engine != nil {
+		info.Packets = l.engine.Stats()
+	}
+	l.r.show(info)
+}
+
+// names are the members', sorted.
+func (l *roomLoop) names() (list []string) {
+	for _, m := range l.members {
+		list = append(list, m.name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// handIn gives the engine what is to be sent.
+func (l *roomLoop) handIn(now time.Time) {
+	for _, o := range l.r.sends.Take() {
+		l.give(now, o)
+	}
+}
+
+func (l *roomLoop) give(now time.Time, o *outgoing) {
+	err := ErrNotYet
+	if l.engine != nil {
+		err = l.engine.Send(now, o.stream, o.data)
+	}
+	switch {
+	case err == nil:
+		l.accepted += len(o.data)
+		l.sends = append(l.sends, o)
+		return
+	case errors.Is(err, rmulticast.ErrFull):
+		err = ErrQueueFull
+	case errors.Is(err, rmulticast.ErrState):
+		err = ErrNotYet
+	}
+	l.s.count.sendsFailed.Add(1)
+	l.r.finish(o, err)
+}
+
+// handOut tells of what the engine has sent.
+func (l *roomLoop) handOut() {
+	if len(l.sends) == 0 {
+		return
+	}
+	out := l.accepted - l.engine.Stats().Queued
+	for len(l.sends) > 0 && out >= len(l.sends[0].data) {
+		o := l.sends[0]
+		l.sends = l.sends[1:]
+		out, l.accepted = out-len(o.data), l.accepted-len(o.data)
+		if o.stream == 0 {
+			l.s.count.messagesOut.Add(1)
+		} else {
+			l.s.count.dataOut.Add(1)
+		}
+		l.r.finish(o, nil)
+	}
+}
+
+func (l *roomLoop) failSends(err error) {
+	for _, o := range l.sends {
+		l.s.count.sendsFailed.Add(1)
+		l.r.finish(o, err)
+	}
+	l.sends, l.accepted = nil, 0
+}
+
+// tellTubes says which tubes we have, if others do not know: always, if somebody is
+// new.
+func (l *roomLoop) tellTubes(now time.Time, always bool) {
+	tubes, told := l.r.ownTubes()
+	if l.at != inside || len(l.members) == 0 || told && !(always && len(tubes) > 0) {
+		return
+	}
+	l.r.tellTubes(tubes)
+	doc := appendDocument(nil, l.s.cfg.Name, l.r.address(), tubeList(tubes))
+	o := &outgoing{data: doc, done: func(error) {}}
+	l.r.waiting.Add(1)
+	l.r.bytes.Add(int64(len(doc)))
+	l.give(now, o)
+}
+
+// cleanName is a member's name as it may be shown: it says what it likes.
+func cleanName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, stanza.Clean(name))
+}

@@ -1,0 +1,75 @@
+package clique
+
+import (
+	"net/netip"
+	"time"
+)
+
+const (
+	maxSources = 256         // of which the meter keeps an account of their own
+	idleSource = time.Minute // after which it is closed
+	tellFlood  = time.Minute // how often one source is complained of
+)
+
+// A meter counts what each address sends to a room, and says what is too much.
+// One that floods is heard as far as its rate goes, and takes the place of no
+// other; the members ask for what they have not heard.
+type meter struct {
+	rate    float64 // packets a second; twice as many at once
+	sources map[netip.Addr]*source
+	others  source // all for whom there is no room
+}
+
+// A source is the account of one address.
+type source struct {
+	level float64 // packets that it may send now
+	last  time.Time
+	over  uint64    // packets too many, since told
+	told  time.Time // when it was complained of
+}
+
+func newMeter(rate int) *meter {
+	return &meter{rate: float64(rate), sources: map[netip.Addr]*source{}}
+}
+
+// take counts a packet. It may not be heard unless ok; if tell is not 0 there is
+// something to complain of, and tell is how many packets were lost since the last
+// time.
+func (m *meter) take(now time.Time, from netip.Addr) (ok bool, tell uint64) {
+	s := m.source(now, from)
+	if s.last.IsZero() {
+		s.level = 2 * m.rate
+	}
+	s.level = min(2*m.rate, s.level+m.rate*now.Sub(s.last).Seconds())
+	s.last = now
+	if s.level >= 1 {
+		s.level--
+		return true, 0
+	}
+	s.over++
+	if now.Sub(s.told) < tellFlood {
+		return false, 0
+	}
+	tell = s.over
+	s.told, s.over = now, 0
+	return false, tell
+}
+
+func (m *meter) source(now time.Time, from netip.Addr) *source {
+	if s := m.sources[from]; s != nil {
+		return s
+	}
+	if len(m.sources) >= maxSources {
+		for a, s := range m.sources {
+			if now.Sub(s.last) >= idleSource {
+				delete(m.sources, a)
+			}
+		}
+	}
+	if len(m.sources) >= maxSources {
+		return &m.others
+	}
+	s := &source{}
+	m.sources[from] = s
+	return s
+}

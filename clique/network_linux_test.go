@@ -1,0 +1,160 @@
+package clique
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv4"
+
+	"meshgate/clique/rmulticast"
+	"meshgate/internal/stanza"
+	"meshgate/linklocal/mdns"
+)
+
+// A station is a Service with a responder, on the real network.
+type station struct {
+	*Service
+	t      *testing.T
+	dns    *mdns.Conn
+	events chan Event
+	kept   []Event // that nobody has waited for yet
+	stop   func()
+}
+
+func (s *station) HandleClique(ctx context.Context, ev Event) {
+	select {
+	case s.events <- ev:
+	case <-ctx.Done():
+	}
+}
+
+// handMDNS hands over what the responder says.
+type handMDNS func(mdns.Event)
+
+func (f handMDNS) HandleMDNS(ev mdns.Event) { f(ev) }
+
+func startStation(t *testing.T, cfg Config, links ...string) *station {
+	t.Helper()
+	if os.Getenv("CLIQUE_TEST_LOG") != "" {
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("name", cfg.Name)
+	}
+	s := &station{t: t, events: make(chan Event, 1000)}
+	s.dns = mdns.New(mdns.ConnConfig{Interfaces: links, Host: "host", Browse: []string{ServiceType}, IPv6: cfg.IPv6})
+	s.Service = New(cfg, s.dns)
+	ctx, cancel := context.WithCancel(context.Background())
+	dnsCtx, cancelDNS := context.WithCancel(context.Background())
+	var wg, dnsWG sync.WaitGroup
+	dnsWG.Go(func() { s.dns.Run(dnsCtx, handMDNS(s.Service.HandleMDNS)) })
+	wg.Go(func() {
+		if err := s.Service.Run(ctx, s); err != nil {
+			t.Error(err)
+		}
+	})
+	s.stop = sync.OnceFunc(func() { cancel(); wg.Wait(); cancelDNS(); dnsWG.Wait() })
+	t.Cleanup(s.stop)
+	return s
+}
+
+// await waits for an event that is as wanted, or takes one that has come before.
+func await[E Event](s *station, why string, is func(E) bool) (found E) {
+	s.t.Helper()
+	fits := func(ev Event) bool {
+		e, ok := ev.(E)
+		if ok = ok && is(e); ok {
+			found = e
+		}
+		return ok
+	}
+	if i := slices.IndexFunc(s.kept, fits); i >= 0 {
+		s.kept = slices.Delete(s.kept, i, i+1)
+		return found
+	}
+	limit := time.After(30 * time.Second)
+	for {
+		select {
+		case ev := <-s.events:
+			if fits(ev) {
+				return found
+			}
+			s.kept = append(s.kept, ev)
+		case <-limit:
+			s.t.Fatalf("%s: no %T for %s, but %v", why, found, s.cfg.Name, s.kept)
+		}
+	}
+}
+
+func bodyOf(st *stanza.Element) string { return st.Child(stanza.NSClient, "body").Text() }
+
+// The whole on a real network of two links, which both have: everything comes
+// twice. CQ-09, CQ-10: made by one, found by the other by its advert.
+func TestTwoMeetOnARealNetwork(t *testing.T) {
+	if !inNamespace(t, "link set lo up",
+		"link add d0 type veth peer name p0", "link set p0 up", "link set d0 up", "addr add 10.9.0.1/24 dev d0",
+		"link add d1 type veth peer name p1", "link set p1 up", "link set d1 up", "addr add 10.9.1.1/24 dev d1") {
+		return
+	}
+	alice := startStation(t, Config{Name: "alice@a", FindFor: time.Second}, "d0", "d1")
+	alice.Join(Room{Name: "a.b \\ Zoë", Make: true})
+	in := await(alice, "made", func(Entered) bool { return true })
+	if a := in.Group.Addr().As4(); [3]byte(a[:3]) != [3]byte{239, 255, 71} || a[3] < 1 || a[3] > 253 || in.Group.Port() < 1024 {
+		t.Errorf("made at %s", in.Group)
+	}
+	await(alice, "advertised", func(f Found) bool { return f.Group == in.Group })
+
+	stray := straySocket(t, netip.AddrPortFrom(netip.MustParseAddr("239.255.71.254"), in.Group.Port()))
+	bob := startStation(t, Config{Name: "bob@b"}, "d0", "d1")
+	bob.Join(Room{Name: "a.b \\ Zoë"})
+	if got := await(bob, "found", func(Entered) bool { return true }); got.Group != in.Group {
+		t.Errorf("bob entered %s", got.Group)
+	}
+	await(bob, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[alice@a]" })
+	await(alice, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[bob@b]" })
+	stray()
+	for i := range 20 {
+		alice.Send("a.b \\ Zoë", textMessage(fmt.Sprint("line ", i)), nil)
+	}
+	for i := range 20 {
+		want := fmt.Sprint("line ", i)
+		got := await(bob, want, func(Received) bool { return true })
+		if got.From != "alice@a" || bodyOf(got.Stanza) != want || got.Stanza.Attr("to") != "a.b \\ Zoë" {
+			t.Errorf("%s: %s says %v", want, got.From, got.Stanza)
+		}
+	}
+	bob.stop()
+	await(alice, "bob says goodbye", func(l Left) bool { return l.Member == "bob@b" && l.Why == rmulticast.Said })
+	if s := bob.Stats(); s.BadDocuments+s.SendErrors != 0 {
+		t.Errorf("bob counted %+v", s)
+	}
+}
+
+// straySocket is in another group with the same port, on this very host: it joins
+// there, and says things.
+func straySocket(t *testing.T, group netip.AddrPort) (say func()) {
+	t.Helper()
+	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { udp.Close() })
+	p := ipv4.NewPacketConn(udp)
+	d0, err := net.InterfaceByName("d0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.JoinGroup(d0, net.UDPAddrFromAddrPort(group)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		for range 10 {
+			p.WriteTo([]byte("Clique\x01\x14 nonsense"), &ipv4.ControlMessage{IfIndex: d0.Index}, net.UDPAddrFromAddrPort(group))
+		}
+	}
+}
