@@ -18,6 +18,7 @@ type mucFeatures struct {
 	archive   bool // XEP-0313
 	ids       bool // it says the ids of messages, and lets nobody else do so (XEP-0359)
 	occupants bool // it says the ids of occupants, and lets nobody else do so (XEP-0421)
+	members   bool // nobody else may enter (XEP-0045 §16.3)
 }
 
 func parseMUCFeatures(info *stanza.Element) mucFeatures {
@@ -33,6 +34,8 @@ func parseMUCFeatures(info *stanza.Element) mucFeatures {
 			f.ids = true
 		case stanza.NSOccup:
 			f.occupants = true
+		case "muc_membersonly":
+			f.members = true
 		}
 	}
 	return f
@@ -122,6 +125,7 @@ func (r *mucRoom) isIn(now time.Time, codes mucCodes) {
 	r.desk.log.Info("in the room", "room", r.key, "nick", r.nicks.now, "occupants", len(r.occupants)+r.more, "archive", r.about.archive)
 	r.desk.tell(RoomEntered{
 		Room: r.jid, Nick: r.nicks.now, Occupants: r.listOccupants(), More: r.more, Archive: r.about.archive, Resumed: r.desk.takeover && first,
+		MembersOnly: r.about.members,
 	})
 	if codes.has(201) {
 		r.open(now)

@@ -18,7 +18,7 @@ var errPrivate = &stanza.Error{Type: "modify", Condition: stanza.NotAcceptable, 
 func (r *mucRoom) message(now time.Time, nick string, el *stanza.Element, claim func() sm.Mark) bool {
 	r.heard(now)
 	switch x := el.Child(stanza.NSMUCUsr, "x"); {
-	case x.Child(stanza.NSMUCUsr, "invite") != nil:
+	case nick == "" && x.Child(stanza.NSMUCUsr, "invite") != nil:
 		return false
 	case x.Child(stanza.NSMUCUsr, "decline") != nil:
 		r.desk.out.declined++

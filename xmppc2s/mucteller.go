@@ -80,7 +80,8 @@ func (o *outer) leaveRooms(ctx context.Context) {
 }
 
 // invitation is what a message says, if it is one: through the room (XEP-0045
-// §7.8.2), or direct (XEP-0249). COMPAT Prosody, ejabberd: one through the room
+// §7.8.2), or direct (XEP-0249). In a private message an occupant could say that
+// somebody else invites, and not every room would mind. COMPAT Prosody, ejabberd: one through the room
 // has the other in it, too.
 func invitation(el *stanza.Element) (inv RoomInvited, ok bool) {
 	from, err := jid.Parse(el.Attr("from"))
@@ -88,6 +89,8 @@ func invitation(el *stanza.Element) (inv RoomInvited, ok bool) {
 	invite := x.Child(stanza.NSMUCUsr, "invite")
 	switch {
 	case err != nil || el.Attr("type") == "error" || el.Attr("type") == "groupchat":
+		return RoomInvited{}, false
+	case invite != nil && from.Resourcepart() != "":
 		return RoomInvited{}, false
 	case invite != nil:
 		inv = RoomInvited{
