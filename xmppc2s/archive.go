@@ -17,9 +17,11 @@ const (
 	archivePage = 50
 	// archiveWait is how long the server may say nothing of what it was asked.
 	archiveWait = time.Minute
-	// archiveHold is how long what arrives by itself waits for what came
-	// before it.
-	archiveHold = 30 * time.Second
+	// archiveHold is how long what arrives by itself waits for the archive to
+	// say something of what came before it, and archiveHoldMost for all that it
+	// has to say. COMPAT Prosody 0.12: its archive may be slow.
+	archiveHold     = 30 * time.Second
+	archiveHoldMost = 5 * time.Minute
 	// archiveSettle is how long a server may still put into the archive what it
 	// sends into a session that is lost.
 	archiveSettle = 10 * time.Second
@@ -79,10 +81,13 @@ type archiveDesk struct {
 	over    bool                     // there were more than that may be
 	had     map[string]*archiveEntry // by id; nil: left out
 
-	held      []passing
-	holdUntil time.Time // zero: nothing is held
-	lateUntil time.Time // what has a delay was sent while there was no connection
-	out       archiveOutput
+	held        []passing // the oldest first
+	parked      int       // of them
+	parkedBytes int
+	holdUntil   time.Time // zero: what is held is only to be passed on
+	holdMost    time.Time
+	lateUntil   time.Time // what has a delay was sent while there was no connection
+	out         archiveOutput
 }
 
 type archiveState int
@@ -109,6 +114,8 @@ type passing struct {
 	id     string // in the archive; "": unknown
 	missed bool
 	number uint64 // for done; 0: nobody wants to know
+	size   int    // bytes of it, when it arrived
+	parked bool
 }
 
 // An archiveOutput is what is to be done, in this order. The row is durable
@@ -117,6 +124,9 @@ type archiveOutput struct {
 	row  *archiveRow
 	send *stanza.Element
 	pass []passing
+	// parked is how many have come to be parked, and do not count as undone any
+	// more; negative: how many do again.
+	parked int
 
 	fetched, strays uint64
 }
@@ -152,7 +162,7 @@ func (d *archiveDesk) fresh(now time.Time, bound bool) {
 	d.byTime, d.again, d.tries = false, false, 0
 	d.looked, d.news, d.over, d.had = 0, 0, false, d.mark.open()
 	d.query = archiveQuery{}
-	d.holdUntil = now.Add(archiveHold)
+	d.holdUntil, d.holdMost = now.Add(archiveHold), now.Add(archiveHoldMost)
 	d.explore(now)
 }
 
@@ -227,8 +237,16 @@ func (d *archiveDesk) answer(now time.Time, iq *stanza.Element) bool {
 	return true
 }
 
-func (d *archiveDesk) explored(now time.Time, a serverArchive) {
+// heard notes that the archive has said something to the question.
+func (d *archiveDesk) heard(now time.Time) {
 	d.tries = 0
+	if until := now.Add(archiveHold); !d.holdUntil.IsZero() && until.Before(d.holdMost) {
+		d.holdUntil = until
+	}
+}
+
+func (d *archiveDesk) explored(now time.Time, a serverArchive) {
+	d.heard(now)
 	d.mark.row.IDs = a.there && a.ids
 	switch {
 	case !a.there:
@@ -243,7 +261,7 @@ func (d *archiveDesk) explored(now time.Time, a serverArchive) {
 
 // fin takes the end of a page. XEP-0313 §4.3
 func (d *archiveDesk) fin(now time.Time, fin *stanza.Element) {
-	d.tries = 0
+	d.heard(now)
 	if last := fin.Child(stanza.NSRSM, "set").Child(stanza.NSRSM, "last").Text(); last != "" && len(last) <= maxArchiveID {
 		d.last = last
 	}
@@ -325,11 +343,13 @@ func (d *archiveDesk) done(numbers ...uint64) {
 	}
 }
 
-// advance does what is due. It is called after every input.
-func (d *archiveDesk) advance(now time.Time) {
+// advance does what is due. It is called after every input. Room is how many
+// messages may be passed on, beside those of the archive.
+func (d *archiveDesk) advance(now time.Time, room int) {
 	if !d.holdUntil.IsZero() && !now.Before(d.holdUntil) {
 		d.release()
 	}
+	d.drain(room - len(d.out.pass))
 	due := d.online && !d.until.IsZero() && !now.Before(d.until)
 	if due && d.state == archiveReading {
 		d.until, due = time.Time{}, false
@@ -337,7 +357,7 @@ func (d *archiveDesk) advance(now time.Time) {
 	switch {
 	case d.state == archiveReading && d.until.IsZero() && d.mark.fetched == 0:
 		d.next(now)
-	case d.state == archiveFinishing && d.mark.fetched == 0 && !d.mark.owes():
+	case d.state == archiveFinishing && d.mark.fetched == 0 && len(d.held) == 0 && !d.mark.owes():
 		d.mark.close()
 		d.had, d.page = nil, archivePage
 		d.become(archiveResting)

@@ -21,12 +21,15 @@ type archiveRig struct {
 	now    time.Time
 	asked  string // the payload's namespace; "": nothing was
 	passed int
+	parked int
+	named  int // see archived
+	room   int
 }
 
 func newArchiveRig(t *testing.T) *archiveRig {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	cfg := Config{JID: jid.MustParse("gw@example.org/x"), CatchUp: time.Hour, CatchUpMessages: 100, MaxUndone: 10, Log: slog.New(slog.DiscardHandler)}
-	r := &archiveRig{t: t, d: newArchiveDesk(&cfg), now: now}
+	r := &archiveRig{t: t, d: newArchiveDesk(&cfg), now: now, room: cfg.MaxUndone}
 	r.d.restore(archiveRow{Of: "gw@example.org", ID: "a", At: now, IDs: true, Turn: 1})
 	r.d.connected(now, true)
 	r.d.fresh(now, true)
@@ -37,7 +40,7 @@ func newArchiveRig(t *testing.T) *archiveRig {
 // pass lets time pass and notes what the desk wants.
 func (r *archiveRig) pass(d time.Duration) {
 	r.now, r.asked = r.now.Add(d), ""
-	r.d.advance(r.now)
+	r.d.advance(r.now, r.room)
 	out := r.d.takeOutput()
 	if out.send != nil {
 		for c := range out.send.Children() {
@@ -45,14 +48,33 @@ func (r *archiveRig) pass(d time.Duration) {
 		}
 	}
 	r.passed += len(out.pass)
+	r.parked += out.parked
 }
 
 func (r *archiveRig) arrive(n int) {
 	for range n {
-		el := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "from", Value: "bob@example.org/x"}, stanza.New(stanza.NSClient, "body", stanza.Text("words")))
-		r.d.message(r.now, el, sm.Mark{})
+		r.d.message(r.now, r.words(""), sm.Mark{}, 100)
 	}
 	r.pass(0)
+}
+
+// archived has messages arrive that have an id in the archive.
+func (r *archiveRig) archived(n, size int) {
+	for range n {
+		r.d.message(r.now, r.words(fmt.Sprint("n", r.named)), sm.Mark{}, size)
+		r.named++
+	}
+	r.pass(0)
+}
+
+// words is a message; id is that in the archive, if it has any.
+func (r *archiveRig) words(id string) *stanza.Element {
+	var known *stanza.Element
+	if id != "" {
+		known = stanza.New(stanza.NSSID, "stanza-id", stanza.Attr{Name: "by", Value: "gw@example.org"}, stanza.Attr{Name: "id", Value: id})
+	}
+	return stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "from", Value: "bob@example.org/x"},
+		stanza.New(stanza.NSClient, "body", stanza.Text("words")), known)
 }
 
 func (r *archiveRig) answer(xml string) {
@@ -114,6 +136,67 @@ func TestAnArchiveThatDoesNotAnswerIsAskedAgain(t *testing.T) {
 	}
 }
 
+// Of what comes again if the session is lost more may be held: it is parked.
+// Behind the archive's answers it is passed on as there is room, and what
+// arrives meanwhile comes behind it.
+func TestWhatIsParkedIsPassedOnAsThereIsRoom(t *testing.T) {
+	r := newArchiveRig(t)
+	r.answer(hasArchive)
+	r.archived(30, 100)
+	r.want("all are parked", archiveAsking, "", 0)
+	if r.parked != 30 {
+		t.Errorf("%d are parked", r.parked)
+	}
+	r.room = 4
+	r.answer(lastPage)
+	r.want("the first four", archiveFinishing, "", 4)
+	r.room = 0
+	r.archived(3, 100)
+	r.want("no room", archiveFinishing, "", 4)
+	if r.parked != 0 || len(r.d.held) != 29 || !r.d.mark.row.Open {
+		t.Errorf("%d are parked, %d held; the mark is open: %t", r.parked, len(r.d.held), r.d.mark.row.Open)
+	}
+	r.room = 100
+	r.pass(0)
+	r.want("the rest", archiveResting, "", 33)
+	r.archived(1, 100)
+	r.want("nothing is held any more", archiveResting, "", 34)
+}
+
+// An archive that is slow is waited for as long as it says something, but not
+// for ever.
+func TestASlowArchiveKeepsTheOrder(t *testing.T) {
+	r := newArchiveRig(t)
+	r.answer(hasArchive)
+	r.archived(1, 100)
+	for i := range int(archiveHoldMost / (archiveHold - time.Second)) {
+		r.answer(fmt.Sprintf(somePage, i))
+		r.pass(archiveHold - time.Second)
+		r.want("slow pages", archiveAsking, "", 0)
+	}
+	r.answer(fmt.Sprintf(somePage, 100))
+	r.pass(archiveHold - time.Second)
+	r.want("for too long", archiveAsking, "", 1)
+}
+
+// What is parked is bounded, too, in number and in bytes.
+func TestParkedMessagesAreBounded(t *testing.T) {
+	for name, tc := range map[string]struct{ size, held int }{
+		"number": {100, maxParked - 1}, "bytes": {maxParkedBytes / 4, 3},
+	} {
+		r := newArchiveRig(t)
+		r.room = 2 * maxParked
+		r.answer(hasArchive)
+		r.archived(tc.held, tc.size)
+		r.want(name, archiveAsking, "", 0)
+		r.archived(1, tc.size)
+		r.want(name+", one more", archiveAsking, "", tc.held+1)
+		if r.parked != 0 || r.d.parked != 0 || r.d.parkedBytes != 0 {
+			t.Errorf("%s: %d are parked, the desk says %d, %d bytes", name, r.parked, r.d.parked, r.d.parkedBytes)
+		}
+	}
+}
+
 // What is held is bounded: answers come behind it.
 func TestNoMoreIsHeldThanLeavesRoomForTheAnswer(t *testing.T) {
 	r := newArchiveRig(t)
@@ -160,8 +243,8 @@ func TestOfWhatIsHeldOnlyWhatDoesNotComeAgainIsPassedOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.d.message(r.now, el, sm.Mark{})
-	r.d.message(r.now, el, countedMark(t))
+	r.d.message(r.now, el, sm.Mark{}, 100)
+	r.d.message(r.now, el, countedMark(t), 100)
 	r.arrive(1)
 	if n := r.d.abandon(); n != 2 {
 		t.Errorf("%d come again, want 2", n)
@@ -213,7 +296,7 @@ func TestAMarkThatGrowsOldIsForgotten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newArchiveDesk(&cfg)
 			d.restore(archiveRow{Of: "gw@example.org", ID: "a", At: time.Unix(1, 0), IDs: true, Turn: 7})
-			d.advance(time.Unix(2, 0))
+			d.advance(time.Unix(2, 0), 1)
 			if out := d.takeOutput(); out.row == nil || out.row.ID != "" || out.row.Turn != 8 {
 				t.Errorf("kept: %+v", out.row)
 			}
@@ -265,7 +348,7 @@ func FuzzArchiveDesk(f *testing.F) {
 				r.d.answer(r.now, el.WithAttr("id", r.d.asked).WithAttr("from", "gw@example.org"))
 			}
 			r.d.result(r.now, el)
-			r.d.message(r.now, el, sm.Mark{})
+			r.d.message(r.now, el, sm.Mark{}, 100)
 			r.pass(0)
 		}
 		r.pass(time.Hour)
@@ -285,7 +368,7 @@ func TestWhatWaitedForAResumptionCountsAsMissed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.d.message(r.now, el, sm.Mark{})
+		r.d.message(r.now, el, sm.Mark{}, 100)
 		out := r.d.takeOutput()
 		return len(out.pass) == 1 && out.pass[0].missed
 	}

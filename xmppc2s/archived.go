@@ -13,8 +13,12 @@ import (
 func (o *outer) archive(ctx context.Context) {
 	d := o.teller.archive
 	d.done(o.c.caught.Take()...)
-	d.advance(time.Now())
+	d.advance(time.Now(), o.c.cfg.MaxUndone-int(o.c.passed.Load()))
 	out := d.takeOutput()
+	if out.parked != 0 {
+		o.c.undone.Add(-int64(out.parked))
+		o.c.wakeLoop() // there may be room for more
+	}
 	o.c.keepArchived(out.row)
 	if out.send != nil {
 		o.c.queueOwn(stanza.Append(nil, out.send, stanza.NSClient))
@@ -33,25 +37,24 @@ func (c *Client) keepArchived(row *archiveRow) {
 		return
 	}
 	c.archived.Store(row)
-	select {
-	case c.poke <- struct{}{}:
-	default:
-	}
+	c.wakeLoop()
 }
 
 // passOn tells the handler of a message.
 func (o *outer) passOn(ctx context.Context, p passing) {
 	o.c.counts.messagesIn.Add(1)
+	o.c.passed.Add(1)
 	var called atomic.Bool
 	done := func() {
 		if !called.CompareAndSwap(false, true) {
 			return
 		}
+		o.c.passed.Add(-1)
 		if p.live {
 			o.c.undone.Add(-1)
 			o.c.markDone(p.mark)
 		}
-		if p.number != 0 && !o.c.caught.Put(p.number) {
+		if !o.c.caught.Put(p.number) { // even if it has none: there is room for one that is held
 			panic("xmppc2s: more messages done than were passed on")
 		}
 	}

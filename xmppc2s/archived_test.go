@@ -159,6 +159,36 @@ func TestWhatALostSessionMissedIsFetched(t *testing.T) {
 	}
 }
 
+// SM-09: more comes by itself while the archive is asked than may be undone, and
+// still nothing of it comes before what is older, nor twice.
+func TestABurstWaitsForWhatCameBeforeIt(t *testing.T) {
+	conn, c, h, q := missed(t, func(cfg *xmppc2s.Config) { cfg.MaxUndone = 8 })
+	want := []string{"a", "b"}
+	for i := range 50 {
+		id := fmt.Sprint("n", i)
+		conn.live(id)
+		want = append(want, id)
+	}
+	conn.gives(q, "b", "n0", "n1")
+	conn.fin(q, "n1", false)
+	q, after, _ := conn.query()
+	if after != "n1" {
+		t.Errorf("the second page begins behind %q", after)
+	}
+	conn.gives(q, "n2")
+	conn.fin(q, "n2", true)
+	h.bodies(want...)
+	for _, m := range h.messages() {
+		if m.ArchiveID != m.Stanza.Child(stanza.NSClient, "body").Text() || m.Missed != (m.ArchiveID == "b") {
+			t.Errorf("%+v: %s", m, m.Stanza)
+		}
+	}
+	conn.roundTrip()
+	if s := c.Stats(); s.Undone != 0 || s.Fetched != 1 {
+		t.Errorf("%d undone, %d fetched", s.Undone, s.Fetched)
+	}
+}
+
 // notFound says that the archive does not know an id.
 func (c *fakeConn) notFound(query string) {
 	c.t.Helper()

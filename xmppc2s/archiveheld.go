@@ -2,6 +2,7 @@ package xmppc2s
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"meshgate/internal/stanza"
@@ -18,28 +19,77 @@ const maxArchiveHad = 1 << 14
 // has waited at the server for it: all at once, but as fast as they are taken.
 const lateFor = 30 * time.Second
 
-// message takes a message that arrived by itself. While the archive is asked
-// for what came before, it is held back; but not so many that no answer of the
-// archive could come behind them.
-func (d *archiveDesk) message(now time.Time, el *stanza.Element, mark sm.Mark) {
-	a := passing{stanza: el, at: now, live: true, mark: mark}
+// maxParked and maxParkedBytes bound the held messages that are parked. A burst
+// of some seconds has its place in them.
+const (
+	maxParked      = 1024
+	maxParkedBytes = 4 << 20
+)
+
+// message takes a message that arrived by itself, in so many bytes. While the
+// archive is asked for what came before, it is held back: parked, if it comes
+// again when the session is lost. Parked messages do not count as undone, so
+// that answers of the archive can come behind them. Of others only so many are
+// held that some still can.
+func (d *archiveDesk) message(now time.Time, el *stanza.Element, mark sm.Mark, size int) {
+	a := passing{stanza: el, at: now, live: true, mark: mark, id: stanzaID(el, d.own), size: size}
 	a.missed = (!d.holdUntil.IsZero() || now.Before(d.lateUntil)) && el.Child(stanza.NSDelay, "delay") != nil
-	if d.holdUntil.IsZero() {
+	if d.holdUntil.IsZero() && len(d.held) == 0 {
 		d.pass(a)
 		return
 	}
-	if d.held = append(d.held, a); len(d.held) >= d.maxHeld {
+	if !d.holdUntil.IsZero() && d.comesAgain(&a) {
+		d.park(&a)
+	}
+	if d.held = append(d.held, a); len(d.held)-d.parked >= d.maxHeld || d.parked >= maxParked || d.parkedBytes >= maxParkedBytes {
 		d.release()
 	}
 }
 
-// release passes on what is held, and holds nothing any more.
+// comesAgain reports whether a message that is held comes again if the session
+// is lost, in its place: the server sends again what it counts, and the archive
+// has what has an id there.
+func (d *archiveDesk) comesAgain(a *passing) bool {
+	return a.mark.Counted() || d.mark.row.IDs && a.id != ""
+}
+
+func (d *archiveDesk) park(a *passing) {
+	a.parked = true
+	d.parked, d.parkedBytes, d.out.parked = d.parked+1, d.parkedBytes+a.size, d.out.parked+1
+}
+
+// unpark has a message count as undone again.
+func (d *archiveDesk) unpark(a *passing) {
+	if a.parked {
+		a.parked = false
+		d.parked, d.parkedBytes, d.out.parked = d.parked-1, d.parkedBytes-a.size, d.out.parked-1
+	}
+}
+
+// release parks nothing any more: what is held is passed on as there is room,
+// and what arrives meanwhile behind it.
 func (d *archiveDesk) release() {
 	d.holdUntil = time.Time{}
-	for _, a := range d.held {
-		d.pass(a)
+	for i := range d.held {
+		d.unpark(&d.held[i])
 	}
-	d.held = nil
+}
+
+// drain passes on so many of what is held and waits for the archive no longer.
+func (d *archiveDesk) drain(room int) {
+	for ; room > 0 && len(d.held) > 0 && d.holdUntil.IsZero(); room-- {
+		d.pass(d.takeHeld(0))
+	}
+}
+
+// takeHeld takes the i-th of those that are held.
+func (d *archiveDesk) takeHeld(i int) passing {
+	a := d.held[i]
+	d.unpark(&a)
+	if d.held = slices.Delete(d.held, i, i+1); len(d.held) == 0 {
+		d.held = nil
+	}
+	return a
 }
 
 // pass passes on what arrived by itself, and notes where in the archive it is.
@@ -47,8 +97,8 @@ func (d *archiveDesk) release() {
 // recognises it by its id.
 func (d *archiveDesk) pass(a passing) {
 	row := &d.mark.row
-	if row.IDs || d.state == archiveExploring { // too many came before it could say so
-		a.id = stanzaID(a.stanza, d.own)
+	if !row.IDs && d.state != archiveExploring { // too many came before it could say so
+		a.id = ""
 	}
 	_, again := d.had[a.id]
 	if !row.At.IsZero() && (a.id != "" && !again || a.id == "" && !row.IDs && isForUs(a.stanza, d.own)) {
@@ -73,7 +123,12 @@ func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 	d.results++
 	d.looked++
 	d.last, d.until = a.id, now.Add(archiveWait)
+	d.heard(now)
 	entry, again := d.had[a.id]
+	if i := slices.IndexFunc(d.held, func(h passing) bool { return h.id == a.id }); i >= 0 && !again {
+		d.pass(d.takeHeld(i)) // its turn has come
+		entry, again = d.had[a.id]
+	}
 	switch {
 	case again:
 		if entry != nil {
@@ -98,18 +153,18 @@ func (d *archiveDesk) leaveOut(a archived) {
 	d.mark.pass(a.id, a.stamp)
 }
 
-// abandon ends a session. It returns how many of those that are held come again:
-// the server sends again what it counts, and the archive has, in its place, what
-// has an id there. The rest is passed on. The mark stays open, if it is.
+// abandon ends a session. It returns how many of those that are held come again.
+// The rest is passed on. The mark stays open, if it is.
 func (d *archiveDesk) abandon() (coming int) {
-	for _, a := range d.held {
-		if a.mark.Counted() || d.mark.row.IDs && stanzaID(a.stanza, d.own) != "" {
+	for len(d.held) > 0 {
+		again := d.comesAgain(&d.held[0])
+		if a := d.takeHeld(0); again {
 			coming++
 		} else {
 			d.pass(a)
 		}
 	}
-	d.held, d.holdUntil = nil, time.Time{}
+	d.holdUntil = time.Time{}
 	if d.state == archiveAsking {
 		d.page = max(1, d.page/4)
 	}

@@ -36,7 +36,8 @@ type archiveModel struct {
 	done            map[int]bool // and known to be, whatever crashes
 	began           int          // messages before this one are others' past
 	late            bool         // not everything is held until its turn
-	undone          int          // as Config.MaxUndone
+	limit           int          // as Config.MaxUndone
+	undone          int          // as Client.undone
 }
 
 type archivedMessage struct {
@@ -52,8 +53,7 @@ type sentLive struct {
 
 func newArchiveModel(t *rapid.T) *archiveModel {
 	m := &archiveModel{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), done: map[int]bool{}}
-	m.undone = rapid.SampledFrom([]int{4, 1000}).Draw(t, "undone")
-	m.late = m.undone < 100
+	m.limit = rapid.SampledFrom([]int{4, 1000}).Draw(t, "limit")
 	m.archive = []archivedMessage{{true, m.now}}
 	m.now = m.now.Add(2 * archiveMargin)
 	m.began = 1
@@ -64,9 +64,9 @@ func newArchiveModel(t *rapid.T) *archiveModel {
 
 // start begins a process.
 func (m *archiveModel) start() {
-	cfg := Config{JID: jid.MustParse("alice@example.org/x"), CatchUp: 24 * time.Hour, CatchUpMessages: 1000, MaxUndone: m.undone, Log: slog.New(slog.DiscardHandler)}
+	cfg := Config{JID: jid.MustParse("alice@example.org/x"), CatchUp: 24 * time.Hour, CatchUpMessages: 1000, MaxUndone: m.limit, Log: slog.New(slog.DiscardHandler)}
 	before := m.desk
-	m.desk, m.passed = newArchiveDesk(&cfg), nil
+	m.desk, m.passed, m.undone = newArchiveDesk(&cfg), nil, 0
 	m.desk.page, m.desk.doubt = 3, rapid.Bool().Draw(m.t, "doubt")
 	if before != nil {
 		m.desk.ids = before.ids + 100
@@ -104,7 +104,7 @@ func (m *archiveModel) bind() {
 	if len(m.desk.held) > 0 && !m.desk.mark.row.IDs { // nobody knows whether they come again
 		m.late = true
 	}
-	m.desk.abandon()
+	m.undone -= m.desk.abandon()
 	m.settle()
 	m.durable.Open = true
 	m.begin()
@@ -145,8 +145,9 @@ func (m *archiveModel) crash(killed, resumed bool) {
 func (m *archiveModel) settle() {
 	hold := m.desk.holdUntil
 	m.late = m.late || !hold.IsZero() && !m.now.Before(hold)
-	m.desk.advance(m.now)
+	m.desk.advance(m.now, m.limit-len(m.passed))
 	out := m.desk.takeOutput()
+	m.undone -= out.parked
 	if out.row != nil {
 		m.latest = *out.row
 	}
@@ -164,6 +165,9 @@ func (m *archiveModel) pass(p passing) {
 	i := m.number(p)
 	again := slices.ContainsFunc(m.passed, func(q passing) bool { return m.number(q) == i })
 	m.passed = append(m.passed, p)
+	if n := len(m.passed); n > m.limit+2*m.desk.page {
+		m.t.Fatalf("%d are passed on", n)
+	}
 	if m.done[i] || again {
 		m.finish(len(m.passed) - 1) // a duplicate
 	} else if !slices.Contains(m.came, i) {
@@ -179,6 +183,7 @@ func (m *archiveModel) finish(n int) {
 		m.done[m.number(p)] = true
 	}
 	if p.live {
+		m.undone--
 		var session, k int
 		if fmt.Sscanf(p.stanza.Attr("id"), "%d.%d", &session, &k); session == m.session {
 			m.sent[k].done = true
@@ -232,11 +237,14 @@ func (m *archiveModel) answer(iq *stanza.Element) {
 		from+len(page) == len(m.archive), last))
 }
 
-// deliver has the next of the wire arrive.
-func (m *archiveModel) deliver() {
+// deliver has the next of the wire arrive, unless too many are undone.
+func (m *archiveModel) deliver() (arrived bool) {
 	el, err := stanza.Parse([]byte(m.wire[0]), stanza.NSClient, stanza.Limits{})
 	if err != nil {
 		m.t.Fatal(err)
+	}
+	if el.Is(stanza.NSClient, "message") && m.undone >= m.limit {
+		return false
 	}
 	m.wire = m.wire[1:]
 	switch {
@@ -245,9 +253,14 @@ func (m *archiveModel) deliver() {
 	case el.Child(stanza.NSMAM, "result") != nil:
 		m.desk.result(m.now, el)
 	default:
-		m.desk.message(m.now, el, sm.Mark{})
+		if d := m.desk; !d.mark.row.IDs && len(d.held)+1 >= d.maxHeld {
+			m.late = true // of those that may not come again not so many are held
+		}
+		m.undone++
+		m.desk.message(m.now, el, sm.Mark{}, 100)
 	}
 	m.settle()
+	return true
 }
 
 // check: the mark is never ahead of what is done.
@@ -275,8 +288,7 @@ func (m *archiveModel) finishAll() {
 		if n > 1000 {
 			m.t.Fatalf("it does not end: %v", m.desk.state)
 		}
-		for len(m.wire) > 0 {
-			m.deliver()
+		for len(m.wire) > 0 && m.deliver() {
 		}
 		for len(m.passed) > 0 {
 			m.finish(0)

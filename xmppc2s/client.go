@@ -28,7 +28,7 @@ type Client struct {
 	dones *mailbox.Mailbox[sm.Mark]
 	calls chan func(*loop)
 	ended chan struct{} // closed when the loop takes no more calls
-	poke  chan struct{} // own has changed
+	poke  chan struct{} // see wakeLoop
 	moved chan struct{} // the network may have
 	own   atomic.Pointer[ownPresence]
 
@@ -42,8 +42,9 @@ type Client struct {
 	repaint chan struct{}           // avatar has changed
 
 	queued, queuedBytes atomic.Int64 // in inbox and in the engine
-	undone              atomic.Int64
-	full                atomic.Bool // the disk
+	undone              atomic.Int64 // taken from the loop, and neither done nor parked at the archive's desk
+	passed              atomic.Int64 // passed on, and not done
+	full                atomic.Bool  // the disk
 	counts              counters
 
 	mu      sync.RWMutex
@@ -151,6 +152,14 @@ func (c *Client) queueOwn(b []byte) bool {
 		c.log.Debug("own stanza dropped: the queue is full", "bytes", len(b))
 	}
 	return ok
+}
+
+// wakeLoop has the loop look at what others have left for it. It never blocks.
+func (c *Client) wakeLoop() {
+	select {
+	case c.poke <- struct{}{}:
+	default:
+	}
 }
 
 // notPassedOn says that the outer session has finished with a stanza itself.

@@ -36,10 +36,7 @@ func (c *Client) changeOwn(change func(*ownPresence)) {
 			break
 		}
 	}
-	select {
-	case c.poke <- struct{}{}:
-	default:
-	}
+	c.wakeLoop()
 }
 
 // bytes is the presence stanza.

@@ -192,7 +192,7 @@ func (o *outer) handle(ctx context.Context, t xmlstream.TokenReadEncoder, start 
 // message passes a message on, sooner or later. It counts as handled when Done
 // is called.
 func (o *outer) message(ctx context.Context, el *stanza.Element) {
-	o.teller.archive.message(time.Now(), el, o.v.claim())
+	o.teller.archive.message(time.Now(), el, o.v.claim(), len(o.v.hand.Bytes))
 	o.archive(ctx)
 }
 
