@@ -85,12 +85,17 @@ func (r *run) killGateway(ctx context.Context, quiet bool) {
 		}
 		pause(ctx, settle)
 	}
-	for _, e := range r.lan {
-		if !quiet {
-			e.killed(time.Now())
+	at := time.Now()
+	killed := func() {
+		for _, e := range r.lan {
+			if !quiet {
+				e.killed(at)
+			}
 		}
 	}
+	killed()
 	r.o.Gateway.Kill()
+	killed() // a stream may have been opened meanwhile
 	for _, e := range r.lan {
 		e.out.letGo()
 	}

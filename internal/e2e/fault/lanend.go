@@ -29,7 +29,7 @@ type lanEnd struct {
 
 	mu     sync.Mutex
 	stream *ends.Peer
-	number int // of the stream, from 1
+	number int // of the stream, or of that which is being opened, from 1
 }
 
 // publish begins to listen, and makes the peer known on the LAN.
@@ -103,6 +103,9 @@ func (e *lanEnd) current() (*ends.Peer, int) {
 }
 
 func (e *lanEnd) open(ctx context.Context) (*ends.Peer, int) {
+	e.mu.Lock()
+	e.number++
+	e.mu.Unlock()
 	port, err := e.control.mirrorPort(ctx, e.mirror)
 	if err != nil {
 		return nil, 0
@@ -120,7 +123,6 @@ func (e *lanEnd) open(ctx context.Context) (*ends.Peer, int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stream = stream
-	e.number++
 	e.out.letGo()
 	return stream, e.number
 }
@@ -153,7 +155,8 @@ func (e *lanEnd) receive(at time.Time, st *stanza.Element) {
 	e.in.arrived(at, st.Attr("id"), st.Child(stanza.NSClient, "body").Text())
 }
 
-// killed notes that the gateway was killed at the other end of the stream.
+// killed notes that the gateway was killed at the other end of the stream, or
+// of that which is just being opened.
 func (e *lanEnd) killed(at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
