@@ -8,6 +8,7 @@
 //	                    there, and one whenever something has changed
 //	GET /survey         what the XMPP server offers, asked now; the caller of
 //	                    New knows its shape
+//	GET /rooms          a list of Room
 //	GET /ledger         a Ledger: how many messages came, wait and ended how
 //	GET /trace?of=&n=   a list of Entry: the last n messages with that id, or of
 //	                    that peer or contact

@@ -56,7 +56,8 @@ type Config struct {
 	// Trace returns the last n messages with that id, or of that peer or contact, or with "" of all.
 	Trace func(ctx context.Context, of string, n int) ([]Entry, error)
 	Queue Queue
-	Log   *slog.Logger // nil: none
+	Rooms func() []Room // nil: there are none
+	Log   *slog.Logger  // nil: none
 }
 
 // A Server answers on a unix socket.
@@ -157,6 +158,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /survey", s.survey)
 	mux.HandleFunc("GET /ledger", s.ledger)
 	mux.HandleFunc("GET /trace", s.trace)
+	mux.HandleFunc("GET /rooms", s.rooms)
 	s.queueRoutes(mux)
 	mux.HandleFunc("POST /forget", s.forget)
 	return mux

@@ -33,6 +33,7 @@ func (c *config) check() {
 	c.checkLANTLS()
 	c.checkContacts()
 	c.checkPeers()
+	c.checkRooms()
 	c.checkControl()
 	c.checkState()
 }

@@ -12,6 +12,7 @@ type fileConfig struct {
 	Contacts  []contactConfig `yaml:"contacts"`
 	Peers     []string        `yaml:"peers"`
 	PeerRules []peerRule      `yaml:"peer_contacts"`
+	Rooms     []roomConfig    `yaml:"rooms"`
 	Limits    limitsConfig    `yaml:"limits"`
 	Outbox    outboxConfig    `yaml:"outbox"`
 	CatchUp   catchUpConfig   `yaml:"catch_up"`
@@ -76,6 +77,24 @@ type peerRule struct {
 	Contacts []string `yaml:"contacts"`
 }
 
+type roomConfig struct {
+	Name      string        `yaml:"name"`
+	MUC       string        `yaml:"muc"`
+	Nick      string        `yaml:"nick"`
+	File      string        `yaml:"password_file"`
+	Group     string        `yaml:"group"`
+	Make      bool          `yaml:"make"`
+	Advertise bool          `yaml:"advertise"`
+	Peers     []string      `yaml:"peers"`
+	Announce  bool          `yaml:"announce"`
+	History   historyConfig `yaml:"history"`
+}
+
+type historyConfig struct {
+	Lines int           `yaml:"lines" range:"0 100"`
+	Age   time.Duration `yaml:"age" range:"1m 168h"`
+}
+
 type limitsConfig struct {
 	PeerPerMinute    int `yaml:"peer_messages_per_minute" range:"1 1000000"`
 	PeerBurst        int `yaml:"peer_burst" range:"1 100000"`
@@ -124,5 +143,9 @@ func defaults() fileConfig {
 	}
 }
 
-// setDefaults does the same for one entry of the list.
+// setDefaults does the same for one entry of a list.
 func (c *contactConfig) setDefaults() { c.Offline = "withdraw" }
+
+func (r *roomConfig) setDefaults() {
+	r.Make, r.Advertise, r.Announce, r.History.Age = true, true, true, time.Hour
+}

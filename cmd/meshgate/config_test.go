@@ -58,6 +58,23 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 		{"key is a list", good + "? [a]\n: b", `:7: a key must be a plain word; this one is a list`},
 		{"merge key", good + "lan: {<<: {idle: 5m}}", `:7: lan: a key must be a plain word; this one is "<<"`},
 
+		// Rooms.
+		{"room without a name", good + "rooms: [{muc: a@b}]", `:7: rooms[0].name: is missing; write the name that the room has on the LAN, as in Witchcraft`},
+		{"room without an address", good + "rooms: [{name: W}]", `:7: rooms[0].muc: is missing; write the room's address, as in room@conference.example.org`},
+		{"no address", good + "rooms: [{name: W, muc: b}]", `:7: rooms[0].muc: "b" has no "@"; write an address, as in user@example.org`},
+		{"somebody in a room", good + "rooms: [{name: W, muc: a@b/me}]", `:7: rooms[0].muc: a@b/me is somebody in a room; the room is a@b`},
+		{"room twice", good + "rooms:\n- {name: W, muc: a@b}\n- {name: w, muc: c@b}", `:9: rooms[1].name: "w" is a room already, in line 8`},
+		{"MUC twice", good + "rooms:\n- {name: W, muc: a@b}\n- {name: V, muc: A@b}", `:9: rooms[1].muc: "a@b" is a room already, in line 8`},
+		{"person and room", good + "rooms: [{name: W, muc: bob@example.org}]", `:7: rooms[0].muc: bob@example.org is in the list of contacts; it cannot be a person and a room`},
+		{"long name of a room", good + "rooms: [{muc: a@b, name: " + long + "}]", `:7: rooms[0].name: has 64 bytes; 63 is the most`},
+		{"blanks around a nick", good + "rooms: [{name: W, muc: a@b, nick: ' me'}]", `:7: rooms[0].nick: is " me"; take off the blanks around it`},
+		{"group without port", good + "rooms: [{name: W, muc: a@b, group: 239.255.71.1}]", `:7: rooms[0].group: "239.255.71.1" is no address with a port; write it as in 239.255.71.66:13251`},
+		{"group of one", good + "rooms: [{name: W, muc: a@b, group: '192.0.2.1:5000'}]", `:7: rooms[0].group: 192.0.2.1 is no multicast address; rooms are in 239.255.71.1 to 239.255.71.253, as a rule`},
+		{"low port", good + "rooms: [{name: W, muc: a@b, group: '239.255.71.1:80'}]", `:7: rooms[0].group: has the port 80; it must be from 1024 to 65535`},
+		{"IPv6 that is off", good + "lan: {ipv6: false}\nrooms: [{name: W, muc: a@b, group: '[ff02::7]:5000'}]", `:8: rooms[0].group: [ff02::7]:5000 is IPv6, and lan.ipv6 is false`},
+		{"no password", good + "rooms: [{name: W, muc: a@b, password_file: /nonexistent/x}]", `:7: rooms[0].password_file: /nonexistent/x: there is no such file`},
+		{"too much history", good + "rooms: [{name: W, muc: a@b, history: {lines: 101}}]", `:7: rooms[0].history.lines: is 101; it must be from 0 to 100`},
+
 		// Types.
 		{"text for a section", good + "lan: eth0", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish, tls; it is "eth0"`},
 		{"list for a section", good + "lan: [eth0]", `:7: lan: must be a section with the keys interfaces, ipv6, machine, rename, discover, idle, publish, tls; it is a list`},

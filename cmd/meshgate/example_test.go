@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ var (
 	noteLine = regexp.MustCompile(`^ *# (default: .+|required)$`)
 	keyLine  = regexp.MustCompile(`^( *)(#?)((?:- )?)([a-z0-9_]+):`)
 )
+
+// lists are the keys whose entries are sections.
+var lists = []string{"contacts", "peer_contacts", "rooms"}
 
 // readExample finds the keys in the text of the example, by their paths as
 // pathsOf writes them. It knows only as much YAML as the example uses.
@@ -56,7 +60,7 @@ func readExample(t *testing.T, text string) map[string]shownKey {
 		path := m[4]
 		if len(above) > 0 {
 			path = above[len(above)-1].path + "." + path
-			if above[len(above)-1].path == "contacts" || above[len(above)-1].path == "peer_contacts" {
+			if slices.Contains(lists, above[len(above)-1].path) {
 				path = strings.Replace(path, ".", "[].", 1)
 			}
 		}
@@ -102,6 +106,9 @@ func TestExampleStatesTheTrueDefaults(t *testing.T) {
 	ct.setDefaults()
 	defaultTexts(reflect.ValueOf(ct), "contacts[]", values)
 	defaultTexts(reflect.ValueOf(peerRule{}), "peer_contacts[]", values)
+	var room roomConfig
+	room.setDefaults()
+	defaultTexts(reflect.ValueOf(room), "rooms[]", values)
 	if values["lan.idle"] != "10m" || values["contacts[].offline"] != "withdraw" || values["limits.body"] != "8192" {
 		t.Fatalf("the defaults were not found: %v", values)
 	}
@@ -172,7 +179,7 @@ func TestSwitchedOffKeysOfTheExampleAreGood(t *testing.T) {
 			got = append(got, p.path)
 		}
 	}
-	want := []string{"account.password_file", "account.ca_file", "lan.tls.certificate_file"}
+	want := []string{"account.password_file", "account.ca_file", "lan.tls.certificate_file", "rooms[0].password_file"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("errors about %q, want %q", got, want)
 		c.write(t.Output())

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "peers", "browse", "doctor", "trace", "queue", "forget", "version", "help"}
+var commands = []string{"run", "check", "peers", "browse", "doctor", "trace", "queue", "rooms", "forget", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -46,6 +46,7 @@ usage: meshgate COMMAND [flags]
   doctor   say what is wrong with this LAN and the server, and how to mend it
   trace    say what became of a message, or of those of a peer or contact
   queue    list what waits for the server, show, drop or retry it
+  rooms    list the rooms, and who is in them
   forget   have the gateway trust a peer's next TLS key
   version  print the version
   help     explain a command: meshgate help run
@@ -103,6 +104,7 @@ exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 `,
 	"trace": traceHelp,
 	"queue": queueHelp,
+	"rooms": roomsHelp,
 	"forget": `usage: meshgate forget [-config FILE | -socket PATH] NAME
 
 Has the gateway that runs on this machine forget the TLS key of a peer. The

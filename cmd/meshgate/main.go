@@ -68,6 +68,8 @@ func realMain(args []string, p process) int {
 		return traceCommand(rest, p)
 	case "queue":
 		return queueCommand(rest, p)
+	case "rooms":
+		return roomsCommand(rest, p)
 	case "forget":
 		return forgetCommand(rest, p)
 	case "version", "-version", "--version":
@@ -114,6 +116,9 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.BoolVar(&o.json, "json", false, "")
 	case "forget":
 		fs.StringVar(&o.socket, "socket", "", "")
+	case "rooms":
+		fs.StringVar(&o.socket, "socket", "", "")
+		fs.BoolVar(&o.json, "json", false, "")
 	case "trace", "queue":
 		fs.StringVar(&o.socket, "socket", "", "")
 		fs.BoolVar(&o.json, "json", false, "")
