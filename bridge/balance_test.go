@@ -55,7 +55,7 @@ func TestCountersBalanceWhateverHappens(t *testing.T) {
 
 var (
 	somePeers    = []linklocal.Instance{"bob@h2", "Bob@h3", "carol@h1", "guest@h1", "eve@evil", "alice@gw", "wjt@bael (2)"}
-	someContacts = []linklocal.ContactID{alice, "carl@example.org", "boss@example.org", conciergeID, "nobody@example.org"}
+	someContacts = []linklocal.ContactID{alice, "carl@example.org", "boss@example.org", ConciergeID, "nobody@example.org"}
 	someFroms    = []string{"alice@example.org/a", "alice@example.org/b", "boss@example.org/x", "carl@example.org", "spam@example.net/x", "gate@example.org/mesh", ""}
 	someBodies   = []string{"hi", "@bob hi", "@bob@h2", "@carol hi", "@who", "help", "> [carol@h1] x", "@", "", "[meshgate] x",
 		"rooms", "@invite bob@h2 coven", "invite Alice Coven", "@join Witchcraft", "@who Coven", strings.Repeat("x", 40)}

@@ -15,9 +15,9 @@ func (e *engine) ask(now time.Time, n *entry, body string) Outcome {
 	from := n.peer
 	switch question(body) {
 	case "help":
-		return e.remark(now, conciergeID, from, e.lanHelp())
+		return e.remark(now, ConciergeID, from, e.lanHelp())
 	case "who":
-		return e.remark(now, conciergeID, from, e.whoForPeer(from))
+		return e.remark(now, ConciergeID, from, e.whoForPeer(from))
 	}
 	if c, ok := roomCommandOf(body); ok && e.hasRooms() {
 		return e.roomCommandOfPeer(now, n, c)
@@ -26,7 +26,7 @@ func (e *engine) ask(now time.Time, n *entry, body string) Outcome {
 	if e.hasRooms() {
 		text = wordsShortHelpRooms
 	}
-	return e.remark(now, conciergeID, from, text)
+	return e.remark(now, ConciergeID, from, text)
 }
 
 // remark says something to a peer, unless much was said only just now.

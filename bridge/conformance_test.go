@@ -161,7 +161,7 @@ func TestIJ05RatesArePerContact(t *testing.T) {
 func TestAPeerCannotSpendAContactsRemarks(t *testing.T) {
 	r := ready(t)
 	for range 50 {
-		r.fromLAN(conciergeID, "alice@example.org", `<message><body>hi</body></message>`)
+		r.fromLAN(ConciergeID, "alice@example.org", `<message><body>hi</body></message>`)
 	}
 	r.actions = nil
 	r.fromNet(`<message from='alice@example.org/phone' id='1'><body>@who</body></message>`)
@@ -268,7 +268,7 @@ func TestIJ08OwnReflectionsAreDropped(t *testing.T) {
 
 // IJ-08: two automata, one of which is the gateway, do not keep talking.
 func TestIJ08AutomataFallSilent(t *testing.T) {
-	for name, to := range map[string]linklocal.ContactID{"concierge": conciergeID, "mirror": "boss@example.org"} {
+	for name, to := range map[string]linklocal.ContactID{"concierge": ConciergeID, "mirror": "boss@example.org"} {
 		r := ready(t)
 		answered := 0
 		for range 200 { // guest may not write to boss: each message is an occasion for words

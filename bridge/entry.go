@@ -17,7 +17,7 @@ type entry struct {
 	came    int64              // milliseconds of unix time
 	ended   int64              // 0: it is pending
 	passed  int64              // it was delivered then, and came back; else 0
-	contact string             // bare address, or conciergeID
+	contact string             // bare address, or ConciergeID
 	peer    linklocal.Instance // "": none was found
 	id      string             // of the stanza on the network
 	archive string             // by which our server's archive knows it (XEP-0359); "" unknown

@@ -66,7 +66,7 @@ func (e *engine) voice(c *contact, text string) (linklocal.ContactID, string) {
 	if _, published := e.peers.ownKey[c.mirror.id]; published {
 		return c.mirror.id, text
 	}
-	return conciergeID, "to " + c.name() + ": " + text
+	return ConciergeID, "to " + c.name() + ": " + text
 }
 
 // tellAbout says something about a contact to a peer.

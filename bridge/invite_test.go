@@ -366,7 +366,7 @@ func TestIJ08QuestionsAboutRoomsAreLimited(t *testing.T) {
 	for _, ask := range []string{"rooms", "who Witchcraft", "join Witchcraft", "join Heath", "invite Alice Witchcraft", "invite me Witchcraft", "invite dave Witchcraft"} {
 		r := roomy(t)
 		for i := range 50 {
-			r.fromLAN(conciergeID, "guest@h1", "<message><body>"+ask+"</body></message>")
+			r.fromLAN(ConciergeID, "guest@h1", "<message><body>"+ask+"</body></message>")
 			r.fromNet(fmt.Sprintf("<message from='boss@example.org/x' id='%d'><body>@%s</body></message>", i, ask))
 		}
 		lan, network := 0, 0

@@ -7,8 +7,9 @@ import (
 	"meshgate/xmppc2s"
 )
 
-// conciergeID cannot be a bare address: a domain has no colon.
-const conciergeID linklocal.ContactID = "meshgate:concierge"
+// ConciergeID is the gateway itself as a contact of the mesh: the concierge. It
+// cannot be a bare address: a domain has no colon.
+const ConciergeID linklocal.ContactID = "meshgate:concierge"
 
 // mirrors shows the network on the mesh: the contacts' presence, the server
 // connection's state in the concierge's. It is pure.
@@ -34,7 +35,7 @@ type mirrors struct {
 func newMirrors(cfg Config) *mirrors {
 	m := &mirrors{
 		cfg: cfg, byBare: make(map[string]*contact),
-		concierge: mirror{id: conciergeID, user: cfg.Concierge},
+		concierge: mirror{id: ConciergeID, user: cfg.Concierge},
 	}
 	for _, c := range cfg.Contacts {
 		ct := newContact(c)
@@ -139,7 +140,7 @@ func (m *mirrors) failed(now time.Time, id linklocal.ContactID) {
 	mi := &m.concierge
 	if c := m.byBare[string(id)]; c != nil {
 		mi = &c.mirror
-	} else if id != conciergeID {
+	} else if id != ConciergeID {
 		return
 	}
 	mi.failed(now, m.cfg.Timing.PublishRetry)

@@ -30,7 +30,7 @@ func (n *entry) export() Entry {
 		return time.UnixMilli(ms)
 	}
 	contact := n.contact
-	if contact == string(conciergeID) {
+	if contact == string(ConciergeID) {
 		contact = ""
 	}
 	return Entry{n.fromLAN, n.end, at(n.came), at(n.ended), at(n.passed), contact, n.peer, n.id, n.why}

@@ -52,7 +52,7 @@ func (e *engine) findRoom(text string) (found rooms.Info, ok bool) {
 
 // roomCommandOfPeer carries out what a peer has written to the concierge.
 func (e *engine) roomCommandOfPeer(now time.Time, n *entry, c roomCommand) Outcome {
-	say := func(text string) Outcome { return e.remark(now, conciergeID, n.peer, text) }
+	say := func(text string) Outcome { return e.remark(now, ConciergeID, n.peer, text) }
 	if rest, ok := cutWord(c.rest, "me"); ok && c.verb == "invite" {
 		c = roomCommand{"join", rest}
 	}
@@ -81,7 +81,7 @@ func (e *engine) roomCommandOfPeer(now time.Time, n *entry, c roomCommand) Outco
 		return RefusedRate
 	}
 	e.sendInvitation(now, to, n, room, "")
-	e.tell(conciergeID, n.peer, wordsInvited(to.name(), room.Name))
+	e.tell(ConciergeID, n.peer, wordsInvited(to.name(), room.Name))
 	return Pending
 }
 
@@ -89,12 +89,12 @@ func (e *engine) roomCommandOfPeer(now time.Time, n *entry, c roomCommand) Outco
 func (e *engine) invitePeer(now time.Time, to linklocal.Instance, room rooms.Info) Outcome {
 	switch {
 	case !room.Group.IsValid():
-		return e.remark(now, conciergeID, to, wordsNotOnLAN(room.Name))
+		return e.remark(now, ConciergeID, to, wordsNotOnLAN(room.Name))
 	case !e.remarks.Allow(now, peerKey(to)):
 		return RefusedRate
 	}
 	c := rewrite.Content{Room: room.Name, Group: room.Group}
-	e.emit(toLAN{from: conciergeID, to: to, stanza: rewrite.InviteToLAN(c, e.cfg.Concierge, now)})
+	e.emit(toLAN{from: ConciergeID, to: to, stanza: rewrite.InviteToLAN(c, e.cfg.Concierge, now)})
 	return Answered
 }
 

@@ -213,7 +213,7 @@ func picture(s string) *linklocal.Icon {
 
 func contactID(s string) linklocal.ContactID {
 	if s == "gate" {
-		return conciergeID
+		return ConciergeID
 	}
 	return linklocal.ContactID(s + "@example.org")
 }

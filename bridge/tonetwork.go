@@ -26,7 +26,7 @@ func (e *engine) takeReceived(now time.Time, r linklocal.Received, c rewrite.Con
 	switch {
 	case e.peers.isOwn(r.From):
 		return Echo
-	case r.To != conciergeID && to == nil:
+	case r.To != ConciergeID && to == nil:
 		return RefusedContact
 	case !e.policy.admits(r.From):
 		return e.reject(now, r, c, RefusedStranger, wordsStranger(r.From))
@@ -128,7 +128,7 @@ func (e *engine) tellSender(n entry, text string) {
 	if ct := e.mirrors.byBare[n.contact]; ct != nil {
 		e.tellAbout(ct, n.peer, text)
 	} else { // the configuration names it no more
-		e.tell(conciergeID, n.peer, "to "+n.contact+": "+text)
+		e.tell(ConciergeID, n.peer, "to "+n.contact+": "+text)
 	}
 	e.emit(note{"from LAN", n.end, n.peer, n.contact})
 }

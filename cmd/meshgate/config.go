@@ -13,6 +13,7 @@ type fileConfig struct {
 	Peers     []string        `yaml:"peers"`
 	PeerRules []peerRule      `yaml:"peer_contacts"`
 	Rooms     []roomConfig    `yaml:"rooms"`
+	Site      string          `yaml:"site"`
 	Limits    limitsConfig    `yaml:"limits"`
 	Outbox    outboxConfig    `yaml:"outbox"`
 	CatchUp   catchUpConfig   `yaml:"catch_up"`

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"meshgate/bridge/rooms"
 	"meshgate/bridge/status"
 	"meshgate/linklocal"
 )
@@ -56,9 +57,24 @@ func (g *gateway) statusConfig(c *config, log *slog.Logger) status.Config {
 		Ledger: g.ledger,
 		Trace:  g.trace,
 		Queue:  queue{g.server},
+		Rooms:  func() []status.Room { return roomsOf(g.rooms.List()) },
 		Forget: func(name string) (bool, error) { return g.state.pins.forget(name) },
 		Log:    log,
 	}
+}
+
+func roomsOf(list []rooms.Info) []status.Room {
+	out := make([]status.Room, len(list))
+	for i, r := range list {
+		out[i] = status.Room{Name: r.Name, MUC: r.MUC.String(), State: r.State, Carrier: r.Carrier, Members: r.Members, Occupants: r.Occupants}
+		if r.Group.IsValid() {
+			out[i].Group = r.Group.String()
+		}
+		if r.Refused != "" {
+			out[i].State += ": " + r.Refused
+		}
+	}
+	return out
 }
 
 func peersOf(list []linklocal.PeerInfo) []status.Peer {

@@ -107,14 +107,14 @@ func (s *state) openMark(path string) {
 	}
 }
 
-// openRing opens the marks of what was delivered, likewise.
-func (s *state) openRing(path string) {
-	ring, err := store.OpenRing(path, bridge.MaxDelivered)
+// openRing opens the marks of what was delivered, likewise; nil: there are none.
+func (s *state) openRing(path string, slots int) *store.Ring {
+	ring, err := store.OpenRing(path, slots)
 	if err != nil {
 		s.log.Warn("what is delivered cannot be marked: after a kill it may be delivered once more", "err", err)
-		return
+		return nil
 	}
-	s.ring = ring
+	return ring
 }
 
 // marks are the ring, if there is one.

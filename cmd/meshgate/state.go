@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"meshgate/bridge"
+	"meshgate/bridge/rooms"
 	"meshgate/bridge/store"
 )
 
@@ -17,6 +18,7 @@ const (
 	stateFile    = "meshgate.db"
 	markSuffix   = ".mark"
 	ringSuffix   = ".ring"
+	linesSuffix  = ".lines"
 	maxNoteBytes = 512
 )
 
@@ -50,7 +52,9 @@ type state struct {
 	pins    *pins
 	outbox  outbox
 	past    past
+	rooms   roomPast
 	ring    *store.Ring // nil: there is none
+	lines   *store.Ring // of rooms, likewise
 	log     *slog.Logger
 }
 
@@ -71,7 +75,8 @@ func openState(path string, waiting int, log *slog.Logger) (*state, error) {
 		return volatileState(err, waiting, log)
 	}
 	s.openMark(path + markSuffix)
-	s.openRing(path + ringSuffix)
+	s.ring = s.openRing(path+ringSuffix, bridge.MaxDelivered)
+	s.lines = s.openRing(path+linesSuffix, rooms.MaxMarks)
 	if st.PutAside() != "" {
 		log.Warn("the state was damaged and is begun anew", "file", path, "put aside", st.PutAside(),
 			"lost", "what waited for the server, who talked with whom, who was told what, which keys of peers were trusted")
@@ -101,7 +106,7 @@ func newState(st *store.Store, lasting bool, waiting int, log *slog.Logger) (*st
 	}
 	s.notes = &notes{s, b}
 	s.pins, err = newPins(s)
-	if err = errors.Join(err, s.openOutbox(waiting)); err != nil {
+	if err = errors.Join(err, s.openOutbox(waiting), s.openRooms()); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return s, nil
@@ -111,8 +116,10 @@ func (s *state) close() {
 	if s.outbox.mark != nil {
 		s.outbox.mark.Close()
 	}
-	if s.ring != nil {
-		s.ring.Close()
+	for _, r := range []*store.Ring{s.ring, s.lines} {
+		if r != nil {
+			r.Close()
+		}
 	}
 	if err := s.Close(); err != nil {
 		s.log.Error("the state was not closed", "err", err)

@@ -11,7 +11,9 @@ import (
 
 	"meshgate/bridge"
 	"meshgate/bridge/rewrite"
+	"meshgate/bridge/rooms"
 	"meshgate/bridge/status"
+	"meshgate/clique"
 	"meshgate/internal/netwatch"
 	"meshgate/internal/sdnotify"
 	"meshgate/linklocal"
@@ -32,6 +34,8 @@ type gateway struct {
 	hub    *bridge.Hub
 	dns    *mdns.Conn
 	lan    *linklocal.Service
+	clique *clique.Service
+	rooms  *rooms.Rooms
 	watch  *watch
 	status *status.Server
 }
@@ -47,6 +51,10 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 		return nil, err
 	}
 	hub, err := c.hubConfig()
+	if err != nil {
+		return nil, err
+	}
+	joined, err := c.roomsConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +81,20 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
 	g.lan = linklocal.New(lan, g.dns)
-	g.hub = bridge.New(hub, bridge.Parts{LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server})
-	g.watch = newWatch(g.hub, notify, log,
+	inRooms := c.cliqueConfig()
+	inRooms.Log, joined.Log = named("clique"), named("rooms")
+	g.clique = clique.New(inRooms, g.dns)
+	g.rooms = rooms.New(joined, rooms.Parts{
+		LAN: g.clique, Server: g.server, Past: st.rooms, Marks: st.lineMarks(), Tell: teller(g.lan, c.Concierge.Name),
+	})
+	g.hub = bridge.New(hub, bridge.Parts{
+		LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server, Rooms: g.rooms,
+	})
+	g.watch = newWatch(crossing{g.hub, g.rooms}, notify, log,
 		part{"server", func() any { return g.server.Stats() }},
 		part{"hub", func() any { return g.hub.Stats() }},
+		part{"rooms", func() any { return g.rooms.Stats() }},
+		part{"clique", func() any { return g.clique.Stats() }},
 		part{"mdns", func() any { return g.dns.Stats() }},
 		part{"linklocal", func() any { return g.lan.Stats() }})
 	g.status = status.New(g.statusConfig(c, named("status")))
@@ -84,16 +102,19 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 }
 
 // stages are the parts in the order in which they start. They stop in
-// reverse: linklocal closes its streams and unregisters, mdns says the
-// goodbyes, the hub takes what still stands at its door, the server session
-// sends that before it leaves, and what was to be remembered is written.
+// reverse: linklocal closes its streams and unregisters, clique leaves its
+// rooms, mdns says the goodbyes, the hub takes what still stands at its door, the
+// server session sends that before it leaves, and what was to be remembered is
+// written.
 func (g *gateway) stages() []stage {
 	return []stage{
 		{"state", g.state.Run},
 		{"server", func(ctx context.Context) error { return g.server.Run(ctx, g.watch) }},
 		{"network", func(ctx context.Context) error { return netwatch.Follow(ctx, g.server.NetworkChanged) }},
+		{"rooms", g.rooms.Run},
 		{"hub", g.hub.Run},
-		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, g.lan) }},
+		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, fromMDNS{g.lan, g.clique}) }},
+		{"clique", func(ctx context.Context) error { return g.clique.Run(ctx, g.rooms) }},
 		{"linklocal", func(ctx context.Context) error { return g.lan.Run(ctx, g.watch) }},
 		{"status", g.status.Run},
 		{"watch", g.watch.Run},
@@ -153,7 +174,7 @@ func (c *config) hubConfig() (bridge.Config, error) {
 		WarnPlain: c.LAN.TLS.Warn,
 		Peers:     c.Peers,
 		Limits: bridge.Limits{
-			PeerRate:    bridge.Rate{PerMinute: c.Limits.PeerPerMinute, Burst: c.Limits.PeerBurst},
+			PeerRate:    c.peerRate(),
 			ContactRate: bridge.Rate{PerMinute: c.Limits.ContactPerMinute, Burst: c.Limits.ContactBurst},
 			BodyBytes:   c.Limits.Body,
 			Peers:       c.Limits.Peers,
@@ -194,6 +215,10 @@ func (c *config) hubConfig() (bridge.Config, error) {
 	return cfg, cfg.Validate()
 }
 
+func (c *config) peerRate() bridge.Rate {
+	return bridge.Rate{PerMinute: c.Limits.PeerPerMinute, Burst: c.Limits.PeerBurst}
+}
+
 // hostLabel is the name under .local that our records point to. If the
 // configuration names a machine it is that; the name of this computer itself
 // belongs to its own mDNS responder, if there is one, and is left alone.
@@ -210,7 +235,7 @@ func (c *config) mdnsConfig(log *slog.Logger) mdns.ConnConfig {
 		IPv6:       c.LAN.IPv6,
 		Host:       c.hostLabel(),
 		Yield:      true, // a mirror is called otherwise as well; libpurple knows no other name
-		Browse:     []string{presenceType},
+		Browse:     []string{presenceType, clique.ServiceType},
 		Limits:     mdns.Limits{Instances: c.Limits.Peers},
 		Log:        log,
 	}

@@ -23,6 +23,8 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge"
+	"meshgate/bridge/rooms"
+	"meshgate/clique"
 	"meshgate/internal/selfsigned"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
@@ -35,6 +37,8 @@ type wiring struct {
 	Hub    bridge.Config
 	DNS    mdns.ConnConfig
 	LAN    linklocal.Config
+	Rooms  rooms.Config
+	Clique clique.Config
 	Cert   [][]byte // for the LAN
 	Secret string
 	Log    logConfig
@@ -70,6 +74,10 @@ func wireWith(t *testing.T, text string, env map[string]string) wiring {
 	if w.Hub, err = c.hubConfig(); err != nil {
 		t.Fatal(err)
 	}
+	if w.Rooms, err = c.roomsConfig(); err != nil {
+		t.Fatal(err)
+	}
+	w.Clique = c.cliqueConfig()
 	return w
 }
 
@@ -89,6 +97,9 @@ peers: ["*@h2"]
 peer_contacts:
 - peer: a@h2
   contacts: [bob@example.org]
+rooms:
+- name: Witchcraft
+  muc: w@muc.example.org
 limits:
 log:
 `
@@ -168,6 +179,20 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"peer_contacts":                      {"peer: a@h2", "peer: b@h2"},
 		"peer_contacts[].peer":               {"peer: a@h2", "peer: b@h2"},
 		"peer_contacts[].contacts":           {"[bob@example.org]", "[eve@example.org]"},
+		"rooms":                              {"Witchcraft", "Plot"},
+		"rooms[].name":                       {"Witchcraft", "Plot"},
+		"rooms[].muc":                        {"w@muc", "v@muc"},
+		"rooms[].nick":                       {"Witchcraft", "Witchcraft\n  nick: gate"},
+		"rooms[].password_file":              {"Witchcraft", "Witchcraft\n  password_file: " + pw},
+		"rooms[].group":                      {"Witchcraft", "Witchcraft\n  group: 239.255.71.7:7777"},
+		"rooms[].make":                       {"Witchcraft", "Witchcraft\n  make: false"},
+		"rooms[].advertise":                  {"Witchcraft", "Witchcraft\n  advertise: false"},
+		"rooms[].peers":                      {"Witchcraft", "Witchcraft\n  peers: [x@h3]"},
+		"rooms[].announce":                   {"Witchcraft", "Witchcraft\n  announce: false"},
+		"rooms[].history":                    {"Witchcraft", "Witchcraft\n  history: {lines: 7}"},
+		"rooms[].history.lines":              {"Witchcraft", "Witchcraft\n  history: {lines: 7}"},
+		"rooms[].history.age":                {"Witchcraft", "Witchcraft\n  history: {age: 7m}"},
+		"site":                               {"limits:", "site: here\nlimits:"},
 		"limits":                             {"limits:", "limits: {body: 777}"},
 		"limits.peer_messages_per_minute":    {"limits:", "limits: {peer_messages_per_minute: 7}"},
 		"limits.peer_burst":                  {"limits:", "limits: {peer_burst: 7}"},
