@@ -39,6 +39,8 @@ type Room struct {
 	Password      string         // of the MUC; "": none
 	Group         netip.AddrPort // as clique.Room has it, and so the next two
 	Make, Private bool
+	Peers         []string // patterns of the LAN members whose lines go to the MUC, as bridge.Config.Peers; none: nobody's (IJ-05)
+	Quiet         bool     // the LAN is not told who comes into the MUC, leaves it or is called otherwise
 	History       History
 }
 

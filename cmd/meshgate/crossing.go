@@ -74,8 +74,12 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 			return cfg, err
 		}
 		room := rooms.Room{
-			Name: r.Name, MUC: muc, Nick: r.Nick, Make: r.Make, Private: !r.Advertise,
+			Name: r.Name, MUC: muc, Nick: r.Nick, Make: r.Make, Private: !r.Advertise, Quiet: !r.Announce,
+			Peers:   c.Peers,
 			History: rooms.History{Lines: r.History.Lines, Age: r.History.Age},
+		}
+		if len(r.Peers) > 0 {
+			room.Peers = r.Peers
 		}
 		if room.Group, err = r.group(); err != nil {
 			return cfg, err

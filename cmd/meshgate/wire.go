@@ -94,8 +94,8 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 		part{"server", func() any { return g.server.Stats() }},
 		part{"hub", func() any { return g.hub.Stats() }},
 		part{"rooms", func() any { return g.rooms.Stats() }},
-		part{"clique", func() any { return g.clique.Stats() }},
 		part{"mdns", func() any { return g.dns.Stats() }},
+		part{"clique", func() any { return g.clique.Stats() }},
 		part{"linklocal", func() any { return g.lan.Stats() }})
 	g.status = status.New(g.statusConfig(c, named("status")))
 	return g, nil
