@@ -1,0 +1,119 @@
+package dsps
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Config is what an Engine needs to know.
+type Config struct {
+	// Rand makes keys, ids and addresses: nobody must be able to guess what
+	// comes next, so it is a ChaCha8 with a secret seed.
+	Rand      *rand.Rand
+	Addresses Addresses
+	Policy    Policy
+	Limits    Limits
+
+	Host     string    // where peers connect; "": what the address says
+	Port     int       // default 5290
+	Features []Feature // what is told; others are supported all the same
+
+	Expire time.Duration // for an answer to an invitation; default 5 min
+	Wait   time.Duration // for a connection; default 1 min
+	Stall  time.Duration // for a reader that takes nothing of what waits for it; default 2 min
+}
+
+// A Policy says who may do what. A nil function is nobody.
+type Policy struct {
+	MayCreate func(client JID) bool
+	MayInvite func(inviter, invitee JID) bool
+	MayJoin   func(client JID) bool            // a public stream
+	MayRelay  func(client JID, dest Dest) bool // connections go out to what a client says
+}
+
+// Limits bound what others can make the engine do and keep. Fields of 0 are
+// the defaults.
+type Limits struct {
+	Streams     int // default 256
+	StreamsEach int // created by one bare address; default 16
+	Peers       int // of one stream, the invited ones too; default 64
+	Dests       int // services that are tried for a relay; default 4
+	Comments    int // bytes of XML with a stream or an invitation; default 16 KiB
+	Handshakes  int // at a time for one pair of addresses; default 4
+	Queries     int // of one peer, and of all strangers, in a second; default 50
+}
+
+const (
+	// maxReply is how many bytes of XML a list of public streams has.
+	maxReply = 32 << 10
+	// maxGone is how many pairs are remembered that are no more.
+	maxGone = 256
+	// queryBurst is how many seconds' queries may come at once.
+	queryBurst = 4
+)
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.Streams, 256}, {&l.StreamsEach, 16}, {&l.Peers, 64}, {&l.Dests, 4}, {&l.Comments, 16 << 10},
+		{&l.Handshakes, 4}, {&l.Queries, 50},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return l
+}
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.withDefaults()
+	if c.Port == 0 {
+		c.Port = DefaultPort
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.Expire, 5 * time.Minute}, {&c.Wait, time.Minute}, {&c.Stall, 2 * time.Minute}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return c
+}
+
+// Addresses decides which address of ours stands for which stream. "A peer may
+// be registered to multiple streams from the same full JID, hence all DSPS
+// full JIDs linked to a given peer must be unique." XEP-0037, Accepting an invite
+//
+// It is called by the engine, in its goroutine, and must not wait.
+type Addresses interface {
+	// IsService reports whether streams are created, and public ones listed, at addr.
+	IsService(addr JID) bool
+	// Assign gives the address that client uses for one stream more: one that
+	// is not taken. It is taken until Release. What the client wrote to, or
+	// who invites it, came in at at. A client of "" is whoever joins a public
+	// stream. It reports false if there is none now.
+	Assign(client, at JID, taken func(JID) bool) (JID, bool)
+	// Release says that client does not use addr any more.
+	Release(client, addr JID)
+}
+
+// Resources is Addresses with as many as are wanted: those of a component, or
+// of a name on a mesh, told apart by resources nobody can guess.
+type Resources struct {
+	Bare JID
+	Rand *rand.Rand
+}
+
+// IsService is true of the bare address.
+func (r Resources) IsService(addr JID) bool { return addr.fold() == r.Bare.fold() }
+
+// Assign makes an address.
+func (r Resources) Assign(JID, JID, func(JID) bool) (JID, bool) {
+	return r.Bare + "/" + JID(secret(r.Rand)), true
+}
+
+// Release does nothing.
+func (r Resources) Release(JID, JID) {}
