@@ -40,7 +40,7 @@ type Limits struct {
 	Dests       int // services that are tried for a relay; default 4
 	Comments    int // bytes of XML with a stream or an invitation; default 16 KiB
 	Handshakes  int // at a time for one pair of addresses; default 4
-	Queries     int // of one peer, and of all strangers, in a second; default 50
+	Queries     int // of one peer or stranger in a second; default 50
 }
 
 const (
@@ -50,6 +50,8 @@ const (
 	maxGone = 256
 	// queryBurst is how many seconds' queries may come at once.
 	queryBurst = 4
+	// maxPaced is how many peers, and strangers, have a pace at a time.
+	maxPaced = 4096
 )
 
 func (l Limits) withDefaults() Limits {

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
+	"meshgate/bridge/internal/bounds"
 	"meshgate/internal/stanza"
 )
 
@@ -30,7 +29,7 @@ type Engine struct {
 	gone    []pair // that were peers lately, and have not been told so
 	numbers uint64 // given to streams, peers and connections
 
-	strangers *rate.Limiter
+	peerPace, strangerPace *bounds.Limiter
 }
 
 // Counters count what happened since the start.
@@ -45,11 +44,11 @@ type Counters struct {
 // New makes an engine without streams.
 func New(cfg Config) *Engine {
 	cfg = cfg.withDefaults()
-	n := cfg.Limits.Queries
+	pace := bounds.Rate{PerMinute: 60 * cfg.Limits.Queries, Burst: queryBurst * cfg.Limits.Queries}
 	return &Engine{
 		cfg: cfg, streams: map[StreamID]*streamState{}, pairs: map[pair]*peerState{}, invites: map[pair]*peerState{},
 		publics: map[JID]*streamState{}, conns: map[ConnID]*connState{},
-		strangers: rate.NewLimiter(rate.Limit(n), queryBurst*n),
+		peerPace: bounds.NewLimiter(pace, maxPaced), strangerPace: bounds.NewLimiter(pace, maxPaced),
 	}
 }
 
@@ -119,12 +118,12 @@ func (e *Engine) HandleQuery(now time.Time, from, to JID, el *stanza.Element) {
 	iq, err := ParseRequest(el)
 	iq.From, iq.To = from, to
 	p := e.pairs[pair{from, to}.fold()]
-	limit := e.strangers
+	pace := e.strangerPace
 	if p != nil {
-		limit = p.queries
+		pace = e.peerPace
 	}
 	switch {
-	case !limit.AllowN(now, 1):
+	case !pace.Allow(now, string(from.fold())):
 		e.stats.Limited++
 	case err != nil:
 		e.stats.Malformed++

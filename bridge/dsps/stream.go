@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"meshgate/internal/stanza"
 )
 
@@ -57,7 +55,6 @@ type peerState struct {
 	tries    []*connState // handshakes
 	told     bool         // that it is connected already
 	meter    meter
-	queries  *rate.Limiter
 	deadline time.Time
 	place    int // among the timers; -1: none
 }
@@ -127,10 +124,7 @@ func (s *streamState) find(jid JID) []*peerState {
 // addPeer makes a peer, which nobody knows of yet.
 func (e *Engine) addPeer(s *streamState, r Right, jid, addr JID) *peerState {
 	e.numbers++
-	p := &peerState{
-		stream: s, number: e.numbers, right: r, jid: jid, addr: addr, place: -1,
-		queries: rate.NewLimiter(rate.Limit(e.cfg.Limits.Queries), queryBurst*e.cfg.Limits.Queries),
-	}
+	p := &peerState{stream: s, number: e.numbers, right: r, jid: jid, addr: addr, place: -1}
 	s.peers = append(s.peers, p)
 	return p
 }
