@@ -43,8 +43,9 @@ type fakeHost struct {
 	cancel func()
 	ended  chan error
 
-	got   []Event
-	block chan struct{} // the handler waits for it
+	got     []Event
+	blocked string // what the handler is told of this room waits
+	freed   chan struct{}
 }
 
 var theLink = mdns.Link{Name: "lan0", Index: 1, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fe80::1/64")}}
@@ -87,25 +88,41 @@ func (h *fakeHost) run() {
 	go func() { h.ended <- h.Service.Run(ctx, h) }()
 }
 
+func (h *fakeHost) running() bool { return h.cancel != nil }
+
 // stop ends it in order.
 func (h *fakeHost) stop() {
 	h.lan.t.Helper()
 	h.cancel()
+	h.cancel = nil
 	if err := <-h.ended; err != nil {
 		h.lan.t.Error(err)
 	}
 }
 
 func (h *fakeHost) HandleClique(ctx context.Context, ev Event) {
-	if h.block != nil {
+	h.lan.mu.Lock()
+	freed := h.freed
+	if got, ok := ev.(Received); ok && got.Room == h.blocked {
+		h.lan.mu.Unlock()
 		select {
-		case <-h.block:
+		case <-freed:
 		case <-ctx.Done():
 		}
+		h.lan.mu.Lock()
 	}
+	h.got = append(h.got, ev)
+	h.lan.mu.Unlock()
+}
+
+// blocks lets the handler wait when it is told of this room; "": no more.
+func (h *fakeHost) blocks(room string) {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
-	h.got = append(h.got, ev)
+	if h.blocked != "" {
+		close(h.freed)
+	}
+	h.blocked, h.freed = room, make(chan struct{})
 }
 
 // log is what was told, as text, without what was told before the last log.
