@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge/rooms"
@@ -409,5 +411,52 @@ func TestWhoIsInARoomIsBounded(t *testing.T) {
 		if len(text) > 2*maxWho || !strings.Contains(text, " more") {
 			t.Errorf("%d bytes: %s", len(text), text)
 		}
+	}
+}
+
+func TestHubInvitesBothWays(t *testing.T) { // CQ-13
+	synctest.Test(t, func(t *testing.T) {
+		group := netip.MustParseAddrPort("239.255.71.66:13251")
+		muc := jid.MustParse("witchcraft@conference.example.org")
+		r := runHubParts(t, office(), Parts{Rooms: fakeRooms{{Name: "Witchcraft", MUC: muc, Group: group}}})
+		defer r.stop()
+		r.begin()
+		finished := 0
+		st := r.element("<message from='alice@example.org/phone' id='1'><x xmlns='jabber:x:conference' jid='witchcraft@conference.example.org' reason='@bob plot'/></message>")
+		r.hub.HandleServer(r.ctx, xmppc2s.RoomInvited{Room: muc, From: jid.MustParse("alice@example.org/phone"), Direct: true, Reason: "@bob plot", Stanza: st, Done: func() { finished++ }})
+		synctest.Wait()
+		if inv, ok := clique.ParseInvitation(r.lan.sent[0].Stanza); !ok || inv.Room != "Witchcraft" || inv.Group != group || r.lan.sent[0].To != "bob@h2" {
+			t.Errorf("the LAN got %+v", r.lan.sent[0])
+		}
+		if finished != 1 {
+			t.Errorf("finished %d times", finished)
+		}
+		r.hub.HandleLAN(r.ctx, linklocal.Received{To: alice, From: "bob@h2", Stanza: r.element(fmt.Sprintf(cliqueInvite, "Witchcraft", "plot", "239.255.71.66", ""))})
+		synctest.Wait()
+		r.srv.mu.Lock()
+		last := r.srv.sent[len(r.srv.sent)-1]
+		r.srv.mu.Unlock()
+		if x := last.Child(stanza.NSConf, "x"); x.Attr("jid") != muc.String() || x.Attr("reason") != "[bob@h2] plot" {
+			t.Errorf("the server got %s", last)
+		}
+	})
+}
+
+// Without rooms, what is said about them leads nowhere, in words.
+func TestAHubWithoutRoomsInvitesNobody(t *testing.T) {
+	r := ready(t)
+	r.fromLAN(alice, "bob@h2", fmt.Sprintf(cliqueInvite, "Witchcraft", "plot", "239.255.71.66", ""))
+	r.invited(true, "alice@example.org/x", "i1", "witchcraft@conference.example.org", "@bob plot", "")
+	r.invited(false, "alice@example.org/x", "i2", "witchcraft@conference.example.org", "@bob plot", "")
+	want := []string{
+		`to bob@h2 from alice@example.org: "[meshgate] ` + wordsUnmapped("Witchcraft") + `"`,
+		`= from LAN: answered`,
+		`to alice@example.org/x: "[meshgate] ` + wordsUnmapped("witchcraft@conference.example.org") + `" m1`,
+		`= from network: answered`, `finished`,
+		fmt.Sprintf(`to witchcraft@conference.example.org: decline alice@example.org/x %q`, wordsUnmapped("witchcraft@conference.example.org")),
+		`= from network: answered`, `finished`,
+	}
+	if d := cmp.Diff(want, r.taken()); d != "" {
+		t.Error(d)
 	}
 }
