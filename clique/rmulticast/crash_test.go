@@ -16,9 +16,10 @@ type crash struct {
 	back     time.Time           // when it does; zero: never
 	known    map[SenderID]string // whom it was told of before
 	owed     []owed              // own messages of which it does not know that they are sent
-	away     bool                // it is dead, or on its way back
-	says     bool                // now it can say them again
-	again    int                 // messages told twice
+	heard    func(Sent)
+	away     bool // it is dead, or on its way back
+	says     bool // now it can say them again
+	again    int  // messages told twice
 	killed   int
 	resumed  int
 	lost     int // times that it could not go on
@@ -90,6 +91,9 @@ func (n *node) returned(ev Connected) {
 // remember strikes off what had been sent.
 func (n *node) remember(ev Sent) {
 	c := &n.crash
+	if c.heard != nil {
+		c.heard(ev)
+	}
 	if i := slices.Index(c.owed, owed{ev.Stream, string(ev.Data)}); i >= 0 {
 		c.owed = slices.Delete(c.owed, i, i+1)
 	}

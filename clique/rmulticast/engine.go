@@ -83,7 +83,7 @@ func New(cfg Config) *Engine {
 	e.repairing = pacer{rate: e.lim.Rate, burst: burst}
 	e.outbox.pace = pacer{rate: e.lim.Rate, burst: burst}
 	e.probe.timer.fire = e.continueProbing
-	e.resume.timer.fire = func(time.Time) {} // what follows every input
+	e.resume.timer.fire = e.skipKnown
 	e.resume.lacks.fire = e.stillLacks
 	e.bye.timer.fire = e.continueLeaving
 	e.session.fire = e.sendSession

@@ -15,11 +15,12 @@ const (
 	resumeAge    = 4 * time.Minute
 	resumeDoubt  = 30 * time.Second // for so long after it we join anew if something does not fit
 	resumeLacks  = 5 * time.Second  // so long others may take to repeat what we lack of ourselves
+	resumeSkip   = 2 * time.Second  // and what we had of them and need not have again
 )
 
 // resumption is the way back of a node that was killed.
 type resumption struct {
-	timer timer
+	timer timer // until enough should be known, and later until we skip what we had
 	since time.Time
 	from  PacketID          // of our packets the snapshot knows those before this
 	next  PacketID          // and we and somebody those before this, …
@@ -29,71 +30,6 @@ type resumption struct {
 	lost  bool              // we cannot go on
 
 	lacks timer // until we must have what others ask us for
-}
-
-// restore makes the engine what the snapshot says. False: it says nothing of use.
-func (e *Engine) restore(now time.Time) bool {
-	b := e.cfg.Resume
-	e.cfg.Resume = nil
-	st, ok := e.thaw(now, b)
-	if !ok {
-		return false
-	}
-	e.forget()
-	e.self, e.next = st.self, st.next
-	e.addSelf(st.first)
-	if d := st.next.diff(st.first); d > e.lim.Window {
-		e.me.startAt(st.next - PacketID(e.lim.Window))
-	}
-	e.me.nextIn, e.me.nextOut = e.next, e.next
-	for _, raw := range st.own {
-		p, err := ParsePacket(raw)
-		if err != nil || p.Sender != e.self || !p.Type.reliable() || !p.ID.before(e.next) || p.ID.before(e.me.cache.first) {
-			return false
-		}
-		e.put(e.me, &p, raw)
-	}
-	for _, s := range st.senders {
-		e.restoreSender(s)
-	}
-	e.restoreTable(st)
-	return true
-}
-
-func (e *Engine) restoreSender(from *sender) {
-	s := e.newSender(from.id)
-	s.named, s.name = from.named, from.name
-	s.startAt(from.nextOut)
-	s.state, s.floor = from.state, from.floor
-	s.hold, s.data, s.end = from.hold, from.data, from.end
-	s.open, s.ready = from.open, from.ready
-	e.held += kept(s.open) + kept(s.ready)
-	e.insert(s)
-}
-
-func (e *Engine) restoreTable(st *still) {
-	t := &e.table
-	t.state, t.force, t.pending = st.state, st.force || st.calling, st.pending
-	for _, from := range st.records {
-		r := e.newRecord(from.id, from.state)
-		r.why, r.agreed, r.join, r.declared, r.told = from.why, from.agreed, from.join, from.declared, from.told
-	}
-	if st.state == joining {
-		t.live, t.failed = set(st.live), set(st.failed)
-	}
-	for _, raw := range st.late {
-		if p, err := ParsePacket(raw); err == nil && p.Type == AttemptJoin && e.senders[p.Sender] != nil {
-			t.late = append(t.late, deferred{e.senders[p.Sender], p})
-		}
-	}
-}
-
-func set(list []SenderID) map[SenderID]bool {
-	m := make(map[SenderID]bool, len(list))
-	for _, id := range list {
-		m[id] = true
-	}
-	return m
 }
 
 // becomeResuming listens, and asks for what we have missed. Nothing is told, and
@@ -219,8 +155,8 @@ func (e *Engine) hasOwn() bool {
 func (e *Engine) goOn(now time.Time) {
 	e.phase = connected
 	e.stats.Resumed++
-	e.timers.stop(&e.resume.timer)
 	e.timers.set(&e.resume.lacks, now.Add(resumeDoubt))
+	e.timers.set(&e.resume.timer, now.Add(resumeSkip))
 	e.resume.since = now
 	for _, s := range e.order {
 		s.goal = s.cache.first + PacketID(len(s.cache.slots))
@@ -273,67 +209,4 @@ func (e *Engine) startTimers(now time.Time) {
 	case joining:
 		e.timers.set(&t.limit, now.Add(joinLimit))
 	}
-}
-
-// tellOwn tells which whole messages of ours the snapshot, or somebody else, had.
-func (e *Engine) tellOwn() {
-	open := map[StreamID]*Sent{}
-	for _, sl := range e.me.cache.slots {
-		if sl == nil || sl.raw == nil || sl.p.Type != Data {
-			continue
-		}
-		if sl.p.Flags&Start != 0 {
-			open[sl.p.Stream] = &Sent{Number: sl.p.ID, Stream: sl.p.Stream}
-		}
-		m := open[sl.p.Stream]
-		if m == nil {
-			continue
-		}
-		m.Data = append(m.Data, sl.p.Payload...)
-		if sl.p.Flags&End != 0 {
-			delete(open, sl.p.Stream)
-			if len(m.Data) == int(sl.p.Total) {
-				e.event(*m)
-			}
-		}
-	}
-}
-
-// behind reports whether we have just come back and still miss what was said
-// meanwhile: what we say may answer something that we were told before we were killed.
-func (e *Engine) behind(now time.Time) bool {
-	return e.resumed() && now.Sub(e.resume.since) < resumeLacks &&
-		slices.ContainsFunc(e.order, func(s *sender) bool { return s.state.listed() && s.nextOut.before(s.goal) })
-}
-
-// lack asks the others for a packet of ours that one of them misses and that we do
-// not have any more. Nobody else may have it either: then only joining anew helps.
-func (e *Engine) lack(now time.Time, id PacketID) {
-	if e.resumed() && !id.before(e.me.cache.first) && id.before(e.next) {
-		e.miss(now, e.me, id)
-		if at := now.Add(resumeLacks); at.Before(e.resume.lacks.at) || !e.resume.lacks.isSet() {
-			e.timers.set(&e.resume.lacks, at)
-		}
-	}
-}
-
-// resumed reports whether we go on as who we were.
-func (e *Engine) resumed() bool { return e.phase == connected && e.resume.said != nil }
-
-// stillLacks joins anew if we cannot be who we were.
-func (e *Engine) stillLacks(now time.Time) {
-	lost := slices.ContainsFunc(e.me.cache.slots, func(sl *slot) bool { return sl != nil && sl.raw == nil })
-	for _, s := range e.order {
-		lost = lost || s.state.listed() && s.nextOut.before(s.claim())
-	}
-	if lost {
-		e.restart(now)
-	}
-}
-
-// disproved reports whether somebody has more of us than we have ever said: he
-// alone had it, and we have given its ids to something else.
-func (e *Engine) disproved(now time.Time, p *Packet) bool {
-	have, listed := next(p, e.self)
-	return listed && e.resumed() && now.Sub(e.resume.since) < resumeDoubt && e.next.before(have)
 }

@@ -1,39 +1,467 @@
 package rmulticast
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
+// talkers is a room of some who have talked, and are known to all.
+func talkers(t testing.TB, names ...string) (*lan, []*node) {
+	t.Helper()
+	l := newLAN(t, 30)
+	room := l.room(names...)
+	for _, n := range room {
+		n.tell(0, "hello from "+n.name)
+		l.run(100 * time.Millisecond)
+	}
+	l.run(5 * time.Second)
+	return l, room
+}
+
+// chatter lets nodes talk in turn, and returns what they said.
+func (l *lan) chatter(count int, nodes ...*node) (said []string) {
+	for i := range count {
+		said = append(said, fmt.Sprintf("line %d at %v", i, l.now.Sub(epoch)))
+		nodes[i%len(nodes)].tell(0, said[i])
+		l.run(300 * time.Millisecond)
+	}
+	return said
+}
+
 // CQ-02, CQ-05: who is killed and comes back is told what was said meanwhile, and
 // the others have noticed nothing.
 func TestResume(t *testing.T) {
-	l := newLAN(t, 30)
-	room := l.room("a", "b", "c")
+	l, room := talkers(t, "a", "b", "c")
 	a, b, c := room[0], room[1], room[2]
 	id := c.Self()
-	a.say("before")
-	c.say("mine")
-	l.run(3 * time.Second)
 	c.killFor(10 * time.Second)
-	var said []string
-	for i := range 20 {
-		said = append(said, fmt.Sprint("meanwhile ", i))
-		[]*node{a, b}[i%2].say(said[i])
-		l.run(300 * time.Millisecond)
-	}
-	took := l.until(15*time.Second, "c is back", func() bool { return len(c.got) == 21 })
+	said := l.chatter(20, a, b)
+	took := l.until(15*time.Second, "c is back", func() bool { return len(c.got) == 22 })
 	if took > 10*time.Second-6*time.Second+resumeListen+time.Second {
 		t.Errorf("it took %v", took)
 	}
-	want(t, "what c was told", c.texts(""), append([]string{"before"}, said...)...)
+	want(t, "what c was told", c.texts(""), append([]string{"hello from a", "hello from b"}, said...)...)
 	want(t, "what c saw", c.log, "joined a b", "killed", "resumed", "joined a b")
 	c.say("back")
 	l.run(time.Second)
-	want(t, "what b was told of c", b.texts("c"), "mine", "back")
+	want(t, "what b was told of c", b.texts("c"), "hello from c", "back")
 	want(t, "what a saw", a.log, "joined b c")
 	if c.Self() != id || c.Stats().Resumed != 1 {
 		t.Errorf("c is %v, was %v", c.Self(), id)
 	}
+	if n := len(c.crash.snapshot); n > 300 {
+		t.Errorf("its snapshot has %d bytes", n)
+	}
+}
+
+// CQ-02: the same again and again, where a third of all packets is lost.
+func TestResumeWithLoss(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c", "d")
+	l.loss = 0.3
+	var said []string
+	for range 5 {
+		room[3].killFor(5 * time.Second)
+		said = append(said, l.chatter(30, room[:3]...)...)
+		l.run(20 * time.Second)
+	}
+	got := room[3].texts("")[3:]
+	slices.Sort(got) // lines of different people may change places
+	slices.Sort(said)
+	want(t, "what d was told", got, said...)
+	if c := room[3].crash; c.resumed != 5 {
+		t.Errorf("d went on %d times: %q", c.resumed, room[3].log)
+	}
+}
+
+// CQ-02: with one who never comes back the killed are the whole room.
+func TestAllResumeAtOnce(t *testing.T) {
+	l, room := talkers(t, "a", "b")
+	a, b := room[0], room[1]
+	l.drop = func(from, to *node, p *Packet) bool { return p.Type.reliable() }
+	a.tell(0, "of a, heard by nobody")
+	b.tell(0, "of b, heard by nobody")
+	l.run(20 * time.Millisecond)
+	a.killFor(3 * time.Second)
+	b.killFor(4 * time.Second)
+	l.drop = nil
+	l.run(12 * time.Second)
+	want(t, "what a was told", a.texts(""), "hello from b", "of b, heard by nobody")
+	want(t, "what b was told", b.texts(""), "hello from a", "of a, heard by nobody")
+	want(t, "what a saw", a.log, "joined b", "killed", "resumed", "joined b")
+	if len(a.crash.owed)+len(b.crash.owed) > 0 {
+		t.Errorf("they have not been told that it is sent")
+	}
+}
+
+// CQ-02: of what was in the snapshot and did not leave the others hear, and nothing
+// twice; the application is told that it was sent.
+func TestKilledBeforeSending(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a, b, c := room[0], room[1], room[2]
+	var told []Sent
+	c.crash.soon, c.crash.after = true, 5*time.Second
+	c.crash.heard = func(s Sent) { told = append(told, s) }
+	c.tell(3, "last words")
+	if !c.dead || len(c.crash.owed) != 1 {
+		t.Fatal("c has sent it")
+	}
+	l.run(12 * time.Second)
+	for _, n := range []*node{a, b} {
+		want(t, "what "+n.name+" was told", n.texts("c"), "hello from c", "last words")
+	}
+	last := a.got[len(a.got)-1]
+	if len(told) != 1 || told[0].Stream != 3 || string(told[0].Data) != "last words" || told[0].Number != last.number {
+		t.Errorf("c was told it has sent %v, a has %v", told, last)
+	}
+}
+
+// CQ-05: in a join phase, which a dead member makes long. What was told before
+// waits, and the newcomer is one for all.
+func TestResumeInJoinPhase(t *testing.T) {
+	for _, when := range []tableState{gathering, joining} {
+		t.Run(when.String(), func(t *testing.T) {
+			l, room := talkers(t, "a", "b", "c", "dead")
+			a, b, c := room[0], room[1], room[2]
+			room[3].kill()
+			d := l.start("d")
+			l.until(15*time.Second, "the phase", func() bool { return c.table.state == when && a.table.state == when })
+			if when == gathering {
+				l.run(2 * time.Second)
+			}
+			a.tell(0, "meanwhile")
+			l.run(3 * time.Second) // until all have acknowledged it
+			frozen := c.frozen
+			c.killFor(5 * time.Second)
+			l.run(10 * time.Second)
+			if when == joining && !(frozen && c.frozen) {
+				t.Error("c is not frozen")
+			}
+			l.until(40*time.Second, "together", func() bool { return together(a, b, c, d) })
+			l.run(time.Second)
+			want(t, "what c was told of a", c.texts("a"), "hello from a", "meanwhile")
+			want(t, "what c saw", c.log, "joined a b dead", "killed", "resumed", "joined a b dead", "left dead", "joined d")
+			d.say("new")
+			l.run(time.Second)
+			want(t, "what c was told of d", c.texts("d"), "new")
+		})
+	}
+}
+
+// CQ-04: a message whose first packets had been acknowledged is told whole.
+func TestResumeInMessage(t *testing.T) {
+	l, room := talkers(t, "a", "b")
+	a, b := room[0], room[1]
+	text := strings.Repeat("long ", 9000)
+	a.tell(1, text)
+	l.run(3 * time.Millisecond) // 64 packets make 90 kB
+	cutOff := true
+	l.drop = func(from, to *node, p *Packet) bool { return cutOff && from == a && to == b && p.Flags&End != 0 }
+	b.killFor(4 * time.Second)
+	l.run(3 * time.Second)
+	cutOff = false
+	l.run(8 * time.Second)
+	want(t, "what b was told", b.texts(""), "hello from a", text)
+
+	cutOff = true
+	a.tell(1, text)
+	l.run(4 * time.Second)
+	if st := b.Stats(); st.Held < 40000 || b.senders[a.Self()].acks[0].next != 0 {
+		t.Fatalf("b holds %d bytes", st.Held)
+	}
+	before := len(a.me.cache.slots)
+	b.killFor(time.Second)
+	l.run(7 * time.Second)
+	cutOff = false
+	l.run(3 * time.Second)
+	want(t, "what b was told at last", b.texts(""), "hello from a", text, text)
+	if before > 3 {
+		t.Errorf("a kept %d packets: b had not acknowledged the beginning", before)
+	}
+}
+
+// A snapshot is of no use if it is torn, old, of another name or of before there
+// were members, and then we join as any newcomer.
+func TestUselessSnapshots(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	c := room[2]
+	c.tell(0, "in the snapshot")
+	good := c.Snapshot()
+	config := func(snapshot []byte) Config {
+		return Config{Name: "c", Rand: rand.New(rand.NewPCG(1, 1)), Resume: snapshot}
+	}
+	phaseOf := func(cfg Config, at time.Time) phase {
+		t.Helper()
+		e := New(cfg)
+		if err := e.Join(at); err != nil {
+			t.Fatal(err)
+		}
+		if p := e.phase; p != resuming && (len(e.senders) > 0 || e.me != nil || e.cached != 0 || e.held != 0) {
+			t.Errorf("it is %v and knows %d", p, len(e.senders))
+		}
+		return e.phase
+	}
+	if p := phaseOf(config(good), l.now.Add(4*time.Minute)); p != resuming {
+		t.Fatalf("with a good one it is %v", p)
+	}
+	for n := range good {
+		if p := phaseOf(config(good[:n]), l.now); p != connecting {
+			t.Errorf("with %d bytes it is %v", n, p)
+		}
+		bad := slices.Clone(good)
+		bad[n] ^= 0x10
+		if p := phaseOf(config(bad), l.now); p != connecting {
+			t.Errorf("with byte %d changed it is %v", n, p)
+		}
+	}
+	other := config(good)
+	other.Name = "d"
+	short := config(good)
+	short.ResumeAge = time.Minute
+	alone := newLAN(t, 1)
+	n := alone.start("c")
+	alone.run(10 * time.Second)
+	for what, p := range map[string]phase{
+		"old":                phaseOf(config(good), l.now.Add(4*time.Minute+time.Second)),
+		"older than allowed": phaseOf(short, l.now.Add(time.Minute+time.Second)),
+		"of the future":      phaseOf(config(good), l.now.Add(-2*time.Minute)),
+		"of another":         phaseOf(other, l.now),
+		"of nobody":          phaseOf(config(n.Snapshot()), alone.now),
+	} {
+		if p != connecting {
+			t.Errorf("with one that is %s it is %v", what, p)
+		}
+	}
+}
+
+// What a snapshot holds is bounded: by what nobody has of ours, and by what is held.
+func TestSnapshotIsSmall(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a := room[0]
+	l.drop = func(_, _ *node, p *Packet) bool { return p.Type.reliable() }
+	for i := range 100 {
+		a.tell(0, fmt.Sprint(i, strings.Repeat("x", 1000)))
+		l.run(10 * time.Millisecond)
+	}
+	if n := len(a.Snapshot()); n < keptOwn/2 || n > keptOwn+1000 {
+		t.Errorf("it has %d bytes", n)
+	}
+	l.drop = nil
+	p := l.enterPuppet(100, room...)
+	for i := range 50 {
+		p.data(StreamID(i), Start, 1<<20, strings.Repeat("y", 1300))
+		p.data(StreamID(i), 0, 1<<20, strings.Repeat("y", 1300))
+	}
+	l.run(5 * time.Second)
+	if n := len(a.Snapshot()); n < keptHeld/2 || n > keptHeld+6000 {
+		t.Errorf("with messages under way it has %d bytes", n)
+	}
+	b := room[1]
+	b.killFor(time.Second)
+	l.run(6 * time.Second)
+	if b.log[len(b.log)-2] != "resumed" || b.Stats().Held < keptHeld/2 {
+		t.Errorf("b saw %q and holds %+v", b.log, b.Stats())
+	}
+	p.data(49, Start|End, 3, "yes")
+	l.run(time.Second)
+	want(t, "what b was told of it", b.texts("puppet"), "yes")
+}
+
+// CQ-05: who is not known any more joins anew: failed while it was away, alone, or
+// with all others gone.
+func TestResumeRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		away time.Duration
+		do   func(l *lan, a, b *node)
+	}{
+		{"failed", 70 * time.Second, func(l *lan, a, b *node) { b.quit() }}, // and c did not say so
+		{"nobody", 10 * time.Second, func(l *lan, a, b *node) { a.side, b.side = 1, 1; l.run(30 * time.Second); a.side, b.side = 0, 0 }},
+		{"accused", 4 * time.Second, func(l *lan, a, b *node) {
+			l.run(4500 * time.Millisecond)
+			l.drop = func(_, _ *node, p *Packet) bool { return p.Type == Session }
+			a.transmit(l.now, &Packet{Type: Failure, Entries: a.depends(), Senders: []SenderID{l.nodes[2].self}})
+			a.flush()
+			l.run(4 * time.Second)
+			l.drop = nil
+			b.quit()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, room := talkers(t, "a", "b", "c")
+			a, b, c := room[0], room[1], room[2]
+			id := c.Self()
+			c.killFor(tt.away)
+			tt.do(l, a, b)
+			l.until(tt.away+60*time.Second, "c is back", func() bool { return !c.crash.away && a.members[c.Self()] == "c" })
+			if c.crash.resumed != 0 || c.crash.lost != 1 || c.Self() == id {
+				t.Errorf("c is %v, was %v, and saw %q", c.Self(), id, c.log)
+			}
+			a.say("hello again")
+			l.run(time.Second)
+			got := c.texts("a")
+			want(t, "what c was told at last", got[len(got)-1:], "hello again")
+		})
+	}
+}
+
+// CQ-02: with an old snapshot we are told by the others what we had said since. It
+// is not said again, and what we have said that we have is not taken back.
+func TestResumeWithOldSnapshot(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a, b, c := room[0], room[1], room[2]
+	c.crash.lag = 400 * time.Millisecond
+	a.tell(0, "question")
+	l.run(50 * time.Millisecond)
+	c.tell(0, "answer")
+	l.run(50 * time.Millisecond)
+	var told []Sent
+	c.crash.heard = func(s Sent) { told = append(told, s) }
+	c.killFor(time.Second)
+	l.run(7 * time.Second)
+	c.say("back")
+	a.say("what was it?")
+	l.run(3 * time.Second)
+	want(t, "what c was told", c.texts("a"), "hello from a", "question", "what was it?")
+	for _, n := range []*node{a, b} {
+		want(t, "what "+n.name+" was told", n.texts("c"), "hello from c", "answer", "back")
+		want(t, "what "+n.name+" saw of c", n.log[1:])
+	}
+	if c.crash.resumed != 1 || c.crash.again > 1 || len(told) != 1 {
+		t.Errorf("c was told %d times what it knew, sent %v, and saw %q", c.crash.again, told, c.log)
+	}
+}
+
+// CQ-05: if we had said something about members since, we are not who we were.
+func TestResumeAfterJoin(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a, c := room[0], room[2]
+	c.crash.lag = time.Hour
+	d := l.start("d")
+	l.meet(15*time.Second, append(room, d)...)
+	c.killFor(time.Second)
+	l.run(time.Second)
+	l.until(25*time.Second, "c is back", func() bool { return !c.crash.away && together(append(room, d)...) })
+	if c.crash.lost != 1 || a.Stats().Restarts > 0 {
+		t.Errorf("c saw %q, a %q", c.log, a.log)
+	}
+}
+
+// CQ-02: if only one has what we said last, and is not heard when we come back, we
+// give its number to something else. He tells us that he has more, and we join anew.
+func TestNumberGivenTwice(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a, b, c := room[0], room[1], room[2]
+	c.crash.lag = time.Hour
+	deaf := true
+	l.drop = func(from, to *node, p *Packet) bool {
+		return deaf && (to == a && from == c && p.Type == Data || from == b && to != b)
+	}
+	c.tell(0, "for b only")
+	l.run(100 * time.Millisecond)
+	c.tell(0, "for b only, too")
+	l.run(20 * time.Millisecond)
+	c.killFor(time.Second)
+	l.run(8 * time.Second)
+	if c.crash.resumed != 1 {
+		t.Fatalf("c saw %q", c.log)
+	}
+	deaf = false
+	l.until(10*time.Second, "c joins anew", func() bool { return c.Stats().Restarts == 1 })
+	l.meet(30*time.Second, a, b, c)
+}
+
+// CQ-02: if others ask for a packet of ours that nobody has any more, we join anew.
+func TestOwnPacketLost(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a, b, c := room[0], room[1], room[2]
+	from := c.next
+	l.drop = func(_, to *node, p *Packet) bool { return p.Sender == c.self && p.Type == Data && p.ID == from }
+	for range 40 { // more than a snapshot takes of them
+		c.tell(0, strings.Repeat("z", 1000))
+	}
+	l.run(20 * time.Millisecond)
+	c.killFor(time.Second)
+	l.run(4500 * time.Millisecond)
+	l.drop = nil
+	if c.crash.resumed != 1 || c.me.cache.stored(from) != nil {
+		t.Fatalf("c saw %q", c.log)
+	}
+	l.until(15*time.Second, "c joins anew", func() bool { return c.Stats().Restarts == 1 })
+	l.meet(30*time.Second, a, b, c)
+}
+
+// Leave, and a restart, take the snapshot back; before anybody can be left.
+func TestSnapshotTakenBack(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	if len(room[2].crash.snapshot) == 0 || room[2].Snapshot() == nil {
+		t.Fatal("there is none")
+	}
+	room[2].quit()
+	if s := room[2].crash.snapshot; s == nil || len(s) > 0 || room[2].Snapshot() != nil {
+		t.Errorf("while it leaves it has %x", s)
+	}
+	l.run(5 * time.Second)
+	room[1].restart(l.now)
+	room[1].flush()
+	if s := room[1].crash.snapshot; s == nil || len(s) > 0 {
+		t.Errorf("while it restarts it has %x", s)
+	}
+	e := New(Config{Name: "e", Rand: rand.New(rand.NewPCG(1, 1))})
+	if err := e.Join(l.now); err != nil || e.TakeOutput().Snapshot != nil {
+		t.Errorf("there is a snapshot for who does not want one: %v", err)
+	}
+}
+
+// Leave while we listen says BYE.
+func TestLeaveWhileResuming(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	c := room[2]
+	c.killFor(time.Second)
+	l.until(3*time.Second, "resuming", func() bool { return !c.dead })
+	c.quit()
+	l.run(5 * time.Second)
+	want(t, "what a saw", room[0].log, "joined b c", "left c")
+}
+
+// Whatever a snapshot says, nothing breaks.
+func FuzzSnapshot(f *testing.F) {
+	l, room := talkers(f, "a", "b", "c")
+	room[2].kill()
+	l.start("d")
+	room[0].tell(0, "hello")
+	f.Add(room[0].Snapshot())
+	l.run(5 * time.Second)
+	f.Add(room[0].Snapshot())
+	l.run(5 * time.Second)
+	room[1].tell(0, "hello")
+	l.run(5 * time.Second)
+	f.Add(room[0].Snapshot())
+	at := l.now
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n := len(b) - 4; n > 0 {
+			b = binary.BigEndian.AppendUint32(b[:n:n], crc32.ChecksumIEEE(b[:n]))
+		}
+		e := New(Config{Name: "a", Rand: rand.New(rand.NewPCG(1, 1)), Resume: b, ResumeAge: time.Hour, Snapshots: true})
+		if err := e.Join(at); err != nil {
+			t.Fatal(err)
+		}
+		if e.phase == resuming {
+			e.goOn(at)
+			e.settle(at)
+		}
+		now := at
+		for range 300 {
+			if next := e.NextTimeout(); next.After(now) {
+				now = next
+			}
+			e.HandleTimeout(now)
+			checkBounds(t, e, e.TakeOutput())
+		}
+	})
 }

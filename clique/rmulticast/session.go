@@ -14,7 +14,9 @@ func (e *Engine) sendSession(now time.Time) {
 	}
 	var list []Entry
 	for _, s := range e.order {
-		if s.state.listed() {
+		// Who has come back must hear those of the others: one that does not list
+		// all does not let them wait.
+		if s.state.listed() && (s != e.me || e.phase == connected) {
 			list = append(list, Entry{s.id, s.nextIn})
 		}
 	}

@@ -74,6 +74,7 @@ and agreed in %d join phases, on %d failures and after %d restarts. Of %d killed
 type talk struct {
 	*lan
 	parted bool // or frozen: then not all see the same
+	lag    time.Duration // of the disks
 	names  int
 	said   map[string]utterance
 }
@@ -113,6 +114,9 @@ func (s *talk) disturb(seed uint64) {
 	s.double = []float64{0, 0.1}[seed/4%2]
 	s.latency = []time.Duration{time.Millisecond, 10 * time.Millisecond, 60 * time.Millisecond}[seed/8%3]
 	s.parted = seed%5 == 3
+	if seed%7 == 4 {
+		s.lag = time.Duration(s.rng.Int64N(int64(2 * time.Second)))
+	}
 }
 
 // happen lets something happen.
@@ -152,7 +156,7 @@ func (s *talk) crash(n *node) {
 
 func (s *talk) come() {
 	s.names++
-	s.start(fmt.Sprintf("n%d", s.names))
+	s.start(fmt.Sprintf("n%d", s.names)).crash.lag = s.lag
 }
 
 // part cuts the room in two, or makes it whole.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
-	"time"
 )
 
 const (
@@ -183,52 +182,4 @@ func (e *Engine) ownTail() (tail [][]byte) {
 		tail = append(tail, sl.raw)
 	}
 	return tail
-}
-
-// thaw reads a snapshot. False: it is torn, too old, or somebody else's.
-func (e *Engine) thaw(now time.Time, b []byte) (*still, bool) {
-	st := &still{}
-	n := len(b) - 4
-	if n < 0 || binary.BigEndian.Uint32(b[n:]) != crc32.ChecksumIEEE(b[:n]) {
-		return nil, false
-	}
-	a := &archive{b: b[:n], reading: true}
-	st.archive(a)
-	age := now.Sub(time.UnixMilli(st.at))
-	limit := e.cfg.ResumeAge
-	if limit <= 0 {
-		limit = resumeAge
-	}
-	if a.bad || len(a.b) > 0 || st.version != snapshotVersion || st.name != e.cfg.Name || age < -time.Minute || age > limit {
-		return nil, false
-	}
-	return st, st.sound()
-}
-
-// sound reports whether the parts of a snapshot fit each other.
-func (st *still) sound() bool {
-	senders := map[SenderID]senderState{st.self: running, 0: stopped}
-	for _, s := range st.senders {
-		if _, twice := senders[s.id]; twice || s.state > unknownFailed {
-			return false
-		}
-		senders[s.id] = s.state
-	}
-	records, peers := map[SenderID]bool{0: true, st.self: true}, 0
-	for _, r := range st.records {
-		if records[r.id] || r.state > gone || r.why > Replaced || r.state >= mutual && r.state.live() && !senders[r.id].listed() {
-			return false
-		}
-		records[r.id] = true
-		if r.state.knowsUs(st.state) {
-			peers++
-		}
-	}
-	for _, id := range st.pending {
-		if !records[id] {
-			return false
-		}
-	}
-	d := st.next.diff(st.first)
-	return st.state <= joining && d >= 0 && peers > 0
 }

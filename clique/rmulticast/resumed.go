@@ -1,0 +1,98 @@
+package rmulticast
+
+import (
+	"slices"
+	"time"
+)
+
+// tellOwn tells which whole messages of ours the snapshot, or somebody else, had.
+func (e *Engine) tellOwn() {
+	open := map[StreamID]*Sent{}
+	for _, sl := range e.me.cache.slots {
+		if sl == nil || sl.raw == nil || sl.p.Type != Data {
+			continue
+		}
+		if sl.p.Flags&Start != 0 {
+			open[sl.p.Stream] = &Sent{Number: sl.p.ID, Stream: sl.p.Stream}
+		}
+		m := open[sl.p.Stream]
+		if m == nil {
+			continue
+		}
+		m.Data = append(m.Data, sl.p.Payload...)
+		if sl.p.Flags&End != 0 {
+			delete(open, sl.p.Stream)
+			if len(m.Data) == int(sl.p.Total) {
+				e.event(*m)
+			}
+		}
+	}
+}
+
+// behind reports whether we have just come back and still miss what was said
+// meanwhile: what we say may answer something that we were told before we were killed.
+func (e *Engine) behind(now time.Time) bool {
+	return e.resumed() && now.Sub(e.resume.since) < resumeLacks &&
+		slices.ContainsFunc(e.order, func(s *sender) bool { return s.state.listed() && s.nextOut.before(s.goal) })
+}
+
+// lack asks the others for a packet of ours that one of them misses and that we do
+// not have any more. Nobody else may have it either: then only joining anew helps.
+func (e *Engine) lack(now time.Time, id PacketID) {
+	if e.resumed() && !id.before(e.me.cache.first) && id.before(e.next) {
+		e.miss(now, e.me, id)
+		if at := now.Add(resumeLacks); at.Before(e.resume.lacks.at) || !e.resume.lacks.isSet() {
+			e.timers.set(&e.resume.lacks, at)
+		}
+	}
+}
+
+// resumed reports whether we go on as who we were.
+func (e *Engine) resumed() bool { return e.phase == connected && e.resume.said != nil }
+
+// stillLacks joins anew if we cannot be who we were.
+func (e *Engine) stillLacks(now time.Time) {
+	lost := slices.ContainsFunc(e.me.cache.slots, func(sl *slot) bool { return sl != nil && sl.raw == nil })
+	for _, s := range e.order {
+		lost = lost || s.state.listed() && s.nextOut.before(s.claim())
+	}
+	if lost {
+		e.restart(now)
+	}
+}
+
+// disproved reports whether somebody has more of us than we have ever said: he
+// alone had it, and we have given its ids to something else.
+func (e *Engine) disproved(now time.Time, p *Packet) bool {
+	have, listed := next(p, e.self)
+	return listed && e.resumed() && now.Sub(e.resume.since) < resumeDoubt && e.next.before(have)
+}
+
+// skipKnown passes over what is before the floors and did not come: all others have
+// acknowledged it and forgotten it, as we had.
+func (e *Engine) skipKnown(now time.Time) {
+	if e.phase != connected {
+		return // what follows every input is enough
+	}
+	for _, s := range e.order {
+		for s.state.listed() && s.nextOut.before(s.claim()) && s.cache.stored(s.nextOut) == nil {
+			e.skip(s)
+			e.timers.set(&e.resume.timer, now.Add(resumeSkip)) // what comes next may be missing, too
+		}
+	}
+}
+
+// skip passes over the next packet of a sender, and with it over the messages that
+// are not complete.
+func (e *Engine) skip(s *sender) {
+	for _, m := range s.open {
+		e.release(m)
+	}
+	s.open = nil
+	e.timers.stop(&s.cache.open(s.nextOut).timer)
+	s.nextOut++
+	if s.nextIn.before(s.nextOut) {
+		s.nextIn = s.nextOut
+	}
+	e.unfreed = append(e.unfreed, s)
+}
