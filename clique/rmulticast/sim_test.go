@@ -73,7 +73,7 @@ and agreed in %d join phases, on %d failures and after %d restarts. Of %d killed
 // A talk is a simulation and what its invariants need.
 type talk struct {
 	*lan
-	parted bool // or frozen: then not all see the same
+	parted bool          // or frozen: then not all see the same
 	lag    time.Duration // of the disks
 	names  int
 	said   map[string]utterance
