@@ -33,6 +33,7 @@ type Proc struct {
 	host  *Host
 	tb    TB
 	cmd   *Cmd
+	line  func(string) // Spec.Line
 	stdin *os.File
 	begun time.Time
 	done  chan struct{} // closed when it has ended and its output is all read
@@ -57,7 +58,8 @@ type line struct {
 type Spec struct {
 	Name string // for reports; default: the program and the host
 	Args []string
-	Env  []string // added to the host's
+	Env  []string          // added to the host's
+	Line func(text string) // if set: is told of each line as it comes, from the goroutines that read, and does not block
 }
 
 // Start starts a program in the host. It ends with the lab at the latest.
@@ -74,7 +76,7 @@ func (h *Host) StartSpec(s Spec) *Proc {
 	}
 	cmd := h.Command(context.Background(), s.Args[0], s.Args[1:]...)
 	cmd.Env = append(cmd.Env, s.Env...)
-	p := &Proc{Name: s.Name, host: h, tb: h.tb, cmd: cmd, begun: h.lab.start, done: make(chan struct{}), changed: make(chan struct{})}
+	p := &Proc{Name: s.Name, host: h, tb: h.tb, cmd: cmd, line: s.Line, begun: h.lab.start, done: make(chan struct{}), changed: make(chan struct{})}
 	if err := p.start(); err != nil {
 		h.tb.Fatalf("e2e: %s: %v", p.Name, err)
 	}
@@ -149,6 +151,9 @@ func (p *Proc) read(r io.ReadCloser) {
 }
 
 func (p *Proc) add(text string) {
+	if p.line != nil {
+		p.line(text)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.kept += len(text) + lineCost; p.kept <= maxOutput {
@@ -237,6 +242,31 @@ func (p *Proc) await(d time.Duration, what string, fits func(string) bool) (stri
 			return "", fmt.Errorf("%s: ended (%s) without %s", p.Name, p.status(), what)
 		case <-limit.C:
 			return "", fmt.Errorf("%s: no %s within %v", p.Name, what, d)
+		}
+	}
+}
+
+// awaitThat waits until something holds that lines of output change.
+func (p *Proc) awaitThat(d time.Duration, what string, holds func() bool) {
+	p.tb.Helper()
+	limit := time.NewTimer(d)
+	defer limit.Stop()
+	for {
+		p.mu.Lock()
+		changed := p.changed
+		p.mu.Unlock()
+		if holds() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			if !holds() {
+				p.tb.Fatalf("e2e: %s: ended (%s), and not: %s", p.Name, p.status(), what)
+			}
+			return
+		case <-limit.C:
+			p.tb.Fatalf("e2e: %s: not within %v: %s", p.Name, d, what)
 		}
 	}
 }

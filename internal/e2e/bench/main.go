@@ -5,7 +5,7 @@
 //	figure NAME VALUE UNIT
 //
 // Arguments name the parts to measure: talk, mirrors, presence, publish,
-// resume, durable, waiting, idle;
+// resume, durable, waiting, clique, idle;
 // none means all. The absolute figures move from machine to machine; ratios
 // and medians do not move as much.
 package main
@@ -34,6 +34,7 @@ var parts = []struct {
 	{"resume", measureResume},
 	{"durable", measureOnAndOff},
 	{"waiting", measureWaiting},
+	{"clique", measureClique},
 	{"idle", measureIdle},
 }
 

@@ -100,6 +100,23 @@ func (c *Client) Send(ctx context.Context, to jid.JID, id, body string) error {
 	return c.session.Send(ctx, stanza.Message{ID: id, To: to, Type: stanza.ChatMessage}.Wrap(text))
 }
 
+// Enter enters a MUC without its history; what comes tells of it.
+func (c *Client) Enter(ctx context.Context, room jid.JID, nick string) error {
+	me, err := room.WithResource(nick)
+	if err != nil {
+		return fmt.Errorf("ends: %w", err)
+	}
+	history := xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Local: "history"}, Attr: []xml.Attr{{Name: xml.Name{Local: "maxstanzas"}, Value: "0"}}})
+	x := xmlstream.Wrap(history, xml.StartElement{Name: xml.Name{Space: "http://jabber.org/protocol/muc", Local: "x"}})
+	return c.session.Send(ctx, stanza.Presence{To: me}.Wrap(x))
+}
+
+// Say sends a message to a MUC.
+func (c *Client) Say(ctx context.Context, room jid.JID, body string) error {
+	text := xmlstream.Wrap(xmlstream.Token(xml.CharData(body)), xml.StartElement{Name: xml.Name{Local: "body"}})
+	return c.session.Send(ctx, stanza.Message{To: room, Type: stanza.GroupChatMessage}.Wrap(text))
+}
+
 // SetStatus changes the text beside the user's name.
 func (c *Client) SetStatus(ctx context.Context, text string) error {
 	if text == "" {
