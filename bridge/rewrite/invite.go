@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -46,6 +47,7 @@ func ParseInvitation(st *stanza.Element, reason string) Content {
 		return Content{Kind: Relayed}
 	}
 	c.Kind, c.Body, c.State, c.Corrects = Invite, inviteReason(reason), "", false
+	c.Receipt = c.Receipt && mediated(st) == nil // the room would get it, and has no use for one
 	return c
 }
 
@@ -62,6 +64,9 @@ func inviteReason(s string) string {
 //
 // XEP-0045 §7.8.2 (Mediated Invitation)
 func mediated(st *stanza.Element) *stanza.Element {
+	if strings.Contains(st.Attr("from"), "/") {
+		return nil // it is not a room that says so
+	}
 	return st.Child(stanza.NSMUCUsr, "x").Child(stanza.NSMUCUsr, "invite")
 }
 

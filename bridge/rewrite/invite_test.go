@@ -53,6 +53,8 @@ func TestCQ13InvitationsOfTheNetworkAreTakenApart(t *testing.T) {
 		`<message from='a@b/c'>` + direct + `</message>`: {Kind: Invite, Body: "plot", Dropped: 1},
 		`<message from='a@b/c'><body>a&#10;b</body><thread>T</thread><reply xmlns='urn:xmpp:reply:0' id='7'/><replace xmlns='urn:xmpp:message-correct:0' id='1'/>` + direct + `</message>`: {Kind: Invite, Body: "plot", Thread: "T", ReplyTo: "7", Dropped: 1},
 		`<message from='a@b/c'><encryption xmlns='urn:xmpp:eme:0'/><composing xmlns='http://jabber.org/protocol/chatstates'/>` + direct + `</message>`:                                     {Kind: Invite, Body: "plot", Dropped: 2},
+		`<message from='a@b/c'>` + direct + `<request xmlns='urn:xmpp:receipts'/></message>`:                                                                                               {Kind: Invite, Body: "plot", Receipt: true, Dropped: 1},
+		`<message from='r@c'><x xmlns='http://jabber.org/protocol/muc#user'><invite from='x@y'/></x><request xmlns='urn:xmpp:receipts'/></message>`:                                        {Kind: Invite, Body: "plot", Dropped: 1},
 		`<message from='a@b/c'>` + direct + `<via xmlns='urn:x-meshgate:via:0'/></message>`:                                                                                                {Kind: Relayed},
 		`<message from='a@b/c' type='error'>` + direct + `</message>`:                                                                                                                      {Kind: Failure},
 		`<message from='a@b/c'><sent xmlns='urn:xmpp:carbons:2'/>` + direct + `</message>`:                                                                                                 {Kind: Wrapped},
@@ -75,6 +77,10 @@ func TestInvitationsOfRoomsAreDeclined(t *testing.T) {
 	want := `<message to='r@c'><x xmlns='http://jabber.org/protocol/muc#user'><decline to='a@b/x'><reason>no</reason></decline></x></message>`
 	if got.String() != want {
 		t.Errorf("refusal %s, want %s", got, want)
+	}
+	person := fill("", " from='x@y'").WithAttr("from", "a@b/phone")
+	if got := Refusal(&stanza.Error{Condition: stanza.Forbidden, Text: "no"}, person); got.Attr("type") != "error" {
+		t.Errorf("a person, who is no room, got %s", got)
 	}
 	for what, st := range map[string]*stanza.Element{"nobody's": fill("", ""), "an error": fill(" type='error'", " from='a@b/x'")} {
 		if got := Refusal(&stanza.Error{Condition: stanza.Forbidden}, st); got != nil {
