@@ -25,7 +25,10 @@ func (l *roomLoop) reviewAdvert(now time.Time) {
 		l.withdraw()
 		l.lost, l.retry = true, now.Add(retryName)
 	}
-	_, theirs := l.s.theirs(l.r.Name)
+	name, theirs := l.s.theirs(l.r.Name)
+	if slices.Contains(theirs, l.group) {
+		l.r.addressed(name)
+	}
 	switch {
 	case l.published:
 	case len(theirs) > 0 && !slices.Contains(theirs, l.group):

@@ -18,7 +18,7 @@ type Room struct {
 	// Config.FindFor: without it, it is waited for as long as it takes.
 	Make    bool
 	Private bool   // never advertised by us: others come by invitation
-	Resume  []byte // the last Snapshot of the run before; nil: none
+	Resume  []byte // the last Snapshot of the run before; nil: none. It counts where Group is what it was then
 }
 
 // A Handler is told what happens in rooms. The events of one room come in order
@@ -30,8 +30,8 @@ type Handler interface {
 }
 
 // An Event is one of [Found], [Gone] and the events of a room that we are told to
-// be in: [Entered], [Joined], [Left], [Received], [Data], [Tubes], [Frozen],
-// [Restarted], [Snapshot] and [Closed].
+// be in: [Entered], [Joined], [Left], [Received], [Said], [Data], [Tubes],
+// [Frozen], [Restarted], [Snapshot] and [Closed].
 type Event interface{ cliqueEvent() }
 
 // Events.
@@ -47,8 +47,9 @@ type (
 	// Entered: we have an id in the room and look for others, who can hear us as
 	// soon as they are told as Joined. It comes again after Restarted.
 	Entered struct {
-		Room  string
-		Group netip.AddrPort
+		Room    string
+		Group   netip.AddrPort
+		Resumed bool // as the node of Room.Resume: what was said meanwhile follows
 	}
 	// Joined: these are members from now on. Somebody who is one already and comes
 	// again was lost meanwhile.
@@ -93,10 +94,23 @@ type (
 	// Restarted: the others have lost us, or the room has moved. Nobody is a member
 	// any more, without a Left for each; Entered follows.
 	Restarted struct{ Room string }
-	// Snapshot is what the next run needs to go on in the room as the same node.
+	// Said follows Entered with Resumed: this we had said before the restart, and not
+	// everybody was known to have it. It need not be sent again.
+	Said struct {
+		Room   string
+		Number rmulticast.PacketID
+		Stanza *stanza.Element
+		size   int
+	}
+	// Snapshot is what the next run needs to go on in the room as the same node
+	// (Room.Resume) if this one is killed, in place of the one before; of length 0:
+	// there is nothing to go on with. The packets that come after it wait until
+	// HandleClique has returned, for two seconds at most: by then it is to be kept,
+	// and so is what was told before it, where a kill cannot undo that.
 	Snapshot struct {
-		Room string
-		Data []byte
+		Room  string
+		Data  []byte
+		count uint64
 	}
 	// Closed: we are not in the room any more. It is the room's last event.
 	Closed struct {
@@ -113,6 +127,7 @@ func (Left) cliqueEvent()      {}
 func (Received) cliqueEvent()  {}
 func (Data) cliqueEvent()      {}
 func (Tubes) cliqueEvent()     {}
+func (Said) cliqueEvent()      {}
 func (Frozen) cliqueEvent()    {}
 func (Restarted) cliqueEvent() {}
 func (Snapshot) cliqueEvent()  {}

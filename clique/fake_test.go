@@ -44,6 +44,7 @@ type fakeHost struct {
 	ended  chan error
 
 	got     []Event
+	resume  []byte
 	blocked string // what the handler is told of this room waits
 	freed   chan struct{}
 }
@@ -88,6 +89,17 @@ func (h *fakeHost) run() {
 	go func() { h.ended <- h.Service.Run(ctx, h) }()
 }
 
+// kill ends it without a word, and returns what it would have gone on with.
+func (h *fakeHost) kill() (resume []byte) {
+	l := h.lan
+	l.mu.Lock()
+	l.lose = func(from, _ *fakeHost, _ []byte) bool { return from == h }
+	resume = h.resume
+	l.mu.Unlock()
+	h.stop()
+	return resume
+}
+
 func (h *fakeHost) running() bool { return h.cancel != nil }
 
 // stop ends it in order.
@@ -112,6 +124,9 @@ func (h *fakeHost) HandleClique(ctx context.Context, ev Event) {
 		h.lan.mu.Lock()
 	}
 	h.got = append(h.got, ev)
+	if s, ok := ev.(Snapshot); ok {
+		h.resume = s.Data
+	}
 	h.lan.mu.Unlock()
 }
 
@@ -133,17 +148,19 @@ func (h *fakeHost) log() string {
 	for _, ev := range h.got {
 		switch ev := ev.(type) {
 		case Received:
-			lines = append(lines, fmt.Sprintf("%s in %s: %s", ev.From, ev.Room, ev.Stanza.Child(stanza.NSClient, "body").Text()))
+			lines = append(lines, fmt.Sprintf("%s in %s: %s", ev.From, ev.Room, bodyOf(ev.Stanza)))
 		case Data:
 			lines = append(lines, fmt.Sprintf("%s in %s on %d: %s", ev.From, ev.Room, ev.Stream, ev.Data))
 		case Entered:
-			lines = append(lines, "entered "+ev.Room)
+			lines = append(lines, "entered "+ev.Room+map[bool]string{true: " again"}[ev.Resumed])
 		case Joined:
 			lines = append(lines, fmt.Sprintf("joined %s: %s", ev.Room, strings.Join(ev.Members, ", ")))
 		case Left:
 			lines = append(lines, fmt.Sprintf("left %s: %s", ev.Room, ev.Member))
 		case Tubes:
 			lines = append(lines, fmt.Sprintf("%s has %d tubes", ev.From, len(ev.Tubes)))
+		case Said:
+			lines = append(lines, fmt.Sprintf("said in %s: %s", ev.Room, bodyOf(ev.Stanza)))
 		case Frozen, Snapshot, Found, Gone:
 		default:
 			lines = append(lines, fmt.Sprintf("%T", ev))
@@ -202,6 +219,8 @@ func textMessage(text string) *stanza.Element {
 	return stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"},
 		stanza.New(stanza.NSClient, "body", stanza.Text(text)))
 }
+
+func bodyOf(st *stanza.Element) string { return st.Child(stanza.NSClient, "body").Text() }
 
 // pass lets time go by.
 func pass(d time.Duration) {

@@ -12,23 +12,22 @@ import (
 // flush carries out the engine's output, until there is no more.
 func (l *roomLoop) flush() {
 	for l.engine != nil {
-		out := l.engine.TakeOutput()
-		turn := false
+		out, turn := l.engine.TakeOutput(), false
 		for _, ev := range out.Events {
 			turn = l.tell(ev) || turn
+		}
+		if out.Snapshot != nil {
+			l.keep(out.Snapshot)
 		}
 		if l.radio == nil { // the last event was the end
 			return
 		}
-		for _, b := range out.Datagrams {
-			l.radio.send(b)
-		}
+		l.post(time.Now(), out.Datagrams)
 		l.handOut()
-		if len(out.Events) == 0 && len(out.Datagrams) == 0 {
-			return
-		}
 		if turn {
 			l.check(time.Now())
+		} else if len(out.Datagrams) == 0 {
+			return
 		}
 	}
 }
@@ -36,12 +35,12 @@ func (l *roomLoop) flush() {
 // tell tells the handler what the engine tells us. It reports whether things
 // stand otherwise now.
 func (l *roomLoop) tell(ev rmulticast.Event) bool {
-	name, news := l.r.Name, &l.r.news
+	name, news := l.r.Name, l.r.news
 	switch ev := ev.(type) {
 	case rmulticast.Connected:
 		l.at = inside
-		l.log.Info("in the room", "group", l.group)
-		news.put(Entered{Room: name, Group: l.group})
+		l.log.Info("in the room", "group", l.group, "resumed", ev.Resumed)
+		news.put(Entered{Room: name, Group: l.group, Resumed: ev.Resumed})
 	case rmulticast.Joined:
 		l.join(ev.Members)
 	case rmulticast.Left:
@@ -51,6 +50,9 @@ func (l *roomLoop) tell(ev rmulticast.Event) bool {
 		}
 	case rmulticast.Message:
 		l.hear(&ev)
+		return false
+	case rmulticast.Sent:
+		l.said(&ev)
 		return false
 	case rmulticast.Frozen:
 		l.frozen = ev.Frozen
@@ -149,6 +151,16 @@ func (l *roomLoop) hearData(from *member, m *rmulticast.Message) {
 	}
 	l.s.count.dataIn.Add(1)
 	l.r.news.put(Data{Room: l.r.Name, From: from.name, FromID: m.From.ID, Stream: m.Stream, Data: m.Data})
+}
+
+// said tells what we said before the restart.
+func (l *roomLoop) said(m *rmulticast.Sent) {
+	if m.Stream != 0 {
+		return
+	}
+	if st, err := parseDocument(m.Data, l.r.address()); err == nil && !onlyTubes(st) {
+		l.r.news.put(Said{Room: l.r.Name, Number: m.Number, Stanza: st, size: len(m.Data)})
+	}
 }
 
 // complainOf names who says what nobody can read, now and then.

@@ -37,6 +37,7 @@ type roomLoop struct {
 	at     place
 	over   bool
 
+	resume   []byte         // of the run before, until it is used
 	lookTill time.Time      // zero: there has been no link yet
 	moveTo   netip.AddrPort // once we have left
 	moved    time.Time
@@ -48,7 +49,9 @@ type roomLoop struct {
 
 	members    map[rmulticast.SenderID]*member
 	sends      []*outgoing // that the engine has
-	accepted   int         // bytes of those
+	sent       uint64      // what the engine had sent when they were looked at last
+	parcels    []parcel    // packets that wait
+	snapshots  uint64      // told
 	complained time.Time
 	frozen     bool
 }
@@ -75,7 +78,9 @@ type member struct {
 }
 
 func newRoomLoop(s *Service, r *room) *roomLoop {
-	return &roomLoop{s: s, r: r, log: s.cfg.Log.With("room", r.Name), members: map[rmulticast.SenderID]*member{}}
+	return &roomLoop{
+		s: s, r: r, resume: r.Resume, log: s.cfg.Log.With("room", r.Name), members: map[rmulticast.SenderID]*member{},
+	}
 }
 
 // run is in the room until the room is left or ctx ends. Then it leaves in order.
@@ -100,7 +105,7 @@ func (l *roomLoop) run(ctx context.Context) {
 			l.check(time.Now())
 		case <-l.r.review:
 			l.check(time.Now())
-		case <-l.r.news.drain: // packets may be heard again
+		case <-l.r.news.drain: // packets may be heard, or sent, again
 		case f := <-floods:
 			l.complainOfFlood(f)
 		case conn := <-broken:
@@ -130,13 +135,19 @@ func (l *roomLoop) hearing() (packets <-chan []byte, floods <-chan flood, broken
 
 // next is when timeout is to be called.
 func (l *roomLoop) next() time.Time {
-	if l.engine != nil {
-		return l.engine.NextTimeout()
-	}
-	if l.r.Make {
+	switch {
+	case l.engine == nil && l.r.Make:
 		return l.lookTill
+	case l.engine == nil:
+		return time.Time{}
 	}
-	return time.Time{}
+	at := l.engine.NextTimeout()
+	if len(l.parcels) > 0 {
+		if held := l.parcels[0].at.Add(holdLimit); at.IsZero() || held.Before(at) {
+			at = held
+		}
+	}
+	return at
 }
 
 func (l *roomLoop) timeout(now time.Time) {
@@ -193,6 +204,10 @@ func (l *roomLoop) look(now time.Time, linked bool) {
 		l.enter(l.r.Group)
 		return
 	}
+	if g, _ := parseResume(l.resume); g.IsValid() { // we were a member there a moment ago
+		l.enter(g)
+		return
+	}
 	if name, theirs := l.s.theirs(l.r.Name); len(theirs) > 0 {
 		l.r.addressed(name)
 		l.enter(theirs[0])
@@ -218,8 +233,21 @@ func (l *roomLoop) enter(g netip.AddrPort) {
 	}
 	l.group, l.at = g, waiting
 	l.radio = l.s.newRadio(g, l.log)
-	l.engine = rmulticast.New(rmulticast.Config{Name: l.s.cfg.Name, Rand: l.s.seed(), Limits: l.s.cfg.Limits})
+	l.engine = rmulticast.New(rmulticast.Config{
+		Name: l.s.cfg.Name, Rand: l.s.seed(), Limits: l.s.cfg.Limits, Snapshots: true, Resume: l.takeResume(g),
+	})
 	l.log.Debug("entering", "group", g)
+}
+
+// takeResume is the engine's part of what the run before has left, if that was at
+// this group. It is used once.
+func (l *roomLoop) takeResume(g netip.AddrPort) []byte {
+	was, engine := parseResume(l.resume)
+	l.resume = nil
+	if was != g {
+		return nil
+	}
+	return engine
 }
 
 // cannotListen: the group's port is not to be had. Of a room that is not made yet
@@ -261,7 +289,7 @@ func (l *roomLoop) drop() {
 	}
 	l.failSends(ErrNotYet)
 	clear(l.members)
-	l.engine, l.radio, l.frozen = nil, nil, false
+	l.engine, l.radio, l.parcels, l.frozen = nil, nil, nil, false
 }
 
 // finish ends what there is of the room. Closed is told when another may be joined
@@ -312,7 +340,6 @@ func (l *roomLoop) give(now time.Time, o *outgoing) {
 	}
 	switch {
 	case err == nil:
-		l.accepted += len(o.data)
 		l.sends = append(l.sends, o)
 		return
 	case errors.Is(err, rmulticast.ErrFull):
@@ -324,16 +351,15 @@ func (l *roomLoop) give(now time.Time, o *outgoing) {
 	l.r.finish(o, err)
 }
 
-// handOut tells of what the engine has sent.
+// handOut tells of what the engine has sent and nothing holds back.
 func (l *roomLoop) handOut() {
-	if len(l.sends) == 0 {
+	if len(l.sends) == 0 || len(l.parcels) > 0 {
 		return
 	}
-	out := l.accepted - l.engine.Stats().Queued
-	for len(l.sends) > 0 && out >= len(l.sends[0].data) {
+	sent := l.engine.Stats().Sent
+	for ; l.sent < sent && len(l.sends) > 0; l.sent++ {
 		o := l.sends[0]
 		l.sends = l.sends[1:]
-		out, l.accepted = out-len(o.data), l.accepted-len(o.data)
 		if o.stream == 0 {
 			l.s.count.messagesOut.Add(1)
 		} else {
@@ -348,7 +374,7 @@ func (l *roomLoop) failSends(err error) {
 		l.s.count.sendsFailed.Add(1)
 		l.r.finish(o, err)
 	}
-	l.sends, l.accepted = nil, 0
+	l.sends, l.sent = nil, 0
 }
 
 // tellTubes says which tubes we have, if others do not know: always, if somebody is

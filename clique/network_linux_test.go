@@ -15,7 +15,6 @@ import (
 	"golang.org/x/net/ipv4"
 
 	"meshgate/clique/rmulticast"
-	"meshgate/internal/stanza"
 	"meshgate/linklocal/mdns"
 )
 
@@ -90,8 +89,6 @@ func await[E Event](s *station, why string, is func(E) bool) (found E) {
 		}
 	}
 }
-
-func bodyOf(st *stanza.Element) string { return st.Child(stanza.NSClient, "body").Text() }
 
 // The whole on a real network of two links, which both have: everything comes
 // twice. CQ-09, CQ-10: made by one, found by the other by its advert.

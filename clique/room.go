@@ -1,7 +1,6 @@
 package clique
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"sync"
@@ -23,7 +22,7 @@ const (
 type room struct {
 	Room
 	maxMessage int
-	news       news
+	news       *news
 	sends      *mailbox.Mailbox[*outgoing]
 	review     chan struct{} // a token: adverts or tubes are others
 	quit       chan struct{} // closed: leave
@@ -176,63 +175,4 @@ func (r *room) show(info RoomInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.info = info
-}
-
-// news is what is to be told of a room, in order, by a goroutine that may block.
-type news struct {
-	box   *mailbox.Mailbox[Event]
-	size  atomic.Int64  // bytes that are not told
-	drain chan struct{} // a token: they have become fewer
-	ended chan struct{} // closed: nothing more comes
-}
-
-func newNews() news {
-	const any = 1<<31 - 1 // its bytes are what is bounded: see roomLoop.listens
-	return news{box: mailbox.New[Event](any), drain: make(chan struct{}, 1), ended: make(chan struct{})}
-}
-
-// eventSize is about what an event takes.
-func eventSize(ev Event) int64 {
-	const least = 200
-	switch ev := ev.(type) {
-	case Received:
-		return least + int64(ev.size)
-	case Data:
-		return least + int64(len(ev.Data))
-	case Snapshot:
-		return least + int64(len(ev.Data))
-	}
-	return least
-}
-
-func (n *news) put(ev Event) {
-	n.size.Add(eventSize(ev))
-	n.box.Put(ev)
-}
-
-func (n *news) end() { close(n.ended) }
-
-// deliver tells the handler until all is told or ctx ends.
-func (n *news) deliver(ctx context.Context, h Handler) {
-	for {
-		for _, ev := range n.box.Take() {
-			if ctx.Err() != nil {
-				return
-			}
-			h.HandleClique(ctx, ev)
-			n.size.Add(-eventSize(ev))
-			signal(n.drain)
-		}
-		select {
-		case <-n.box.C():
-		case <-n.ended:
-			select {
-			case <-n.box.C(): // put before the end
-			default:
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }

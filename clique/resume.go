@@ -1,0 +1,68 @@
+package clique
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// holdLimit is for how long packets wait at most until the snapshot before them is
+// kept: then a handler that hangs does less harm if it is taken for one that has it.
+const holdLimit = 2 * time.Second
+
+// appendResume writes what Room.Resume is: the length of the group, the group as
+// package netip writes it, and the engine's snapshot.
+func appendResume(b []byte, g netip.AddrPort, engine []byte) []byte {
+	group, _ := g.MarshalBinary() // no error is possible
+	return slices.Concat(b, []byte{byte(len(group))}, group, engine)
+}
+
+// parseResume reads that; a zero group: it says nothing of use.
+func parseResume(b []byte) (g netip.AddrPort, engine []byte) {
+	if len(b) == 0 || len(b)-1 < int(b[0]) {
+		return g, nil
+	}
+	group, engine := b[1:1+b[0]], b[1+b[0]:]
+	if g.UnmarshalBinary(group) != nil || checkGroup(g) != nil {
+		return netip.AddrPort{}, nil
+	}
+	return g, engine
+}
+
+// A parcel is a packet that waits for a snapshot to be kept.
+type parcel struct {
+	data  []byte
+	after uint64 // the snapshot's count
+	at    time.Time
+}
+
+// post sends packets, or puts them behind the snapshots that they have to wait for.
+func (l *roomLoop) post(now time.Time, packets [][]byte) {
+	for _, b := range packets {
+		l.parcels = append(l.parcels, parcel{b, l.snapshots, now})
+	}
+	l.postHeld(now)
+}
+
+// postHeld sends what need not wait any more: nothing does when we leave.
+func (l *roomLoop) postHeld(now time.Time) {
+	kept := l.r.news.kept.Load()
+	for len(l.parcels) > 0 {
+		if p := &l.parcels[0]; p.after > kept && now.Sub(p.at) < holdLimit && l.at != leaving {
+			return
+		}
+		l.radio.send(l.parcels[0].data)
+		l.parcels[0] = parcel{}
+		l.parcels = l.parcels[1:]
+	}
+}
+
+// keep tells of a snapshot.
+func (l *roomLoop) keep(engine []byte) {
+	l.snapshots++
+	ev := Snapshot{Room: l.r.Name, count: l.snapshots}
+	if len(engine) > 0 {
+		ev.Data = appendResume(nil, l.group, engine)
+	}
+	l.r.news.put(ev)
+}

@@ -1,0 +1,84 @@
+package clique
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// Who is killed goes on as the same node: the others do not notice, and what they
+// said meanwhile is told.
+func TestAKilledMemberGoesOn(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{})
+		alice.say("Lab", "one")
+		bob.say("Lab", "two")
+		pass(3 * time.Second)
+		bob.log()
+		alice.say("Lab", "three")
+		resume := alice.kill()
+		if len(alice.resume) > 0 {
+			t.Error("an orderly end leaves something to go on with")
+		}
+		bob.say("Lab", "four")
+		pass(10 * time.Second)
+		again := lan.idle("alice@a", Config{})
+		again.addr = alice.addr
+		again.run()
+		again.join(Room{Name: "Lab", Resume: resume}) // where it is need not be said
+		pass(10 * time.Second)
+		again.want("after the kill", "entered Lab again\njoined Lab: bob@b\nsaid in Lab: three\nbob@b in Lab: four")
+		again.say("Lab", "five")
+		pass(3 * time.Second)
+		bob.want("nothing but the words", "alice@a in Lab: three\nalice@a in Lab: five")
+	})
+}
+
+// What is of no use is as good as nothing.
+func TestUselessSnapshotsAreNotUsed(t *testing.T) {
+	for _, b := range [][]byte{nil, {}, {200}, {6, 1, 2}, bytes.Repeat([]byte{6}, 100), appendResume(nil, netip.MustParseAddrPort("10.0.0.1:5000"), []byte("x"))} {
+		if g, engine := parseResume(b); g.IsValid() || engine != nil {
+			t.Errorf("%v leads to %v", b, g)
+		}
+	}
+	g := netip.MustParseAddrPort("[ff15::1]:5000")
+	if was, engine := parseResume(appendResume(nil, g, []byte("x"))); was != g || string(engine) != "x" {
+		t.Errorf("%v, %q", was, engine)
+	}
+	onLAN(t, func(lan *fakeLAN) {
+		alice := lan.host("alice@a", Config{})
+		group := netip.MustParseAddrPort("239.255.71.7:7000")
+		alice.join(Room{Name: "Lab", Group: group, Resume: appendResume(nil, group, []byte("torn"))})
+		alice.join(Room{Name: "Moved", Group: netip.MustParseAddrPort("239.255.71.8:7000"), Resume: appendResume(nil, group, []byte("torn"))})
+		pass(enterTime)
+		if got := alice.info("Lab").State + ", " + alice.info("Moved").State; got != "in the room, in the room" {
+			t.Error(got)
+		}
+	})
+}
+
+// Packets that say what we have are not sent before the handler has it, and yet a
+// handler that hangs does not take us out of the room.
+func TestPacketsWaitForTheirSnapshot(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{})
+		alice.blocks("Lab")
+		bob.say("Lab", "first")
+		pass(100 * time.Millisecond) // the handler hangs
+		done := make(chan error, 1)
+		alice.Send("Lab", textMessage("answer"), func(err error) { done <- err })
+		pass(holdLimit - 200*time.Millisecond)
+		bob.want("while it is not kept what the answer answers", "")
+		if len(done) > 0 {
+			t.Error("done, and not sent")
+		}
+		pass(time.Second)
+		bob.want("at last", "alice@a in Lab: answer")
+		pass(3 * time.Minute)
+		bob.want("though alice hangs", "")
+		alice.blocks("")
+		pass(time.Second)
+		alice.want("no more", "bob@b in Lab: first")
+	})
+}
