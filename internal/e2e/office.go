@@ -115,6 +115,7 @@ func (o *Office) Config(opt OfficeOptions) string {
 		"contacts":             contacts,
 		"peers":                []any{"*"},
 		"peer_contacts":        nil,
+		"rooms":                nil,
 	}
 	for key, value := range opt.Config {
 		set[key] = value
