@@ -62,6 +62,11 @@ func (e *Engine) free(s *sender) {
 			limit = a.next
 		}
 	}
+	if c := e.table.calling; c != nil { // who hears it starts where it says
+		if start, ok := next(&c.p, s.id); ok && start.before(limit) {
+			limit = start
+		}
+	}
 	for len(s.cache.slots) > 0 && s.cache.first.before(limit) {
 		if sl := s.cache.slots[0]; sl != nil {
 			if sl.repeating || sl.timer.isSet() {

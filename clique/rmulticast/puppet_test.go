@@ -19,6 +19,7 @@ type puppet struct {
 	name  string
 	heard map[Type]int
 	asked bool // it has said ATTEMPT-JOIN
+	mute  bool // it acknowledges nothing
 }
 
 const puppetID SenderID = 0xbad
@@ -55,6 +56,9 @@ func (p *puppet) say(packet Packet) {
 	packet.ID = p.next
 	p.next++
 	for id, next := range p.known {
+		if p.mute {
+			break
+		}
 		packet.Entries = append(packet.Entries, Entry{id, next})
 	}
 	p.emit(packet)

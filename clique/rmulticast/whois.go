@@ -30,12 +30,12 @@ func (e *Engine) hearWhoisRequest(now time.Time, p *Packet) bool {
 }
 
 func (e *Engine) hearWhoisReply(now time.Time, p *Packet) bool {
-	s := e.senders[p.Sender]
+	s := e.anySender(p.Sender)
 	if s == nil {
 		return false
 	}
 	e.timers.stop(&s.whois) // known, or told by somebody else
-	if !s.named {
+	if !s.named && s.state != buried {
 		s.named, s.name = true, p.Name
 		e.timers.stop(&s.unseen)
 		e.timers.set(&s.idle, now.Add(progressLimit))

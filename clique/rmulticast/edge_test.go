@@ -1,0 +1,312 @@
+package rmulticast
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+)
+
+// stranger adds a puppet that does nothing before it hears something.
+func (l *lan) stranger(id SenderID, start PacketID) *puppet {
+	p := &puppet{lan: l, id: id, next: start, name: fmt.Sprint("puppet ", uint32(id)), known: map[SenderID]PacketID{}, heard: map[Type]int{}}
+	l.puppets = append(l.puppets, p)
+	return p
+}
+
+// The id of somebody who has left is not free: who is looking for one is told.
+func TestProbeForIDOfTheDead(t *testing.T) {
+	l := newLAN(t, 40)
+	room := l.room("a", "b", "c")
+	a, c := room[0], room[2]
+	id := c.Self()
+	c.say("last words")
+	c.quit()
+	l.run(2 * time.Second)
+	if a.senders[id] != nil || a.anySender(id) == nil {
+		t.Fatal("c is not kept for repairs only")
+	}
+	raw, _ := AppendPacket(nil, &Packet{Type: WhoisRequest, Target: id})
+	answers := 0
+	l.drop = func(from, to *node, p *Packet) bool {
+		if from == to && p.Type == WhoisReply && p.Sender == id && p.Name == "c" {
+			answers++
+		}
+		return false
+	}
+	for _, n := range room[:2] {
+		n.HandlePacket(l.now, raw)
+		n.flush()
+	}
+	l.run(time.Second)
+	if answers != 1 {
+		t.Errorf("%d answered, want one and the other to keep still", answers)
+	}
+	d := l.add("d", Limits{})
+	d.enter()
+	d.self = id
+	l.run(2500 * time.Millisecond)
+	if d.Self() == id || d.Stats().Collisions != 1 {
+		t.Errorf("d is %v after %d collisions", d.Self(), d.Stats().Collisions)
+	}
+}
+
+// CQ-05: newcomers within the quiet time come in one join phase, however many put
+// it off in turn.
+func TestNewcomersShareAJoinPhase(t *testing.T) {
+	l := newLAN(t, 41)
+	room := l.room("a", "b")
+	a, b := room[0], room[1]
+	c := l.start("c")
+	l.run(2 * time.Second)
+	d := l.start("d")
+	joins := l.count(a, Join)
+	l.meet(15*time.Second, a, b, c, d)
+	want(t, "what a saw", a.log, "joined b", "joined c d")
+	if *joins != 1 {
+		t.Errorf("a said JOIN %d times", *joins)
+	}
+	for i := range 6 {
+		l.stranger(SenderID(i+1), 1).asked = true
+	}
+	for _, p := range l.puppets {
+		p.say(Packet{Type: AttemptJoin, Senders: []SenderID{a.Self(), b.Self(), c.Self(), d.Self()}})
+		l.run(4700 * time.Millisecond)
+		if *joins != 1 {
+			t.Fatalf("they join %d times before it is quiet", *joins)
+		}
+	}
+	l.run(2 * time.Second)
+	want(t, "what b saw", b.log, "joined a", "joined c d", "joined puppet 1 puppet 2 puppet 3 puppet 4 puppet 5 puppet 6")
+}
+
+// CQ-05, CQ-08: two with one name throw each other out for as long as they like.
+// The others go on talking, nothing is lost between them, and nothing grows.
+func TestTwoOfOneName(t *testing.T) {
+	l := newLAN(t, 42)
+	room := l.room("a", "b")
+	a, b := room[0], room[1]
+	l.start("twin")
+	l.run(10 * time.Second)
+	l.start("twin")
+	const minutes = 20
+	var said []string
+	for i := range minutes * 6 {
+		said = append(said, fmt.Sprint("line ", i))
+		a.say(said[i])
+		l.run(10 * time.Second)
+		twins := 0
+		for _, name := range b.members {
+			if name == "twin" {
+				twins++
+			}
+		}
+		if twins > 1 {
+			t.Fatal("two of one name are members")
+		}
+		if st := b.Stats(); st.Senders > 5+maxGraves || st.Cached > 50000 || len(b.table.order) > 5 || len(b.shunned) > maxShunned {
+			t.Fatalf("b keeps %+v, %d records, %d shunned", st, len(b.table.order), len(b.shunned))
+		}
+	}
+	l.run(40 * time.Second)
+	want(t, "what b was told", b.texts("a"), said...)
+	if changes := len(b.log); changes < minutes || changes > 20*minutes || b.members[a.Self()] != "a" {
+		t.Errorf("b saw %d changes, and has members %v", changes, b.members)
+	}
+}
+
+// CQ-05: of somebody who only ever says SESSION all ask for his start; when it is
+// quiet he is forgotten, and no member sees anything. The more often he comes to
+// nothing the longer nobody looks at him.
+func TestSessionOnly(t *testing.T) {
+	l := newLAN(t, 43)
+	room := l.room("a", "b")
+	a := room[0]
+	p := l.stranger(puppetID, 7)
+	p.asked = true // it says no ATTEMPT-JOIN
+	asked, joins := 0, l.count(a, Join)
+	drop := l.drop
+	l.drop = func(from, to *node, packet *Packet) bool {
+		if from == a && to == a && packet.Type == AttemptJoin && slices.Contains(packet.Senders, p.id) {
+			asked++
+		}
+		return drop(from, to, packet)
+	}
+	phases := 0
+	for range 300 {
+		before := a.table.state
+		p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
+		l.run(2 * time.Second)
+		if a.table.state == normal && before != normal {
+			phases++
+		}
+	}
+	if asked == 0 || *joins == 0 {
+		t.Errorf("a has asked %d times for its start, and said %d JOINs", asked, *joins)
+	}
+	if phases < 3 || phases > 15 {
+		t.Errorf("in 10 minutes a gathered %d times", phases)
+	}
+	l.run(2 * time.Minute)
+	want(t, "what a saw", a.log, "joined b")
+	if len(a.table.order) != 1 || a.Stats().Senders != 2 {
+		t.Errorf("a keeps %d records and %d senders", len(a.table.order), a.Stats().Senders)
+	}
+}
+
+// CQ-02: of what comes while a packet is missing as much is taken as the window
+// allows: the last but one of these, and not the last, which is repaired later.
+func TestWindowEdge(t *testing.T) {
+	l := newLAN(t, 44)
+	a, b := l.add("a", Limits{}), l.add("b", Limits{Window: gibberWindow})
+	a.enter()
+	b.enter()
+	l.meet(15*time.Second, a, b)
+	p := l.enterPuppet(100, a, b)
+	l.run(3 * time.Second)
+	lost, blocked := p.next, true
+	l.drop = func(_, to *node, packet *Packet) bool {
+		return blocked && to == b && packet.Sender == p.id && packet.ID == lost
+	}
+	var said []string
+	for i := range gibberWindow + 1 {
+		said = append(said, fmt.Sprint("line ", i))
+		p.text(said[i])
+		l.run(2 * time.Millisecond) // in order
+	}
+	s := b.senders[p.id]
+	if b.Stats().OutOfWindow != 1 || s.cache.stored(lost+gibberWindow-1) == nil || s.cache.stored(lost+gibberWindow) != nil {
+		t.Errorf("%d were too far ahead", b.Stats().OutOfWindow)
+	}
+	want(t, "what b was told too soon", b.texts("puppet"))
+	want(t, "what a was told", a.texts("puppet"), said...)
+	blocked = false
+	l.run(5 * time.Second)
+	want(t, "what b was told", b.texts("puppet"), said...)
+	if a.Stats().OutOfWindow != 0 {
+		t.Error("a takes in no more than gibber")
+	}
+}
+
+// CQ-06: somebody starts right before 2^32, joins, and talks, and we with him.
+func TestStartBeforeTheWrap(t *testing.T) {
+	l, a, b, p := withPuppet(t, 0xfffffff0)
+	var said []string
+	for i := range 40 {
+		said = append(said, fmt.Sprint("line ", i))
+		p.text(said[i])
+		a.say(fmt.Sprint("answer ", i))
+		l.run(100 * time.Millisecond)
+	}
+	want(t, "what a was told", a.texts("puppet"), said...)
+	want(t, "what b was told", b.texts("puppet"), said...)
+	if got := b.texts("a"); len(got) != 40 || p.known[a.Self()] != a.next {
+		t.Errorf("of a b was told %q, and the puppet has it to %v of %v", got, p.known[a.Self()], a.next)
+	}
+	// Third parties learn from us where it stands, beyond the wrap.
+	c := l.start("c")
+	p.asked, p.heard[Join] = false, 0
+	l.until(15*time.Second, "c is in", func() bool { return len(c.members) == 3 })
+	p.text("after the wrap")
+	l.run(time.Second)
+	want(t, "what c was told", c.texts("puppet"), "after the wrap")
+}
+
+// CQ-06: ids go past 2^32 in a long talk that began more than 65535 before, with
+// acknowledgements and without. gibber's nodes hear nothing after it.
+func TestLongTalkAcrossTheWrap(t *testing.T) {
+	for _, acks := range []bool{true, false} {
+		t.Run(fmt.Sprint("acknowledged ", acks), func(t *testing.T) {
+			const before, after = 66000, 3000
+			l, a, b, p := withPuppet(t, math.MaxUint32-before)
+			if !acks {
+				p.mute = true
+			}
+			for p.next > math.MaxUint32/2 || p.next < after {
+				for range 50 {
+					p.data(1, Start, 8, "half")
+					p.data(1, End, 8, " and")
+				}
+				l.run(20 * time.Millisecond)
+			}
+			l.run(3 * time.Second)
+			for _, n := range []*node{a, b} {
+				count := int(p.next.diff(PacketID(math.MaxUint32-before))-2) / 2
+				if got := len(n.texts("puppet")); got != count || n.members[p.id] == "" {
+					t.Errorf("%s was told %d of %d, and saw %q", n.name, got, count, n.log)
+				}
+				if st := n.Stats(); acks && st.Cached > 200*MaxDatagram {
+					t.Errorf("%s keeps %d bytes", n.name, st.Cached)
+				}
+			}
+			want(t, "the last that b was told", b.texts("puppet")[before/2:][:1], "half and")
+		})
+	}
+}
+
+// A room of 64 is one whose packets fit: those of us are measured by the LAN. Of 179
+// those that do not fit stay out, and those who are in notice nothing.
+func TestLargeGroup(t *testing.T) {
+	l := newLAN(t, 45)
+	room := l.room("a", "b")
+	a, b := room[0], room[1]
+	for i := range 62 {
+		l.stranger(SenderID(1000+i), 1)
+	}
+	for _, p := range l.puppets {
+		p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
+	}
+	l.until(15*time.Second, "all are members", func() bool { return len(a.members) == 63 && len(b.members) == 63 })
+	largest := 0
+	l.drop = func(from, to *node, p *Packet) bool {
+		if from == a && p.Type.reliable() {
+			largest = max(largest, len(p.Entries))
+		}
+		return false
+	}
+	a.say("to all")
+	l.run(time.Second)
+	want(t, "what b was told", b.texts("a"), "to all")
+	if largest != 63 {
+		t.Errorf("a depends on %d", largest)
+	}
+	for i := range 179 - 64 {
+		p := l.stranger(SenderID(2000+i), 1)
+		p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
+	}
+	l.run(5 * time.Second)
+	if st := a.Stats(); st.Refused == 0 || st.Senders > maxMembers+1 || len(a.members) != 63 {
+		t.Errorf("%d were refused, and %d are known", st.Refused, st.Senders)
+	}
+}
+
+// CQ-05: whom we tell a start can have what comes after it, also if he answers late.
+func TestToldStartsAreKept(t *testing.T) {
+	l := newLAN(t, 46)
+	room := l.room("a", "b")
+	a, b := room[0], room[1]
+	l.run(3 * time.Second)
+	p := l.stranger(puppetID, 1)
+	p.asked = true
+	p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
+	l.until(time.Second, "a asks", func() bool { return a.table.calling != nil })
+	start, _ := next(&a.table.calling.p, b.Self())
+	for range 10 {
+		a.say("a")
+		b.say("b")
+		l.run(300 * time.Millisecond)
+	}
+	answers := 0
+	l.drop = func(from, to *node, packet *Packet) bool {
+		if from == to && packet.Type == Data && packet.Sender == b.Self() && packet.ID == start+1 {
+			answers++
+		}
+		return false
+	}
+	p.emit(Packet{Type: RepairRequest, Target: b.Self(), ID: start + 1})
+	l.run(200 * time.Millisecond)
+	if a.table.state != gathering || answers != 1 {
+		t.Errorf("%d answers, %v", answers, a.table.state)
+	}
+}
