@@ -11,44 +11,62 @@ import (
 	"meshgate/internal/stanza"
 )
 
-// accepted looks for what is still missing in the archives of those who sent
-// it. What is there the server has taken, and lost by itself: when it stops,
-// between the session of the one and that of the other. But what is in the
-// gateway's archive too, though nobody on the LAN has it, the gateway has lost.
+// accepted looks for what is still missing in the archives of those who sent it
+// and of those to whom it was sent. What the former have and the latter have not
+// the server has taken, and lost by itself: between the session of the one and
+// that of the other. But what the gateway's archive has, though nobody on the LAN
+// has got it, the gateway has lost.
 func (r *run) accepted(ctx context.Context) error {
-	missing := 0
-	for _, w := range append(r.ups(), r.downs()...) {
-		missing += len(judge(w.snapshot()).lost)
-	}
-	if missing == 0 || !r.archive || r.restarts+r.crashes == 0 {
+	if !r.archive || r.restarts+r.crashes == 0 {
 		return nil
 	}
-	r.note("%d messages are looked for in the archive", missing)
-	ctx, cancel := context.WithTimeout(ctx, progress)
+	for i := range r.pairs {
+		up, down := r.lan[i].out, r.net[i].out
+		missing := len(judge(up.snapshot()).lost) + len(judge(down.snapshot()).lost)
+		if missing == 0 {
+			continue
+		}
+		r.note("%d messages between %s and %s are looked for in the archives", missing, r.lan[i].name, r.net[i].user)
+		if err := r.lookUp(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// archivePatience is how long the archives of a pair may take. Prosody's reads
+// the whole file for each page.
+const archivePatience = 5 * time.Minute
+
+// lookUp looks for the messages of a pair.
+func (r *run) lookUp(ctx context.Context, i int) error {
+	ctx, cancel := context.WithTimeout(ctx, archivePatience)
 	defer cancel()
+	lan, contact := r.lan[i], r.net[i]
+	account := jid.MustParse(r.o.GatewayJID())
 	conn, err := r.o.Host("h1").Dial(ctx, "tcp", r.o.Server.LoopbackAddr())
 	if err != nil {
 		return err
 	}
-	account := jid.MustParse(r.o.GatewayJID())
-	c, err := ends.NewClient(ctx, conn, account, e2e.GatewayPassword, r.net[0].roots, func(_ time.Time, st *stanza.Element) {
+	gateways, err := ends.NewClient(ctx, conn, account, e2e.GatewayPassword, contact.roots, func(_ time.Time, st *stanza.Element) {
 		text := ends.Archived(st).Child(stanza.NSClient, "body").Text()
-		for i := range r.pairs {
-			r.lan[i].out.accepted(text)
-			r.net[i].out.reachable(text)
-		}
+		lan.out.accepted(text)
+		contact.out.reachable(text)
 	})
 	if err != nil {
 		conn.Close()
 		return err
 	}
-	for _, e := range r.net {
-		if err := c.Archive(ctx, jid.MustParse(r.o.Server.JID(e.user))); err != nil {
-			return err
-		}
-		if err := e.current().Archive(ctx, account); err != nil {
-			return err
-		}
+	if err := gateways.Archive(ctx, jid.MustParse(r.o.Server.JID(contact.user))); err != nil {
+		return err
 	}
-	return c.Close()
+	if err := contact.current().Archive(ctx, account); err != nil { // see receive
+		return err
+	}
+	acknowledged, err := r.control.acknowledged(ctx, lan.name)
+	if err != nil {
+		return err
+	}
+	lan.out.acknowledged(acknowledged)
+	return gateways.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 )
 
@@ -97,4 +98,19 @@ func (c *control) awaitBalance(ctx context.Context) (balance, error) {
 			return b, err
 		}
 	}
+}
+
+// acknowledged are the ids of the messages of a peer that the server has
+// acknowledged, as the ledger says. It has the last thousand of the peer's.
+func (c *control) acknowledged(ctx context.Context, peer string) (ids []string, err error) {
+	var list []struct{ ID, From, End string }
+	if err := c.get(ctx, "/trace?of="+url.QueryEscape(peer), &list); err != nil {
+		return nil, err
+	}
+	for _, x := range list {
+		if x.From == "lan" && x.End == "delivered" {
+			ids = append(ids, x.ID)
+		}
+	}
+	return ids, nil
 }

@@ -10,7 +10,8 @@ type verdict struct {
 	repeated       int   // came again, with the id that they had before
 	reordered      int   // came after one that was sent later
 	unread         int   // see handsFull
-	dropped        int   // never came: the server has taken it, and it is not where the gateway could find it
+	byServer       int   // never came: the server has taken it, and has it not for whom it was sent to
+	kept           int   // never came: the server has it in the archive of the contact, whose client does not look there
 }
 
 // handsFull is how long before a kill of the gateway a message may have been
@@ -56,13 +57,38 @@ func judge(r record) verdict {
 		case len(ids[n]) > 0:
 		case killed && (!some || n > after) && s.at.After(kill.Add(-handsFull)):
 			v.unread++
-		case r.taken[n] && !r.given[n]:
-			v.dropped++
 		default:
 			v.lost = append(v.lost, n)
 		}
 	}
+	v.ask(r)
 	return v
+}
+
+// ask takes from those that are lost what the server has lost, or still has. It
+// has taken what it has in its sender's archive; and what it has acknowledged to
+// the gateway, of which only the number is known.
+func (v *verdict) ask(r record) {
+	lost, acked := v.lost, r.acked
+	v.lost = nil
+	for _, n := range lost {
+		switch {
+		case r.given[n] && !r.toLAN:
+			v.kept++
+			acked--
+		case r.taken[n] && !r.given[n]:
+			v.byServer++
+			acked--
+		default:
+			v.lost = append(v.lost, n)
+		}
+	}
+	if acked = min(max(acked, 0), len(v.lost)); acked > 0 {
+		v.byServer += acked
+		if v.lost = v.lost[acked:]; len(v.lost) == 0 {
+			v.lost = nil
+		}
+	}
 }
 
 // complete reports whether there is nothing to wait for.
@@ -77,5 +103,6 @@ func (v *verdict) add(o verdict) {
 	v.repeated += o.repeated
 	v.reordered += o.reordered
 	v.unread += o.unread
-	v.dropped += o.dropped
+	v.byServer += o.byServer
+	v.kept += o.kept
 }

@@ -43,9 +43,29 @@ func TestJudge(t *testing.T) {
 			verdict{sent: 3, lost: []int{0, 1, 2}},
 		},
 		{
-			"in the server's archive",
+			"to the LAN, in the sender's archive, and one in the gateway's",
+			record{sent: three, taken: map[int]bool{0: true, 1: true}, given: map[int]bool{1: true}, toLAN: true},
+			verdict{sent: 3, lost: []int{1, 2}, byServer: 1},
+		},
+		{
+			"to the network, in the gateway's archive, and one in the contact's",
 			record{sent: three, taken: map[int]bool{0: true, 1: true}, given: map[int]bool{1: true}},
-			verdict{sent: 3, lost: []int{1, 2}, dropped: 1},
+			verdict{sent: 3, lost: []int{2}, byServer: 1, kept: 1},
+		},
+		{
+			"in no archive, but acknowledged",
+			record{sent: three, acked: 2},
+			verdict{sent: 3, lost: []int{2}, byServer: 2},
+		},
+		{
+			"acknowledged is also what is in an archive",
+			record{sent: three, taken: map[int]bool{0: true, 1: true}, given: map[int]bool{1: true}, acked: 2},
+			verdict{sent: 3, lost: []int{2}, byServer: 1, kept: 1},
+		},
+		{
+			"all in no archive, but acknowledged",
+			record{sent: three, acked: 4},
+			verdict{sent: 3, byServer: 3},
 		},
 		{
 			"of another stream than the killed one",

@@ -81,7 +81,9 @@ func (e *netEnd) hold(ctx context.Context) error {
 
 func (e *netEnd) receive(at time.Time, st *stanza.Element) {
 	if m := ends.Archived(st); m != nil {
-		e.out.accepted(m.Child(stanza.NSClient, "body").Text())
+		text := m.Child(stanza.NSClient, "body").Text()
+		e.out.accepted(text)
+		e.in.reachable(text)
 		return
 	}
 	if st.Name.Local == "message" && st.Attr("type") != "error" {

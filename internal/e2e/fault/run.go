@@ -149,6 +149,7 @@ func (r *run) makeEnds(ctx context.Context) {
 	for i := range r.pairs {
 		up := newWay(fmt.Sprintf("up%d", i), 1, r.window, r.sizes)
 		down := newWay(fmt.Sprintf("down%d", i), 0, r.window, r.sizes)
+		down.record.toLAN = true
 		peer := &lanEnd{
 			host: r.o.Host("h2"), name: fmt.Sprintf("peer%d@h2", i), mirror: r.o.Mirror("contact" + strconv.Itoa(i)),
 			control: r.control, out: up, in: down,

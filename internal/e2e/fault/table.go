@@ -12,7 +12,7 @@ type table struct{ w *tabwriter.Writer }
 
 func newTable(w io.Writer) table {
 	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)}
-	fmt.Fprintln(t.w, "server\trun\tway\tsent\treceived\tlost\tdoubled\trepeated\treordered\tunread\tdropped\tsessions lost\tresumed\ttook\tledger balanced\t")
+	fmt.Fprintln(t.w, "server\trun\tway\tsent\treceived\tlost\tdoubled\trepeated\treordered\tunread\tlost by server\tkept\tsessions lost\tresumed\ttook\tledger balanced\t")
 	return t
 }
 
@@ -22,8 +22,8 @@ func (t table) add(res result) {
 }
 
 func (t table) row(res result, way string, v verdict) {
-	fmt.Fprintf(t.w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%v\t\n", res.run.o.Server.Kind, res.run.name, way,
-		v.sent, v.received, len(v.lost), len(v.doubled), v.repeated, v.reordered, v.unread, v.dropped,
+	fmt.Fprintf(t.w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t%v\t\n", res.run.o.Server.Kind, res.run.name, way,
+		v.sent, v.received, len(v.lost), len(v.doubled), v.repeated, v.reordered, v.unread, v.byServer, v.kept,
 		res.lostSessions, res.resumed, res.took.Round(time.Second), res.balance)
 }
 
@@ -35,8 +35,10 @@ repeated   came again with the id that it had before, so that its receiver can t
 reordered  came after one that was sent later (ejabberd itself does that to what waits when a receiver resumes)
 unread     in a LAN socket, or in no more than the memory, of a gateway that was killed within a second: no
            LAN peer is told what the other side has got (XEP-0174), but it sees the connection break
-dropped    the server took it, it is in its sender's archive there, and lost it when it was itself restarted: a contact
-           never got it, or it is not in the gateway's archive
+lost by server
+           the server took it, for it is in its sender's archive there, or has acknowledged it, as the gateway's ledger
+           says; and it is not in the archive of whom it was sent to: the server lost it when it was itself ended
+kept       the server has it in the archive of the contact, whose client, a plain one, does not look there
 `
 
 func (t table) print() {

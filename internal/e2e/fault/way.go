@@ -27,7 +27,9 @@ type record struct {
 	came    []arrival // in their order
 	kills   map[int]time.Time
 	taken   map[int]bool // the server has them in the archive of whoever sent them
-	given   map[int]bool // and in that of the gateway, to which they were sent
+	given   map[int]bool // and in that of whom they were sent to
+	acked   int          // the gateway's ledger has them as acknowledged by the server, and no such id has come
+	toLAN   bool         // it is the gateway to whom they were sent
 	strange []string     // other texts that came: the gateway's own words
 }
 
@@ -129,8 +131,23 @@ func (w *way) arrived(at time.Time, id, text string) {
 // accepted notes a text that the server has in the archive of its sender.
 func (w *way) accepted(text string) { w.archived(text, w.record.taken) }
 
-// reachable notes a text that the server has in the gateway's archive.
+// reachable notes a text that the server has in the archive of its receiver.
 func (w *way) reachable(text string) { w.archived(text, w.record.given) }
+
+// acknowledged notes the ids of messages that the server has acknowledged.
+func (w *way) acknowledged(ids []string) {
+	w.change(func() {
+		came := make(map[string]bool, len(w.record.came))
+		for _, a := range w.record.came {
+			came[a.id] = true
+		}
+		for _, id := range ids {
+			if !came[id] {
+				w.record.acked++
+			}
+		}
+	})
+}
 
 func (w *way) archived(text string, in map[int]bool) {
 	if n, whole, ok := w.number(text); ok && whole {
