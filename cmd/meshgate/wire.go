@@ -38,6 +38,7 @@ type gateway struct {
 	rooms  *rooms.Rooms
 	watch  *watch
 	status *status.Server
+	log    *slog.Logger
 }
 
 // build makes the parts, bottom-up. An error is the configuration's fault.
@@ -77,7 +78,7 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	}
 	lan.TLS.Pins = st.pins
 
-	g := &gateway{state: st}
+	g := &gateway{state: st, log: log}
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
 	g.lan = linklocal.New(lan, g.dns)
@@ -110,7 +111,9 @@ func (g *gateway) stages() []stage {
 	return []stage{
 		{"state", g.state.Run},
 		{"server", func(ctx context.Context) error { return g.server.Run(ctx, g.watch) }},
-		{"network", func(ctx context.Context) error { return netwatch.Follow(ctx, g.server.NetworkChanged) }},
+		{"network", func(ctx context.Context) error {
+			return netwatch.Follow(ctx, g.log.With("part", "network"), g.server.NetworkChanged)
+		}},
 		{"rooms", g.rooms.Run},
 		{"hub", g.hub.Run},
 		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, fromMDNS{g.lan, g.clique}) }},

@@ -5,6 +5,7 @@ package netwatch
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -26,22 +27,20 @@ const (
 // Follow calls changed, which must not block, whenever the machine's links,
 // addresses or default routes are others than before, and when it has slept.
 // It returns when ctx ends, and its goroutine is gone then.
-func Follow(ctx context.Context, changed func()) error {
+func Follow(ctx context.Context, log *slog.Logger, changed func()) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	news := make(chan struct{}, 1)
-	l, err := Listen() // before one looks, so that nothing is missed
+	l, _ := Listen() // before one looks, so that nothing is missed; else Keep will
 	f := follower{look: state, changed: changed, last: state()}
-	if err == nil {
-		wg.Go(func() {
-			l.Run(ctx, func() {
-				select {
-				case news <- struct{}{}:
-				default:
-				}
-			})
+	wg.Go(func() {
+		l.Keep(ctx, log, func() {
+			select {
+			case news <- struct{}{}:
+			default:
+			}
 		})
-	}
+	})
 	f.run(ctx, news)
 	return nil
 }

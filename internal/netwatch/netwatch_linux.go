@@ -30,15 +30,16 @@ func Listen() (*Listener, error) {
 	return &Listener{f}, nil
 }
 
-// Run calls changed, which must not block, for each message, until ctx ends.
-// What the messages say is not looked at: that they came is reason to look.
-func (l *Listener) Run(ctx context.Context, changed func()) {
+// run calls changed, which must not block, for each message, until ctx ends or
+// nothing more can be heard. What the messages say is not looked at: that they
+// came is reason to look.
+func (l *Listener) run(ctx context.Context, changed func()) error {
 	defer l.f.Close()
 	defer context.AfterFunc(ctx, func() { l.f.Close() })()
 	buf := make([]byte, 8192)
 	for {
 		if _, err := l.f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) { // that is: more than it could keep
-			return
+			return err
 		}
 		changed()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -32,7 +33,7 @@ func TestFollowHearsOfAnotherNetwork(t *testing.T) {
 			return
 		}
 		space <- fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-		if err := Follow(ctx, func() { changed <- struct{}{} }); err != nil {
+		if err := Follow(ctx, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} }); err != nil {
 			t.Error(err)
 		}
 	}()

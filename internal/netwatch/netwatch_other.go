@@ -14,8 +14,7 @@ type Listener struct{}
 // Listen knows no way here: only sleep is noticed.
 func Listen() (*Listener, error) { return nil, errors.ErrUnsupported }
 
-// Run does nothing here.
-func (*Listener) Run(context.Context, func()) {}
+func (*Listener) run(context.Context, func()) error { return errors.ErrUnsupported }
 
 // Uptime goes by the clock on the wall, which may be set: then one starts over
 // for nothing.

@@ -1,6 +1,7 @@
 package mdns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,9 @@ type arrival struct {
 }
 
 // New returns a Conn that does nothing before Run.
-func New(cfg ConnConfig) *Conn { return newConn(cfg, osNetwork{names: cfg.Interfaces}) }
+func New(cfg ConnConfig) *Conn {
+	return newConn(cfg, osNetwork{names: cfg.Interfaces, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))})
+}
 
 func newConn(cfg ConnConfig, sys network) *Conn {
 	cfg.Limits = cfg.Limits.withDefaults()

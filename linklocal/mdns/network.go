@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -12,7 +13,10 @@ import (
 
 // An osNetwork is the real network; see also socket.go and the files of each
 // system.
-type osNetwork struct{ names []string }
+type osNetwork struct {
+	names []string
+	log   *slog.Logger
+}
 
 func (o osNetwork) candidates() (out []candidate, err error) {
 	all, err := net.Interfaces()
@@ -61,10 +65,9 @@ func (o osNetwork) defaultRoutes() map[string]bool {
 
 // watch listens to what the kernel says of interfaces and addresses. What it
 // says is not looked at: candidates does that.
-func (osNetwork) watch(ctx context.Context, changed func()) {
-	if l, err := netwatch.Listen(); err == nil {
-		l.Run(ctx, changed)
-	}
+func (o osNetwork) watch(ctx context.Context, changed func()) {
+	l, _ := netwatch.Listen() // in this thread, so first; else Keep will
+	l.Keep(ctx, o.log, changed)
 }
 
 func (osNetwork) uptime() time.Duration { return netwatch.Uptime() }

@@ -3,6 +3,7 @@ package mdns
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"os/exec"
 	"runtime"
@@ -44,7 +45,10 @@ func watchInNamespace(t *testing.T) {
 		return
 	}
 	ended := make(chan struct{})
-	go func() { defer close(ended); l.Run(ctx, func() { changed <- struct{}{} }) }()
+	go func() {
+		defer close(ended)
+		l.Keep(ctx, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} })
+	}()
 	ip := func(args string) {
 		for len(changed) > 0 {
 			<-changed
