@@ -18,6 +18,7 @@ type meter struct {
 	rate    float64 // packets a second; twice as many at once
 	sources map[netip.Addr]*source
 	others  source // all for whom there is no room
+	swept   time.Time
 }
 
 // A source is the account of one address.
@@ -59,7 +60,8 @@ func (m *meter) source(now time.Time, from netip.Addr) *source {
 	if s := m.sources[from]; s != nil {
 		return s
 	}
-	if len(m.sources) >= maxSources {
+	if len(m.sources) >= maxSources && now.Sub(m.swept) >= time.Second {
+		m.swept = now
 		for a, s := range m.sources {
 			if now.Sub(s.last) >= idleSource {
 				delete(m.sources, a)
