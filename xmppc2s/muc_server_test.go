@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mellium.im/xmpp/jid"
 
@@ -25,17 +26,16 @@ type hall struct {
 }
 
 // halls runs a test in a room of each kind of real server that bob has made,
-// with an archive or without.
-func halls(t *testing.T, archives bool, test func(*hall)) {
+// with an archive ("1") or without.
+func halls(t *testing.T, archives string, test func(*hall)) {
 	servers(t, func(t *testing.T, s *e2e.Server) {
 		h := &hall{t: t, server: s, room: parse(s.Room("coven"))}
 		h.bob, h.b, _ = start(t, account(t, s, "bob", "b"))
 		h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "bob"})
 		h.b.await("bob in the room", isEntered)
 		h.b.await("the room as it is", isCaughtUp)
-		if !archives {
-			h.configure(map[string]string{"muc#roomconfig_enablearchiving": "0", "mam": "0"})
-		}
+		archiving := map[string]string{"prosody": "muc#roomconfig_enablearchiving", "ejabberd": "mam"}[s.Kind]
+		h.configure(map[string]string{"muc#roomconfig_persistentroom": "1", archiving: archives})
 		h.begin(account(t, s, "alice", "a"))
 		test(h)
 	})
@@ -152,10 +152,10 @@ func enters(evs []xmppc2s.Event) (n int) {
 // CQ-13: a room is entered, what is said there comes with the room's id, and our
 // own lines come back as such.
 func TestARealRoomIsEnteredAndSpokenIn(t *testing.T) {
-	halls(t, true, func(h *hall) {
+	halls(t, "1", func(h *hall) {
 		in := h.enter(nil)
 		if in.Nick != "meshgate" || !in.Archive || in.Resumed || len(in.Occupants) != 1 || in.Occupants[0].Nick != "bob" {
-			t.Errorf("entered: %+v", in)
+			h.t.Errorf("entered: %+v", in)
 		}
 		h.a.await("nothing missed", isCaughtUp)
 		h.say("hello")
@@ -163,8 +163,191 @@ func TestARealRoomIsEnteredAndSpokenIn(t *testing.T) {
 		h.a.awaitLines("alice", "hello", "hi")
 		for _, ev := range h.a.seen() {
 			if m, ok := ev.(xmppc2s.RoomMessage); ok && (m.ID == "" || !m.Stamp.IsZero() || m.Own != (m.Nick == "meshgate")) {
-				t.Errorf("line %+v", m)
+				h.t.Errorf("line %+v", m)
 			}
 		}
+	})
+}
+
+// CQ-13: a nick that is taken gets a number, and is taken when it is free.
+func TestARealRoomHasOurNickTaken(t *testing.T) {
+	halls(t, "1", func(h *hall) {
+		h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "meshgate"})
+		h.b.await("bob's other nick", isRenamed("meshgate"))
+		if in := h.enter(nil); in.Nick != "meshgate2" {
+			h.t.Errorf("in as %q", in.Nick)
+		}
+		h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "bob"})
+		h.a.await("our nick", isRenamed("meshgate"))
+		h.b.await("alice's nick", func(ev xmppc2s.Event) bool {
+			o, ok := ev.(xmppc2s.RoomOccupant)
+			return ok && !o.Own && o.Nick == "meshgate2" && o.NewNick == "meshgate"
+		})
+	})
+}
+
+func isRenamed(nick string) func(xmppc2s.Event) bool {
+	return func(ev xmppc2s.Event) bool {
+		o, ok := ev.(xmppc2s.RoomOccupant)
+		return ok && o.Own && o.NewNick == nick
+	}
+}
+
+// CQ-13: whoever puts us out is understood, and we come back when told so.
+func TestARealRoomPutsUsOut(t *testing.T) {
+	item := func(name, value string) stanza.Part { return stanza.Attr{Name: name, Value: value} }
+	for name, tc := range map[string]struct {
+		out, in func(*hall) // in: what must be undone
+		why     xmppc2s.RoomEnd
+		words   string
+		retry   time.Duration
+	}{
+		"kick": {func(h *hall) { h.admin(item("nick", "meshgate"), item("role", "none")) }, nil, xmppc2s.RoomKicked, "because", time.Minute},
+		"ban": {
+			func(h *hall) { h.admin(item("jid", h.server.JID("alice")), item("affiliation", "outcast")) },
+			func(h *hall) { h.admin(item("jid", h.server.JID("alice")), item("affiliation", "none")) },
+			xmppc2s.RoomBanned, "because", time.Hour,
+		},
+		"members only": {
+			func(h *hall) { h.configure(map[string]string{"muc#roomconfig_membersonly": "1"}) },
+			func(h *hall) { h.configure(map[string]string{"muc#roomconfig_membersonly": "0"}) },
+			xmppc2s.RoomMembersOnly, "", time.Hour,
+		},
+		"destroyed": {func(h *hall) {
+			h.iqFromBob(stanza.New(stanza.NSMUCOwn, "query", stanza.New(stanza.NSMUCOwn, "destroy", stanza.Attr{Name: "jid", Value: "other@" + h.room.Domainpart()},
+				stanza.New(stanza.NSMUCOwn, "reason", stanza.Text("because")))))
+		}, nil, xmppc2s.RoomDestroyed, "because", 15 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			halls(t, "1", func(h *hall) {
+				h.enter(nil)
+				tc.out(h)
+				l := h.lost(tc.why, tc.words)
+				if l.Retry != tc.retry || l.Fatal != (tc.retry == time.Hour) || (l.Alternative.String() != "") != (tc.why == xmppc2s.RoomDestroyed) {
+					h.t.Errorf("lost: %+v", l)
+				}
+				if tc.in != nil {
+					h.alice.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "meshgate"})
+					h.a.awaitAll("no entrance", func(evs []xmppc2s.Event) bool { return losses(evs) == 2 })
+					tc.in(h)
+				}
+				h.alice.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "meshgate"})
+				if tc.why == xmppc2s.RoomDestroyed && h.server.Kind == "prosody" { // COMPAT: it remembers
+					h.a.awaitAll("no entrance", func(evs []xmppc2s.Event) bool { return losses(evs) == 2 })
+					return
+				}
+				h.a.awaitAll("the second entrance", func(evs []xmppc2s.Event) bool { return enters(evs) == 2 })
+			})
+		})
+	}
+}
+
+func losses(evs []xmppc2s.Event) (n int) {
+	for _, ev := range evs {
+		if _, ok := ev.(xmppc2s.RoomLost); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// CQ-13: what was said while we were away comes once, in order and with its
+// time, be it from an archive or from the history.
+func TestARealRoomTellsWhatWasMissed(t *testing.T) {
+	for name, archives := range map[string]string{"archive": "1", "history": "0"} {
+		t.Run(name, func(t *testing.T) {
+			halls(t, archives, func(h *hall) {
+				h.say("others' past")
+				if in := h.enter(nil); in.Archive != (archives == "1") {
+					h.t.Errorf("archive %v", in.Archive)
+				}
+				h.a.await("nothing missed", isCaughtUp)
+				h.say("first")
+				h.a.awaitLines("alice", "first")
+				var last xmppc2s.RoomMessage
+				for _, ev := range h.a.seen() {
+					if m, ok := ev.(xmppc2s.RoomMessage); ok {
+						last = m
+					}
+				}
+				began := time.Now()
+				h.stopAlice()
+				h.say("second", "third")
+				h.begin(account(t, h.server, "alice", "a"))
+				h.enter(func(r *xmppc2s.Room) { r.After, r.Since = last.ID, began })
+				h.a.await("all that was missed", isCaughtUp)
+				h.say("fourth")
+				h.a.awaitAll("the end", func(evs []xmppc2s.Event) bool { l := linesOf(evs); return len(l) > 0 && l[len(l)-1] == "fourth" })
+				got := slices.DeleteFunc(h.a.lines(), func(s string) bool { return archives == "0" && (s == "first" || s == "others' past") })
+				if want := []string{"second", "third", "fourth"}; !slices.Equal(got, want) {
+					h.t.Errorf("lines %q, want %q", got, want)
+				}
+				for _, ev := range h.a.seen() {
+					if m, ok := ev.(xmppc2s.RoomMessage); ok && m.Stamp.IsZero() != (m.Stanza.Attr("id") == "id-fourth") {
+						h.t.Errorf("stamp %v of %s", m.Stamp, m.Stanza)
+					}
+				}
+			})
+		})
+	}
+}
+
+// CQ-13, IJ-08: the process that comes after another in the same session is in
+// its rooms, and nobody sees a difference.
+func TestARealRoomIsTakenOverWithTheSession(t *testing.T) {
+	halls(t, "1", func(h *hall) {
+		h.stopAlice()
+		cfg := account(t, h.server, "alice", "a")
+		cfg.CloseOnStop, cfg.Journal = false, newMemJournal()
+		h.begin(cfg)
+		h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "meshgate"})
+		h.b.await("bob's other nick", isRenamed("meshgate"))
+		h.enter(nil)
+		h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "bob"})
+		h.a.await("our nick", isRenamed("meshgate"))
+		h.say("one")
+		h.a.awaitLines("alice", "one")
+		id := h.a.await("one", func(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.RoomMessage); return ok }).(xmppc2s.RoomMessage).ID
+		before := occupantEvents(h.b.seen())
+		h.stopAlice()
+		h.say("two")
+		h.begin(cfg)
+		if on := h.a.await("online", isOnline).(xmppc2s.Online); !on.Resumed {
+			h.t.Fatal("not resumed")
+		}
+		in := h.enter(func(r *xmppc2s.Room) { r.After = id })
+		if !in.Resumed || in.Nick != "meshgate" || len(in.Occupants) != 1 || in.Occupants[0].Nick != "bob" {
+			h.t.Errorf("entered: %+v", in)
+		}
+		h.a.await("all that was missed", isCaughtUp)
+		h.say("three")
+		h.a.awaitLines("alice", "two", "three")
+		if n := occupantEvents(h.b.seen()); n != before {
+			h.t.Errorf("bob sees %d comings and goings", n-before)
+		}
+	})
+}
+
+func occupantEvents(evs []xmppc2s.Event) (n int) {
+	for _, ev := range evs {
+		if _, ok := ev.(xmppc2s.RoomOccupant); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// CQ-13: a server that restarts has thrown everybody out.
+func TestARealRoomOutlivesARestartOfItsServer(t *testing.T) {
+	halls(t, "1", func(h *hall) {
+		h.enter(nil)
+		h.say("one")
+		h.a.awaitLines("alice", "one")
+		h.server.Restart()
+		h.b.awaitAll("bob is back", func(evs []xmppc2s.Event) bool { return enters(evs) == 2 })
+		h.say("two")
+		h.a.awaitAll("alice is back", func(evs []xmppc2s.Event) bool { return enters(evs) == 2 })
+		h.say("three")
+		h.a.awaitLines("alice", "one", "two", "three")
 	})
 }

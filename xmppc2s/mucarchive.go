@@ -149,11 +149,12 @@ func (r *mucRoom) result(now time.Time, el *stanza.Element) {
 		c.dropPage() // what is before it is done, too
 		return
 	}
-	if !r.isLine(a) {
+	if r.isLine(a) {
+		a.size = len(stanza.Append(nil, a.message, stanza.NSClient))
+		c.bytes += a.size
+	} else {
 		a.message = nil
 	}
-	a.size = len(stanza.Append(nil, a.message, stanza.NSClient))
-	c.bytes += a.size
 	c.page = append(c.page, a)
 }
 

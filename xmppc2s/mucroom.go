@@ -90,11 +90,11 @@ func (r *mucRoom) change(now time.Time, want Room) {
 	if renamed {
 		r.nicks.want(r.want.Nick)
 		if r.state == mucIn {
-			r.nicks.freeAt = now
+			r.nicks.freeAt, r.nicks.askedAt = now, time.Time{}
 		}
 	}
 	if r.state == mucAway {
-		r.at = now
+		r.at, r.end = now, RoomGone // also one that was destroyed: somebody wants it
 	}
 }
 
