@@ -54,34 +54,30 @@ const (
 	maxPaced = 4096
 )
 
-func (l Limits) withDefaults() Limits {
-	for _, d := range []struct {
-		field *int
-		value int
-	}{
-		{&l.Streams, 256}, {&l.StreamsEach, 16}, {&l.Peers, 64}, {&l.Dests, 4}, {&l.Comments, 16 << 10},
-		{&l.Handshakes, 4}, {&l.Queries, 50},
-	} {
-		if *d.field <= 0 {
-			*d.field = d.value
-		}
+// preset gives a field its default.
+func preset[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
 	}
+}
+
+func (l Limits) withDefaults() Limits {
+	preset(&l.Streams, 256)
+	preset(&l.StreamsEach, 16)
+	preset(&l.Peers, 64)
+	preset(&l.Dests, 4)
+	preset(&l.Comments, 16<<10)
+	preset(&l.Handshakes, 4)
+	preset(&l.Queries, 50)
 	return l
 }
 
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
-	if c.Port == 0 {
-		c.Port = DefaultPort
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&c.Expire, 5 * time.Minute}, {&c.Wait, time.Minute}, {&c.Stall, 2 * time.Minute}} {
-		if *d.field <= 0 {
-			*d.field = d.value
-		}
-	}
+	preset(&c.Port, DefaultPort)
+	preset(&c.Expire, 5*time.Minute)
+	preset(&c.Wait, time.Minute)
+	preset(&c.Stall, 2*time.Minute)
 	return c
 }
 

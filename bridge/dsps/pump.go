@@ -1,0 +1,127 @@
+package dsps
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// read takes what the peer sends until the connection ends. What came behind
+// the handshake is the beginning of it.
+func (l *link) read(rest []byte) {
+	var src io.Reader = l.conn
+	ready := waiter(l.conn)
+	switch {
+	case l.relay:
+		// From a service: blocks. What is read ahead of them is not waited for.
+		src, ready = NewBlockReader(&prefixed{l.conn, rest}), nil
+	case len(rest) > 0:
+		b := l.hose.take(l)
+		if b == nil || !l.took(b, copy(b.space(), rest)) {
+			return
+		}
+	}
+	for idle := true; ; {
+		if idle && ready != nil && !l.wakes(ready) {
+			return
+		}
+		b := l.hose.take(l)
+		if b == nil {
+			return
+		}
+		l.patience()
+		n, err := src.Read(b.space())
+		if !l.took(b, n) || err != nil {
+			return
+		}
+		idle = n < blockSize
+	}
+}
+
+// wakes waits until there is something to read, without a block to read it into.
+func (l *link) wakes(ready func() error) bool {
+	l.patience()
+	return ready() == nil
+}
+
+// patience sets how long a peer that has left is waited for.
+func (l *link) patience() {
+	if l.hose.modeOf(l) == readOnly {
+		_ = l.conn.SetReadDeadline(time.Now().Add(l.linger))
+	}
+}
+
+// took passes on what was read, at the pace of the stream. It reports whether
+// more may be.
+func (l *link) took(b *block, n int) bool {
+	h := l.hose
+	if n <= 0 || !l.pace(n) {
+		h.giveBack(b)
+		return n <= 0
+	}
+	h.taken.Add(int64(n))
+	b.fill(l.peer, n)
+	return h.publish(l, b, n)
+}
+
+// pace waits until n bytes more may pass, or the link is dead.
+func (l *link) pace(n int) bool {
+	for _, p := range l.hose.paces {
+		d := p.ReserveN(time.Now(), n).Delay()
+		if d == 0 {
+			continue
+		}
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-l.dead:
+			t.Stop()
+			return false
+		}
+	}
+	return true
+}
+
+// waiter waits until a TCP connection can be read; nil for others.
+func waiter(c net.Conn) func() error {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return func() error {
+		var b [1]byte
+		return raw.Read(func(fd uintptr) bool {
+			_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			return err != syscall.EAGAIN
+		})
+	}
+}
+
+// write gives the peer what it is to get.
+func (l *link) write() {
+	for b := l.hose.next(l, nil); b != nil; b = l.hose.next(l, b) {
+		p := b.whole()
+		if l.relay {
+			p = b.data()
+		}
+		began := time.Now()
+		l.since.Store(began.UnixNano())
+		n, err := l.conn.Write(p)
+		l.since.Store(0)
+		l.busy.Add(int64(time.Since(began)))
+		l.written.Add(int64(n))
+		if err != nil {
+			l.abort() // and next has no other block
+		}
+	}
+	// A peer that has left may have closed its side already: whatever came to
+	// it then would be answered with a reset, and what it sent last be lost.
+	if l.hose.modeOf(l) == writeClosed {
+		_ = closeWrite(l.conn)
+	}
+}
