@@ -6,13 +6,14 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
 FUZZTIME ?= 30s
 SOAK     ?= 10m30s
+SEEDS    ?= 5000
 GO       ?= go
 
 # The version comes from VERSION; a checkout that belongs to another user would
 # make Go's own look at git fail.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help build test lint demo bench soak fault fuzz ci deps clean
+.PHONY: help build test lint demo bench soak fault fuzz sim ci deps clean
 
 help:
 	@echo 'make build   static programs for all platforms, in dist/'
@@ -24,6 +25,7 @@ help:
 	@echo 'make fault   whether anything is lost or doubled by cuts, kills and restarts;'
 	@echo '             FAULT="-run cuts -server ejabberd -messages 1000 -cuts 20 -seed 7" is less, FAULT=-h says what there is (root)'
 	@echo 'make fuzz    every fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'make sim     $(SEEDS) (SEEDS) simulated Clique rooms on networks that lose, double and cut'
 	@echo 'make ci      what has to pass before a change lands (root)'
 	@echo 'make deps    install the Debian packages that the tests need (root)'
 	@echo 'make clean   remove what was built'
@@ -70,6 +72,11 @@ fault: deps
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) GO='$(GO)' .ci/fuzz
+
+# In virtual time, and on all cores.
+sim:
+	@log=$$(mktemp) && { $(GO) test ./clique/rmulticast -v -count 1 -run 'TestSim$$' -timeout 20m -args -seeds $(SEEDS) >$$log 2>&1; status=$$?; } ; \
+	grep -v '^=== \|^ *--- PASS' $$log; rm -f $$log; exit $$status
 
 ci:
 	.ci/run

@@ -23,7 +23,11 @@ func (e *Engine) Snapshot() []byte {
 		return nil
 	}
 	st := e.still()
-	a := &archive{b: make([]byte, 0, 64+64*len(e.order))}
+	size := 64 + 64*len(e.order)
+	for _, raw := range st.own {
+		size += len(raw) + 2
+	}
+	a := &archive{b: make([]byte, 0, size)}
 	st.archive(a)
 	return binary.BigEndian.AppendUint32(a.b, crc32.ChecksumIEEE(a.b))
 }
