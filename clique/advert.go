@@ -66,11 +66,11 @@ func (l *roomLoop) elsewhere(now time.Time, g netip.AddrPort) {
 	switch {
 	case l.r.Group.IsValid(), len(l.members) > 0:
 		l.complain("not advertised: another room of this name is at " + g.String())
-	case now.Sub(l.moved) < restMove:
+	case now.Sub(l.moved) < restMove, l.s.inUse(l.r, g):
 	default:
 		l.log.Info("moving to the room of the same name that others advertise", "from", l.group, "to", g)
 		l.s.count.moves.Add(1)
-		l.moved, l.moveTo, l.at = now, g, leaving
-		l.engine.Leave(now)
+		l.moved = now
+		l.move(now, g)
 	}
 }

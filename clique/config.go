@@ -13,7 +13,7 @@ import (
 // A Config is what a Service can be told. Zero fields mean the defaults named here.
 type Config struct {
 	// Name is what we are called in rooms: the XEP-0174 presence name that the LAN
-	// knows us by, "meshgate@office", 1 to 254 bytes.
+	// knows us by, "meshgate@office", 1 to 254 bytes. See SetName.
 	Name string
 
 	TTL    int               // of our packets; default 1: they stay on the links

@@ -178,23 +178,34 @@ func (s *Service) own(name string, g netip.AddrPort) {
 func (s *Service) claim(r *room, g netip.AddrPort) (netip.AddrPort, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	inUse := func(g netip.AddrPort) bool {
-		for _, o := range s.rooms {
-			if o != r && o.group == g {
-				return true
-			}
-		}
-		return false
-	}
 	if !g.IsValid() {
-		for g = randomGroup(s.rand); s.adverts.has(g) || inUse(g); {
+		for g = randomGroup(s.rand); s.adverts.has(g) || s.isClaimed(r, g); {
 			g = randomGroup(s.rand)
 		}
-	} else if inUse(g) {
+	}
+	if s.isClaimed(r, g) {
 		return g, false
 	}
 	r.group = g
 	return g, true
+}
+
+// isClaimed reports whether a group is another room's of ours. The caller has the
+// mutex.
+func (s *Service) isClaimed(r *room, g netip.AddrPort) bool {
+	for _, o := range s.rooms {
+		if o != r && o.group == g {
+			return true
+		}
+	}
+	return false
+}
+
+// inUse is isClaimed for those who have not.
+func (s *Service) inUse(r *room, g netip.AddrPort) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.isClaimed(r, g)
 }
 
 // remove forgets a room that is over.

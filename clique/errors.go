@@ -14,5 +14,6 @@ var (
 	ErrStream    = errors.New("clique: not a stream that we have opened")
 	errTube      = errors.New("clique: a tube needs a service, and an id from 1 to 2147483647")
 	errMessage   = errors.New("clique: only messages are sent in rooms")
+	errIPv6      = errors.New("clique: rooms with IPv6 addresses are not wanted here")
 	errName      = errors.New("clique: a presence name has 1 to 254 bytes of text")
 )

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"unicode"
 	"unicode/utf8"
+
+	"meshgate/clique/rmulticast"
 )
 
 // maxName is how long a room's name may be, in bytes: a DNS label has no room for more.
@@ -20,6 +22,14 @@ func checkName(name string) error {
 		return fmt.Errorf("clique: a room's name has at most %d bytes, this one has %d", maxName, len(name))
 	case !isText(name):
 		return errors.New("clique: a room's name must be text without control characters")
+	}
+	return nil
+}
+
+// checkPresence does so for our own presence name.
+func checkPresence(name string) error {
+	if len(name) < 1 || len(name) > rmulticast.MaxName || !isText(name) {
+		return errName
 	}
 	return nil
 }

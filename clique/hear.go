@@ -71,6 +71,9 @@ func (l *roomLoop) join(members []rmulticast.Member) {
 	var names []string
 	for _, m := range members {
 		l.members[m.ID] = &member{name: cleanName(m.Name)}
+		if m.Name == l.name {
+			l.log.Warn("another member has our name: both will be driven out again and again", "name", m.Name)
+		}
 		names = append(names, l.members[m.ID].name)
 	}
 	l.r.news.put(Joined{Room: l.r.Name, Members: names})
@@ -80,9 +83,9 @@ func (l *roomLoop) join(members []rmulticast.Member) {
 // closed ends the room, or goes on in another.
 func (l *roomLoop) closed() {
 	to := l.moveTo
+	l.over = !to.IsValid()
 	l.drop()
-	if !to.IsValid() {
-		l.over = true
+	if l.over {
 		return
 	}
 	l.moveTo, l.at, l.lost = netip.AddrPort{}, looking, false

@@ -32,6 +32,7 @@ type roomLoop struct {
 	wake alarm.Alarm
 
 	engine *rmulticast.Engine // nil: the room is not found yet
+	name   string             // ours there
 	radio  *radio
 	group  netip.AddrPort
 	at     place
@@ -189,6 +190,7 @@ func (l *roomLoop) check(now time.Time) {
 			panic(err) // the name was checked, and the engine is new
 		}
 	}
+	l.reviewName(now)
 	l.reviewAdvert(now)
 	l.tellTubes(now, false)
 	l.show()
@@ -233,8 +235,9 @@ func (l *roomLoop) enter(g netip.AddrPort) {
 	}
 	l.group, l.at = g, waiting
 	l.radio = l.s.newRadio(g, l.log)
+	l.name = l.s.ourName()
 	l.engine = rmulticast.New(rmulticast.Config{
-		Name: l.s.cfg.Name, Rand: l.s.seed(), Limits: l.s.cfg.Limits, Snapshots: true, Resume: l.takeResume(g),
+		Name: l.name, Rand: l.s.seed(), Limits: l.s.cfg.Limits, Snapshots: true, Resume: l.takeResume(g),
 	})
 	l.log.Debug("entering", "group", g)
 }
@@ -282,12 +285,31 @@ func (l *roomLoop) leave(now time.Time) {
 	l.show()
 }
 
+// move leaves the room for another group, or for the same under another name.
+func (l *roomLoop) move(now time.Time, g netip.AddrPort) {
+	l.withdraw()
+	l.moveTo, l.at = g, leaving
+	l.engine.Leave(now)
+}
+
+// reviewName enters the room again if we are called something else now.
+func (l *roomLoop) reviewName(now time.Time) {
+	if name := l.s.ourName(); l.at == inside && name != l.name {
+		l.log.Info("entering again under another name", "old", l.name, "new", name)
+		l.move(now, l.group)
+	}
+}
+
 // drop forgets where we were.
 func (l *roomLoop) drop() {
 	if l.radio != nil {
 		l.radio.close()
 	}
-	l.failSends(ErrNotYet)
+	err := ErrNotYet
+	if l.over {
+		err = ErrNoRoom
+	}
+	l.failSends(err)
 	clear(l.members)
 	l.engine, l.radio, l.parcels, l.frozen = nil, nil, nil, false
 }
@@ -385,7 +407,7 @@ func (l *roomLoop) tellTubes(now time.Time, always bool) {
 		return
 	}
 	l.r.tellTubes(tubes)
-	doc := appendDocument(nil, l.s.cfg.Name, l.r.address(), tubeList(tubes))
+	doc := appendDocument(nil, l.name, l.r.address(), tubeList(tubes))
 	o := &outgoing{data: doc, done: func(error) {}}
 	l.r.waiting.Add(1)
 	l.r.bytes.Add(int64(len(doc)))

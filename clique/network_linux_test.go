@@ -93,6 +93,7 @@ func await[E Event](s *station, why string, is func(E) bool) (found E) {
 // The whole on a real network of two links, which both have: everything comes
 // twice. CQ-09, CQ-10: made by one, found by the other by its advert.
 func TestTwoMeetOnARealNetwork(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t, "link set lo up",
 		"link add d0 type veth peer name p0", "link set p0 up", "link set d0 up", "addr add 10.9.0.1/24 dev d0",
 		"link add d1 type veth peer name p1", "link set p1 up", "link set d1 up", "addr add 10.9.1.1/24 dev d1") {
@@ -129,6 +130,49 @@ func TestTwoMeetOnARealNetwork(t *testing.T) {
 	await(alice, "bob says goodbye", func(l Left) bool { return l.Member == "bob@b" && l.Why == rmulticast.Said })
 	if s := bob.Stats(); s.BadDocuments+s.SendErrors != 0 {
 		t.Errorf("bob counted %+v", s)
+	}
+}
+
+// CQ-09, with IPv6 alone.
+func TestTwoMeetOverIPv6(t *testing.T) {
+	t.Parallel()
+	if !inNamespace(t, "link set lo up",
+		"link add d0 type veth peer name p0", "link set p0 up", "link set d0 up", "addr add fd00::1/64 dev d0 nodad") {
+		return
+	}
+	room := Room{Name: "Six", Group: netip.MustParseAddrPort("[ff15::71:1]:7171")}
+	alice := startStation(t, Config{Name: "alice@a", IPv6: true}, "d0")
+	alice.Join(room)
+	await(alice, "advertised", func(f Found) bool { return f.Group == room.Group })
+	bob := startStation(t, Config{Name: "bob@b", IPv6: true}, "d0")
+	bob.Join(Room{Name: "Six"})
+	if got := await(bob, "found", func(Entered) bool { return true }); got.Group != room.Group {
+		t.Errorf("bob entered %s", got.Group)
+	}
+	await(bob, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[alice@a]" })
+	await(alice, "met", func(j Joined) bool { return true })
+	bob.Send("Six", textMessage("hello"), nil)
+	await(alice, "spoken to", func(r Received) bool { return bodyOf(r.Stanza) == "hello" })
+}
+
+// CQ-09: two make a room at the same moment, with real responders.
+func TestTwoRoomsOfOneNameBecomeOneOnARealNetwork(t *testing.T) {
+	t.Parallel()
+	if !inNamespace(t, "link set lo up",
+		"link add d0 type veth peer name p0", "link set p0 up", "link set d0 up", "addr add 10.9.0.1/24 dev d0") {
+		return
+	}
+	cfg := Config{FindFor: time.Second}
+	cfg.Name = "alice@a"
+	alice := startStation(t, cfg, "d0")
+	cfg.Name = "bob@b"
+	bob := startStation(t, cfg, "d0")
+	alice.Join(Room{Name: "Lab", Make: true})
+	bob.Join(Room{Name: "Lab", Make: true})
+	await(alice, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[bob@b]" })
+	await(bob, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[alice@a]" })
+	if moves := alice.Stats().Moves + bob.Stats().Moves; moves != 1 {
+		t.Errorf("%d moves", moves)
 	}
 }
 

@@ -566,7 +566,7 @@ func TestHostileNamesAreCleaned(t *testing.T) {
 	onLAN(t, func(lan *fakeLAN) {
 		alice, _ := lan.pair(Config{})
 		mallory := lan.idle("mallory@m", Config{})
-		mallory.cfg.Name = "a@b\n<x>\x00\xff"
+		mallory.Service.name = "a@b\n<x>\x00\xff"
 		room := newRoom(Room{Name: "Lab", Group: netip.MustParseAddrPort("239.255.71.7:7000")}, rmulticast.Limits{})
 		mallory.rooms["Lab"] = room
 		ended := make(chan bool)
@@ -576,5 +576,70 @@ func TestHostileNamesAreCleaned(t *testing.T) {
 		alice.want("mallory came", "joined Lab: a@b\uFFFD<x>\uFFFD\uFFFD")
 		room.leave()
 		<-ended
+	})
+}
+
+// CQ-08: when our presence name is another, so is what we are called in rooms.
+func TestAnotherNameIsTakenIntoRooms(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{})
+		if err := alice.SetName(""); err == nil {
+			t.Error("nobody can be called nothing")
+		}
+		if err := alice.SetName("alice1@a"); err != nil {
+			t.Error(err)
+		}
+		pass(meetTime)
+		alice.want("under another name", "clique.Restarted\nentered Lab\njoined Lab: bob@b")
+		bob.want("alice has another name", "left Lab: alice@a\njoined Lab: alice1@a")
+		alice.say("Lab", "me")
+		pass(time.Second)
+		bob.want("spoken to", "alice1@a in Lab: me")
+		if len(alice.own) != 1 {
+			t.Error("the room is not advertised any more")
+		}
+	})
+}
+
+// CQ-09: what Salut says of a room with a dot in its name is not what we say; then
+// its advert has to do.
+func TestAnAdvertInOtherWordsHasToDo(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice := lan.host("alice@a", Config{})
+		alice.join(Room{Name: "a.b", Group: netip.MustParseAddrPort("239.255.71.7:7000")})
+		pass(enterTime)
+		theirs := entryOf(advertOf("x", "A.B", netip.MustParseAddrPort("239.255.71.7:7000")))
+		alice.HandleMDNS(mdns.Renaming{ID: "clique/a.b", Old: "a.b", New: "a.b-1"})
+		pass(time.Second)
+		alice.HandleMDNS(mdns.Appeared{Entry: theirs})
+		pass(2 * retryName)
+		if len(alice.own) != 0 || alice.info("a.b").State != "in the room" || !alice.info("a.b").Advertised {
+			t.Errorf("advertised by others, and also: %v; %+v", alice.own, alice.info("a.b"))
+		}
+		if got := alice.room("a.b").address(); got != "A.B" {
+			t.Errorf("addressed to %s, advertised as A.B", got)
+		}
+		alice.HandleMDNS(mdns.Vanished{Instance: "A.B", Type: ServiceType})
+		pass(2 * time.Second)
+		if len(alice.own) != 1 {
+			t.Error("nobody advertises the room any more")
+		}
+	})
+}
+
+// A handler that hangs delays the end no longer than stopLimit.
+func TestStoppingDoesNotWaitForAHandlerThatHangs(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{})
+		alice.blocks("Lab")
+		bob.say("Lab", "x")
+		pass(time.Second)
+		start := time.Now()
+		alice.stop()
+		if d := time.Since(start); d > stopLimit {
+			t.Errorf("Run took %v to end", d)
+		}
+		pass(time.Second)
+		bob.want("in order, for all that", "left Lab: alice@a")
 	})
 }

@@ -44,6 +44,7 @@ type Service struct {
 	dawn   chan struct{} // a token: there may be something to tell of adverts
 
 	mu      sync.Mutex // guards what follows
+	name    string
 	rand    *rand.Rand
 	adverts *adverts
 	rooms   map[string]*room // by name
@@ -58,6 +59,7 @@ func New(cfg Config, dns DNS) *Service {
 		listen:  func(c multicast.Config) (packetConn, error) { return multicast.Listen(c) },
 		inbox:   mailbox.NewLatest[string, mdns.Event](2*maxAdverts + cfg.MaxRooms),
 		dawn:    make(chan struct{}, 1),
+		name:    cfg.Name,
 		joins:   mailbox.New[*room](2 * cfg.MaxRooms),
 		rand:    cfg.Rand,
 		adverts: newAdverts(cfg.IPv6),
@@ -71,11 +73,33 @@ func New(cfg Config, dns DNS) *Service {
 //
 // The adverts are taken back by the mDNS responder, which has to end later.
 func (s *Service) Run(ctx context.Context, h Handler) error {
-	if n := len(s.cfg.Name); n < 1 || n > rmulticast.MaxName || !isText(s.cfg.Name) {
-		return errName
+	if err := checkPresence(s.cfg.Name); err != nil {
+		return err
 	}
 	d := &desk{Service: s, handler: h, tell: make(chan Event)}
 	return d.run(ctx)
+}
+
+// SetName changes what we are called, Config.Name: when the LAN knows us by another
+// presence name, because somebody has ours. Two of one name would drive each other
+// out of every room. The rooms that we are in are left and entered again.
+func (s *Service) SetName(name string) error {
+	if err := checkPresence(name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.name = name
+	for _, r := range s.rooms {
+		signal(r.review)
+	}
+	return nil
+}
+
+func (s *Service) ourName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.name
 }
 
 // HandleMDNS takes an event of the mDNS responder. It may be called before Run and
@@ -124,6 +148,9 @@ func (s *Service) Join(r Room) error {
 	if r.Group != (netip.AddrPort{}) {
 		if err := checkGroup(r.Group); err != nil {
 			return err
+		}
+		if r.Group.Addr().Is6() && !s.cfg.IPv6 {
+			return errIPv6
 		}
 	}
 	s.mu.Lock()
@@ -179,7 +206,7 @@ func (s *Service) send(name string, st *stanza.Element, done func(error)) error 
 	if r == nil {
 		return ErrNoRoom
 	}
-	doc := appendDocument(nil, s.cfg.Name, r.address(), st)
+	doc := appendDocument(nil, s.ourName(), r.address(), st)
 	if len(doc) > s.cfg.MaxStanza {
 		return ErrTooLarge
 	}
