@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -641,5 +642,54 @@ func TestStoppingDoesNotWaitForAHandlerThatHangs(t *testing.T) {
 		}
 		pass(time.Second)
 		bob.want("in order, for all that", "left Lab: alice@a")
+	})
+}
+
+// CQ-02, CQ-07: over a network that loses packets everybody hears all lines once, and
+// all know a line by the same name.
+func TestEverybodyHearsEverythingOnce(t *testing.T) {
+	const people, lines = 5, 40
+	onLAN(t, func(lan *fakeLAN) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		lan.lose = func(from, to *fakeHost, _ []byte) bool { return from != to && rng.IntN(10) == 0 }
+		room := Room{Name: "Lab", Group: netip.MustParseAddrPort("239.255.71.7:7000")}
+		for i := range people {
+			lan.host(fmt.Sprintf("p%d@h", i), Config{}).join(room)
+		}
+		pass(3 * meetTime)
+		for _, h := range lan.hosts {
+			if got := len(h.info("Lab").Members); got != people-1 {
+				t.Fatalf("%s sees %d members", h.name, got)
+			}
+		}
+		for i := range lines {
+			for _, h := range lan.hosts {
+				h.say("Lab", fmt.Sprintf("%s %d", h.name, i))
+			}
+			pass(50 * time.Millisecond)
+		}
+		pass(30 * time.Second)
+		names := map[string]string{} // of a line, by its text
+		for _, h := range lan.hosts {
+			heard := 0
+			for _, ev := range h.got {
+				if r, ok := ev.(Received); ok {
+					heard++
+					name, text := fmt.Sprint(r.FromID, r.Number), bodyOf(r.Stanza)
+					if names[text] == "" {
+						names[text] = name
+					}
+					if names[text] != name || !strings.HasPrefix(text, r.From) {
+						t.Errorf("%s heard %q of %s as %s, another as %s", h.name, text, r.From, name, names[text])
+					}
+				}
+			}
+			if heard != (people-1)*lines {
+				t.Errorf("%s heard %d lines", h.name, heard)
+			}
+		}
+		if len(names) != people*lines {
+			t.Errorf("%d lines in all", len(names))
+		}
 	})
 }
