@@ -50,6 +50,7 @@ var (
 type Store struct {
 	db              *bbolt.DB
 	queue           *queue
+	forgotten       atomic.Uint64 // see Stats
 	foldDue         chan struct{} // there is something to fold
 	aside, logAside string
 

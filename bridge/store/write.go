@@ -42,10 +42,29 @@ func (s *Store) Write(done func(error), changes ...Change) {
 // Later queues the changes, as Write does, and nobody waits for them: they go
 // with the next of Write, or after 50 ms, or, if the disk does not take them,
 // when it does. Those that a bucket does not take are forgotten, and so are
-// those that come while far too many wait (65,536 sets), or after Run.
+// those that come while far too many wait (65,536 sets), or after Run: Stats
+// counts them.
 func (s *Store) Later(changes ...Change) {
-	_ = s.queue.put(batch{changes: changes, later: true}) // as above
+	b := batch{changes: changes, done: s.forget, later: true}
+	if err := s.queue.put(b); err != nil {
+		b.end(err)
+	}
 }
+
+// forget counts a set of Later that was not made.
+func (s *Store) forget(err error) {
+	if err != nil {
+		s.forgotten.Add(1)
+	}
+}
+
+// Stats are counters.
+type Stats struct {
+	Forgotten uint64 // sets of Later that were not made
+}
+
+// Stats may be called from any goroutine.
+func (s *Store) Stats() Stats { return Stats{s.forgotten.Load()} }
 
 // Run makes the changes that Write has queued until ctx ends, and then those
 // that wait. It must be called at most once.
@@ -66,7 +85,9 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-later.C():
 			batches, _ = s.queue.take(true)
 		case <-ctx.Done():
-			s.writeAll(s.queue.end())
+			for _, b := range s.writeAll(s.queue.end()) {
+				b.end(ErrEnded)
+			}
 			return nil
 		}
 		wait = laterWait

@@ -116,6 +116,9 @@ func TestLaterIsTriedAgain(t *testing.T) {
 		if got := after(laterRetry, b); got != "a=2 c=" {
 			t.Errorf("rows %s", got)
 		}
+		if n := s.Stats().Forgotten; n != 1 {
+			t.Errorf("%d sets forgotten", n)
+		}
 	})
 }
 
@@ -128,6 +131,9 @@ func TestLaterLeavesRoomForWrite(t *testing.T) {
 	}
 	if n := len(s.queue.batches); n != maxLater {
 		t.Errorf("%d wait, %d is the most", n, maxLater)
+	}
+	if n := s.Stats().Forgotten; n != maxLater {
+		t.Errorf("%d sets forgotten, %d were too many", n, maxLater)
 	}
 	s.Write(func(err error) { t.Errorf("Write = %v", err) }, b.Put([]byte("a"), nil))
 }

@@ -181,7 +181,7 @@ func TestRunningGatewayAnswersAtItsSocket(t *testing.T) {
 		if err != nil && ctx.Err() == nil {
 			continue
 		}
-		if err != nil || report.Version != buildVersion() || report.Online || !strings.HasPrefix(report.LAN, "LAN: ") || len(report.Parts) != 6 {
+		if err != nil || report.Version != buildVersion() || report.Online || !strings.HasPrefix(report.LAN, "LAN: ") || len(report.Parts) != 7 {
 			t.Errorf("report: %+v, %v", report, err)
 		}
 		break

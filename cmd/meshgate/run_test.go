@@ -108,7 +108,7 @@ func TestSignalStopsInOrderAndLogsCounters(t *testing.T) {
 	}
 	r.signals <- syscall.SIGTERM
 	r.await("stopping")
-	for _, part := range []string{"server", "hub", "rooms", "mdns", "clique", "linklocal"} {
+	for _, part := range []string{"server", "hub", "rooms", "mdns", "clique", "linklocal", "state"} {
 		if rec := r.await("counters"); rec["part"] != part {
 			t.Errorf("counters of %v, want %s", rec["part"], part)
 		}

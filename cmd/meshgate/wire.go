@@ -97,7 +97,8 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 		part{"rooms", func() any { return g.rooms.Stats() }},
 		part{"mdns", func() any { return g.dns.Stats() }},
 		part{"clique", func() any { return g.clique.Stats() }},
-		part{"linklocal", func() any { return g.lan.Stats() }})
+		part{"linklocal", func() any { return g.lan.Stats() }},
+		part{"state", func() any { return g.state.Stats() }})
 	g.status = status.New(g.statusConfig(c, named("status")))
 	return g, nil
 }
