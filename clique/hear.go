@@ -4,9 +4,12 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"meshgate/clique/rmulticast"
+	"meshgate/internal/stanza"
 )
 
 // flush carries out the engine's output, until there is no more.
@@ -181,4 +184,14 @@ func (l *roomLoop) complainOfFlood(f flood) {
 		name = l.members[p.Sender].name
 	}
 	l.log.Warn("too many packets, some are not heard", "address", f.from, "member", name, "lost", f.lost)
+}
+
+// cleanName is a member's name as it may be shown: it says what it likes.
+func cleanName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, stanza.Clean(name))
 }

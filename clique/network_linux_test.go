@@ -107,6 +107,7 @@ func TestTwoMeetOnARealNetwork(t *testing.T) {
 	}
 	await(alice, "advertised", func(f Found) bool { return f.Group == in.Group })
 
+	listen := ear(t, in.Group)
 	stray := straySocket(t, netip.AddrPortFrom(netip.MustParseAddr("239.255.71.254"), in.Group.Port()))
 	bob := startStation(t, Config{Name: "bob@b"}, "d0", "d1")
 	bob.Join(Room{Name: "a.b \\ Zoë"})
@@ -115,6 +116,7 @@ func TestTwoMeetOnARealNetwork(t *testing.T) {
 	}
 	await(bob, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[alice@a]" })
 	await(alice, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[bob@b]" })
+	listen()
 	stray()
 	for i := range 20 {
 		alice.Send("a.b \\ Zoë", textMessage(fmt.Sprint("line ", i)), nil)
@@ -173,6 +175,44 @@ func TestTwoRoomsOfOneNameBecomeOneOnARealNetwork(t *testing.T) {
 	await(bob, "met", func(j Joined) bool { return fmt.Sprint(j.Members) == "[alice@a]" })
 	if moves := alice.Stats().Moves + bob.Stats().Moves; moves != 1 {
 		t.Errorf("%d moves", moves)
+	}
+}
+
+// ear hears what is sent to a room, and says whether it is sent on both links, with
+// the TTL that keeps it there.
+func ear(t *testing.T, group netip.AddrPort) (check func()) {
+	t.Helper()
+	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := ipv4.NewPacketConn(udp)
+	if err := p.SetControlMessage(ipv4.FlagTTL|ipv4.FlagInterface, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"d0", "d1"} {
+		link, err := net.InterfaceByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.JoinGroup(link, net.UDPAddrFromAddrPort(group)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		defer udp.Close()
+		links := map[int]bool{}
+		udp.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for len(links) < 2 {
+			_, cm, _, err := p.ReadFrom(make([]byte, 2000))
+			if err != nil {
+				t.Fatalf("heard on %d links: %v", len(links), err)
+			}
+			if cm.TTL != 1 {
+				t.Errorf("a packet with TTL %d", cm.TTL)
+			}
+			links[cm.IfIndex] = true
+		}
 	}
 }
 
