@@ -35,6 +35,7 @@ type roomLoop struct {
 	over   bool
 
 	resume   []byte         // of the run before, until it is used
+	looked   time.Time      // when we did so last
 	lookTill time.Time      // zero: there has been no link yet
 	moveTo   netip.AddrPort // once we have left
 	moved    time.Time
@@ -133,7 +134,7 @@ func (l *roomLoop) hearing() (packets <-chan []byte, floods <-chan flood, broken
 // next is when timeout is to be called.
 func (l *roomLoop) next() time.Time {
 	switch {
-	case l.engine == nil && l.r.Make:
+	case l.engine == nil && l.r.Make && l.looked.Before(l.lookTill):
 		return l.lookTill
 	case l.engine == nil:
 		return time.Time{}
@@ -198,6 +199,7 @@ func (l *roomLoop) check(now time.Time) {
 // "Keep waiting for the resolution": Salut makes a second room of the same name if
 // the first one's address is not there yet.
 func (l *roomLoop) look(now time.Time, linked bool) {
+	l.looked = now
 	if l.r.Group.IsValid() {
 		l.enter(l.r.Group)
 		return

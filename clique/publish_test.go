@@ -89,6 +89,29 @@ func TestARoomIsMadeElsewhereIfThePortIsTaken(t *testing.T) {
 	})
 }
 
+// What cannot be entered is tried again now and then, not all the time.
+func TestRoomsThatCannotBeEnteredAreNoWork(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		tries := 0
+		lan.busy = func(port uint16) bool { tries++; return port != 7000 }
+		alice := lan.host("alice@a", Config{})
+		alice.join(Room{Name: "Lab", Group: netip.MustParseAddrPort("239.255.71.7:7000")})
+		alice.HandleMDNS(mdns.Appeared{Entry: entryOf(advertOf("x", "Same", netip.MustParseAddrPort("239.255.71.7:7000")))})
+		alice.join(Room{Name: "Same", Make: true})
+		alice.join(Room{Name: "No port", Make: true})
+		pass(time.Minute)
+		if tries > 120 {
+			t.Errorf("%d sockets opened in a minute", tries)
+		}
+		if got := alice.info("Same").State; !strings.HasPrefix(got, "looking for its advert: its group is that of") {
+			t.Errorf("advertised at the group of another: %s", got)
+		}
+		if got := alice.info("No port").State; !strings.Contains(got, "cannot listen") {
+			t.Errorf("without a port: %s", got)
+		}
+	})
+}
+
 // CQ-09: two make a room of one name at the same moment. The advert of one loses;
 // it moves to the other's.
 func TestTwoRoomsOfOneNameBecomeOne(t *testing.T) {

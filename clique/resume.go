@@ -19,11 +19,12 @@ func appendResume(b []byte, g netip.AddrPort, engine []byte) []byte {
 
 // parseResume reads that; a zero group: it says nothing of use.
 func parseResume(b []byte) (g netip.AddrPort, engine []byte) {
-	if len(b) == 0 || len(b)-1 < int(b[0]) {
+	if len(b) == 0 || len(b) < 1+int(b[0]) {
 		return g, nil
 	}
-	group, engine := b[1:1+b[0]], b[1+b[0]:]
-	if g.UnmarshalBinary(group) != nil || checkGroup(g) != nil {
+	n := 1 + int(b[0])
+	group, engine := b[1:n], b[n:]
+	if g.UnmarshalBinary(group) != nil || checkGroup(g) != nil || g.Addr().Zone() != "" {
 		return netip.AddrPort{}, nil
 	}
 	return g, engine

@@ -37,7 +37,7 @@ func TestAKilledMemberGoesOn(t *testing.T) {
 
 // What is of no use is as good as nothing.
 func TestUselessSnapshotsAreNotUsed(t *testing.T) {
-	for _, b := range [][]byte{nil, {}, {200}, {6, 1, 2}, bytes.Repeat([]byte{6}, 100), appendResume(nil, netip.MustParseAddrPort("10.0.0.1:5000"), []byte("x"))} {
+	for _, b := range [][]byte{nil, {}, {200}, {6, 1, 2}, bytes.Repeat([]byte{6}, 100), bytes.Repeat([]byte{255}, 300), appendResume(nil, netip.MustParseAddrPort("10.0.0.1:5000"), []byte("x"))} {
 		if g, engine := parseResume(b); g.IsValid() || engine != nil {
 			t.Errorf("%v leads to %v", b, g)
 		}
