@@ -54,7 +54,7 @@ func (e *Engine) hearProbing(now time.Time, p *Packet) {
 
 // becomeConnected makes us a node that others can see.
 func (e *Engine) becomeConnected(now time.Time) {
-	e.phase = connected
+	e.phase, e.since = connected, now
 	e.probe.mistakes = 0
 	e.addSelf(e.next)
 	e.emit(&Packet{Type: WhoisReply, Sender: e.self, Name: e.cfg.Name})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -309,4 +310,55 @@ func TestToldStartsAreKept(t *testing.T) {
 	if a.table.state != gathering || answers != 1 {
 		t.Errorf("%d answers, %v", answers, a.table.state)
 	}
+}
+
+// CQ-04: a message that was being sent when we are held for lost is sent again, whole,
+// and what waited after it; not before the others are members again.
+func TestRestartInMessage(t *testing.T) {
+	l := newLAN(t, 23)
+	room := l.room("a", "b")
+	a, b := room[0], room[1]
+	long := strings.Repeat("long ", 100000)
+	a.say(long)
+	a.say("after it")
+	l.run(20 * time.Millisecond)
+	if sent := a.outbox.list[0].sent; sent == 0 || len(b.got) > 0 {
+		t.Fatalf("%d bytes are sent", sent)
+	}
+	a.restart(l.now)
+	a.flush()
+	l.run(3 * time.Second)
+	if queued := a.Stats().Queued; queued != len(long)+len("after it") {
+		t.Errorf("%d bytes are queued", queued)
+	}
+	l.meet(20*time.Second, a, b)
+	l.run(3 * time.Second)
+	if got := b.texts("a"); len(got) != 2 || got[0] != long || got[1] != "after it" {
+		t.Errorf("b was told %d messages", len(got))
+	}
+	if st := a.Stats(); st.Queued != 0 || st.Sent != 2 {
+		t.Errorf("%d bytes are queued, %d were sent", st.Queued, st.Sent)
+	}
+}
+
+// CQ-05: what is said before anybody is a member waits for those who are there. Alone
+// it goes nowhere after a while, and stays nowhere.
+func TestSaidBeforeJoining(t *testing.T) {
+	l := newLAN(t, 24)
+	a := l.start("a")
+	a.say("alone")
+	l.run(1250*time.Millisecond + lonelyAfter - 100*time.Millisecond)
+	if a.Stats().Queued == 0 {
+		t.Error("it was sent before it is clear that nobody is there")
+	}
+	l.run(1200 * time.Millisecond)
+	if a.Stats().Queued != 0 {
+		t.Error("it waits for nobody")
+	}
+	b := l.start("b")
+	b.say("early")
+	l.meet(15*time.Second, a, b)
+	l.run(time.Second)
+	want(t, "what a was told", a.texts(""), "early")
+	want(t, "what b was told", b.texts(""))
 }

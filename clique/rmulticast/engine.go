@@ -50,6 +50,7 @@ type Engine struct {
 	bye   farewell
 
 	at      time.Time // of the last input
+	since   time.Time // that we are connected
 	changed bool      // since the last snapshot
 	resume  resumption
 

@@ -153,7 +153,7 @@ func (e *Engine) hasOwn() bool {
 
 // goOn makes us the node that we were.
 func (e *Engine) goOn(now time.Time) {
-	e.phase = connected
+	e.phase, e.since = connected, now
 	e.stats.Resumed++
 	e.timers.set(&e.resume.lacks, now.Add(resumeDoubt))
 	e.timers.set(&e.resume.timer, now.Add(resumeSkip))

@@ -10,6 +10,7 @@ const (
 	paceWait    = 10 * time.Millisecond  // between bursts
 	activeAhead = 2048                   // packets that a node which acknowledges often may not have yet
 	stuckLimit  = 3 * time.Second        // after which we do not wait for one that does not
+	lonelyAfter = 5 * time.Second        // of hearing nobody; SESSIONs come more often
 	brakeTime   = 850 * time.Millisecond // after a request for repair by one of gibber's: if it was in vain there is another by then
 	gibberRate  = 700                    // packets a second while there is one: so many fit its window until it asks for a lost one
 	slowTime    = 2 * time.Second
@@ -45,8 +46,8 @@ func (o *outbox) rewind() {
 func (o *outbox) clear() { o.list, o.bytes = nil, 0 }
 
 // Send queues a message for all members on one of our streams, 0 for documents.
-// It is sent as the pace and the slowest member allow, and not before we are
-// connected. Nobody's answer to it can be told before it is.
+// It is sent as the pace and the slowest member allow, and not before others that
+// are there are members, or it shows that nobody is.
 func (e *Engine) Send(now time.Time, stream StreamID, data []byte) error {
 	switch {
 	case e.phase == idle || e.phase == closed || e.phase == leaving && !e.bye.again:
@@ -75,9 +76,21 @@ func (e *Engine) pump(now time.Time) {
 	switch {
 	case len(o.list) == 0 || e.phase != connected || e.table.state == joining:
 		e.timers.stop(&o.timer)
-	case !o.timer.isSet():
+	case o.timer.isSet():
+	case e.expects(now):
+		e.timers.set(&o.timer, now.Add(time.Second)) // a join phase that ends comes here, too
+	default:
 		e.timers.set(&o.timer, now.Add(paceWait))
 	}
+}
+
+// expects reports whether we have no members yet, but may have some soon: they would
+// not be told of what we say before.
+func (e *Engine) expects(now time.Time) bool {
+	if e.table.state == normal && now.Sub(e.since) >= lonelyAfter {
+		return false
+	}
+	return !slices.ContainsFunc(e.table.order, func(r *record) bool { return r.state == member })
 }
 
 // bearable is how many packets a second the others bear.
@@ -95,7 +108,7 @@ func (e *Engine) bearable(now time.Time) int {
 // have. What gibber's nodes have is only known from what they ask for.
 func (e *Engine) mayGoOn(now time.Time) bool {
 	o, ok := &e.outbox, true
-	if e.behind(now) || now.Sub(o.askedAt) < brakeTime && e.next.diff(o.asked) >= gibberWindow {
+	if e.behind(now) || e.expects(now) || now.Sub(o.askedAt) < brakeTime && e.next.diff(o.asked) >= gibberWindow {
 		return false
 	}
 	for _, s := range e.order {
