@@ -82,16 +82,27 @@ func (m *archiveMark) fetch(id string, at time.Time) *archiveEntry {
 	return e
 }
 
-// place puts an entry where the archive has it.
+// place puts an entry where the archive has it, which may have been said before.
 func (m *archiveMark) place(e *archiveEntry) {
-	if e.fetched {
-		return
-	}
-	e.fetched = true
 	m.entries = append(m.entries, e)
-	if !e.done {
+	if !e.fetched && !e.done {
 		m.fetched++
 	}
+	e.fetched = true
+}
+
+// since are the entries with an id from the mark on, done or not, by their id;
+// but for some that are done and have others behind them that are, too.
+func (m *archiveMark) since() map[string]*archiveEntry {
+	known := make(map[string]*archiveEntry)
+	for _, list := range [...][]*archiveEntry{m.entries, m.behind} {
+		for _, e := range list {
+			if e.id != "" {
+				known[e.id] = e
+			}
+		}
+	}
+	return known
 }
 
 // pass notes that there is nothing to be done up to an id.

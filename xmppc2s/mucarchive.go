@@ -43,7 +43,8 @@ type mucCatchUp struct {
 	until time.Time // of the pause, or of the history
 	tries int
 	query archiveQuery
-	begun bool // we only want to know where the archive ends
+	begun bool   // we only want to know where the archive ends …
+	start string // … which is there
 
 	page   []archived // of the answer under way
 	seen   int        // in it
@@ -66,7 +67,8 @@ func (r *mucRoom) startCatchUp(now time.Time) {
 		return
 	}
 	c.begun = r.mark.row.ID == "" && r.mark.row.At.IsZero()
-	c.had = r.mark.open()
+	r.mark.open()
+	c.had = r.mark.since()
 	c.state = mucQueueing
 	r.holding, r.hold = true, now.Add(archiveHold)
 }
@@ -176,7 +178,7 @@ func (r *mucRoom) paged(now time.Time, iq *stanza.Element) {
 	}
 	if c.begun {
 		if c.seen > 0 {
-			r.mark.row.ID = c.query.before
+			r.mark.row.ID, c.start = c.query.before, c.query.before
 		}
 		r.mark.row.At = now
 		r.finish()
@@ -220,26 +222,31 @@ func (r *mucRoom) noPage(now time.Time, err error, passing bool) {
 	r.finish()
 }
 
-// finish tells what was missed, and then what has arrived meanwhile.
+// finish tells what was missed, and then what has arrived meanwhile; but what
+// the archive has of that stands where it has it.
 func (r *mucRoom) finish() {
 	c := &r.catchUp
-	arrived := make(map[string]bool)
-	for _, h := range r.held {
-		arrived[stanzaID(h.el, r.key)] = true
-	}
-	lines := slices.DeleteFunc(c.got, func(a archived) bool { return a.message == nil || arrived[a.id] || r.tooOld(a) })
+	lines := slices.DeleteFunc(c.got, func(a archived) bool { return a.message == nil || r.tooOld(a) })
 	for _, a := range lines[max(0, len(lines)-r.want.Lines):] {
-		if e := c.had[a.id]; e != nil { // it is under way
+		if e := c.had[a.id]; e != nil { // it is under way, or done
 			r.mark.place(e)
-			continue
+		} else if i := slices.IndexFunc(r.held, func(h mucHeld) bool { return stanzaID(h.el, r.key) == a.id }); i >= 0 {
+			r.mark.place(r.pass(r.held[i]))
+			r.held = slices.Delete(r.held, i, i+1)
+			r.desk.held--
+		} else {
+			r.tellMissed(a)
 		}
-		from, _ := jid.Parse(a.message.Attr("from")) // it did in isLine
-		ev := r.line(from.Resourcepart(), a.message, a.stamp)
-		ev.ID = a.id
-		r.desk.out.fetched++
-		r.tellLine(mucTelling{event: ev, number: r.mark.fetch(a.id, a.stamp).number})
 	}
 	r.caughtUp()
+}
+
+func (r *mucRoom) tellMissed(a archived) {
+	from, _ := jid.Parse(a.message.Attr("from")) // it did in isLine
+	ev := r.line(from.Resourcepart(), a.message, a.stamp)
+	ev.ID = a.id
+	r.desk.out.fetched++
+	r.tellLine(mucTelling{event: ev, number: r.mark.fetch(a.id, a.stamp).number})
 }
 
 // tooOld reports whether a line was done with long ago, by its time alone: the
@@ -251,6 +258,6 @@ func (r *mucRoom) tooOld(a archived) bool {
 // caughtUp: what follows is live.
 func (r *mucRoom) caughtUp() {
 	r.release()
+	r.desk.tell(RoomCaughtUp{Room: r.jid, Start: r.catchUp.start})
 	r.catchUp = mucCatchUp{}
-	r.desk.tell(RoomCaughtUp{Room: r.jid})
 }

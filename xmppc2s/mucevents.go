@@ -77,7 +77,12 @@ type (
 	}
 	// RoomCaughtUp: all that was missed and may be told has been. What follows
 	// is live.
-	RoomCaughtUp struct{ Room jid.JID }
+	RoomCaughtUp struct {
+		Room jid.JID
+		// Start is the last line of the archive if nothing of before was to be told:
+		// for Room.After, until a line is done. "": it is empty, or there was more.
+		Start string
+	}
 	// RoomRefused: a message of ours to the room came back.
 	RoomRefused struct {
 		Room jid.JID

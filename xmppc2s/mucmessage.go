@@ -132,12 +132,13 @@ func (r *mucRoom) stopHolding() {
 	r.held, r.holding, r.hold = nil, false, time.Time{}
 }
 
-// abandon is the desk's, for one room.
+// abandon is the desk's, for one room: what the server counts it sends again, and
+// what the archive has it gives.
 func (r *mucRoom) abandon() (coming int) {
 	held := r.held
 	r.stopHolding()
 	for _, h := range held {
-		if h.mark.Counted() {
+		if h.mark.Counted() || r.about.archive && stanzaID(h.el, r.key) != "" {
 			coming++
 		} else {
 			r.pass(h)
@@ -147,13 +148,15 @@ func (r *mucRoom) abandon() (coming int) {
 }
 
 // pass passes on what came by itself, and notes how far that gets us.
-func (r *mucRoom) pass(h mucHeld) {
+func (r *mucRoom) pass(h mucHeld) *archiveEntry {
 	ev := r.line(h.nick, h.el, r.stamp(h.el))
 	at := h.at
 	if !ev.Stamp.IsZero() && ev.Stamp.Before(at) {
 		at = ev.Stamp
 	}
-	r.tellLine(mucTelling{event: ev, number: r.mark.arrived(ev.ID, at).number, live: true, mark: h.mark})
+	e := r.mark.arrived(ev.ID, at)
+	r.tellLine(mucTelling{event: ev, number: e.number, live: true, mark: h.mark})
+	return e
 }
 
 func (r *mucRoom) tellLine(t mucTelling) {

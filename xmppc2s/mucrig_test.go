@@ -200,7 +200,9 @@ func (r *mucRig) in(features string, others ...string) {
 		r.gives(r.asks("<before/>", "<max>1</max>"), "end", true)
 	}
 	hears[RoomSubject](r)
-	hears[RoomCaughtUp](r)
+	if ev, archive := hears[RoomCaughtUp](r), strings.Contains(features, withArchive); archive != (ev.Start == "end") {
+		r.t.Fatalf("caught up: %+v", ev)
+	}
 }
 
 // asks is the desk's next question to the archive. It must have these words.
