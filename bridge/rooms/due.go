@@ -1,0 +1,262 @@
+package rooms
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+	"meshgate/xmppc2s"
+)
+
+const (
+	dueRetry   = 30 * time.Second // after the MUC has taken a line for now not
+	sendRetry  = 2 * time.Second  // after the session or the LAN has not
+	stuckAfter = 2 * time.Minute  // without an answer a line that was sent is lost
+	maxTries   = 10               // of one line
+)
+
+// A lanLine is a line of the LAN that is due in the MUC: it was not seen there
+// yet. It is its own row.
+type lanLine struct {
+	ID   lineID             `json:"id"`
+	From linklocal.Instance `json:"from"`
+	Text string             `json:"text"`
+	At   int64              `json:"at"` // milliseconds of unix time
+	seq  uint64
+
+	sent  time.Time // zero: it waits to be sent
+	acked bool      // the server has it
+	old   bool      // it was carried over from a run before: it may have been sent
+	tries int
+
+	came    time.Time
+	granted bool // another gateway carries, does not know the line and leaves it to us
+}
+
+// due are the LAN lines that are, the oldest first. Each has a row until it was
+// seen in the MUC, was refused there, or has waited for too long.
+type due struct {
+	lines    []*lanLine
+	byID     map[lineID]*lanLine
+	seq      uint64
+	underway int // that were sent
+	pause    time.Time
+}
+
+func (e *engine) addDue(now time.Time, line *lanLine) {
+	d := &e.due
+	if len(d.lines) >= e.cfg.Limits.Due {
+		oldest := d.lines[0]
+		e.giveUp(oldest, wordsOverflow)
+		e.endDue(now, oldest, &e.fromLAN.Overflowed)
+	}
+	d.seq++
+	line.seq, line.came = d.seq, now
+	d.lines = append(d.lines, line)
+	d.byID[line.ID] = line
+	e.emit(write{changes: []Change{e.dueRow(line)}})
+}
+
+// endDue is how each line ends.
+func (e *engine) endDue(now time.Time, line *lanLine, end *uint64) {
+	d := &e.due
+	*end++
+	e.unsend(line)
+	delete(d.byID, line.ID)
+	i := slices.Index(d.lines, line)
+	d.lines = slices.Delete(d.lines, i, i+1)
+	e.pass(now, e.lineMark(line.ID), false)
+	e.emit(later{Change{Key: e.dueRow(line).Key}})
+}
+
+// unsend makes a line wait to be sent again.
+func (e *engine) unsend(line *lanLine) {
+	if !line.sent.IsZero() {
+		e.due.underway--
+		line.sent, line.acked = time.Time{}, false
+	}
+}
+
+// sendDue sends what waits, in order, as far as we carry.
+func (e *engine) sendDue(now time.Time) {
+	d := &e.due
+	carry := e.mayCarry(now)
+	if !carry && !e.maySend(now) || now.Before(d.pause) {
+		return
+	}
+	for _, line := range slices.Clone(d.lines) {
+		switch {
+		case !carry && !line.granted:
+		case d.underway >= e.cfg.Limits.Window:
+			return
+		case !line.sent.IsZero():
+			if line.sent.Before(e.net.since) {
+				return // of before an outage: those behind it wait until its fate is known
+			}
+		case line.tries >= maxTries:
+			e.giveUp(line, wordsNotTaken)
+			e.endDue(now, line, &e.fromLAN.Bounced)
+		default:
+			line.sent, line.old = now, false
+			line.tries++
+			d.underway++
+			at := time.UnixMilli(line.At)
+			if rewrite.IsFresh(at, now) {
+				at = time.Time{}
+			}
+			e.emit(sendMUC{rewrite.MemberToMUC(line.From, line.Text, e.muc, string(line.ID), e.via(""), at)})
+		}
+	}
+}
+
+// notSent notes that the session has not taken a stanza of ours.
+func (e *engine) notSent(now time.Time, st *stanza.Element) {
+	if line := e.due.byID[lineID(st.Attr("id"))]; line != nil {
+		e.unsend(line)
+		line.tries--
+		e.due.pause = now.Add(sendRetry)
+	}
+}
+
+// undelivered notes that the session gives up what it had taken.
+func (e *engine) undelivered(now time.Time, ev xmppc2s.Undelivered) {
+	line := e.due.byID[lineID(ev.Stanza.Attr("id"))]
+	switch {
+	case line == nil || line.sent.IsZero():
+	case errors.Is(ev.Err, xmppc2s.ErrDeadly), errors.Is(ev.Err, xmppc2s.ErrDropped):
+		e.giveUp(line, wordsNotTaken)
+		e.endDue(now, line, &e.fromLAN.Bounced)
+	default:
+		e.unsend(line)
+		e.due.pause = now.Add(sendRetry)
+	}
+}
+
+func (e *engine) acknowledged(sent []xmppc2s.Sent) {
+	for _, s := range sent {
+		if line := e.due.byID[lineID(s.ID)]; line != nil && !line.sent.IsZero() {
+			line.acked = true
+		}
+	}
+}
+
+// reflected settles a line that was seen in the MUC, whoever has sent it. It
+// reports false if ev cannot be a line of this LAN.
+func (e *engine) reflected(now time.Time, ev xmppc2s.RoomMessage) bool {
+	via, marked := rewrite.ReadVia(ev.Stanza)
+	ours := ev.Own || marked && e.isOurSite(via.Site)
+	for _, id := range []string{ev.Stanza.Attr("id"), ev.OriginID} {
+		if line := e.due.byID[lineID(id)]; line != nil {
+			end := &e.fromLAN.Elsewhere
+			if ev.Own {
+				end = &e.fromLAN.Delivered
+			}
+			e.endDue(now, line, end)
+			return true
+		}
+	}
+	if id := ev.Stanza.Attr("id"); ours && len(id) == lineIDLen {
+		e.pass(now, e.lineMark(lineID(id)), true) // it may still come on the LAN
+		e.handover.grants.Forget(lineID(id))
+	}
+	return ours
+}
+
+// refused takes a line that came back from the MUC.
+//
+// "the service MUST … return a <forbidden/> error" (no voice), "a
+// <not-acceptable/> error" (not in the room): XEP-0045 §7.4 (Sending a Message to
+// All Occupants)
+func (e *engine) refused(now time.Time, ev xmppc2s.RoomRefused) {
+	line := e.due.byID[lineID(ev.ID)]
+	if line == nil || line.sent.IsZero() {
+		return
+	}
+	if ev.Err.Type == "wait" || isAbsence(ev.Err.Condition) {
+		e.unsend(line)
+		e.due.pause = now.Add(dueRetry)
+		return
+	}
+	e.giveUp(line, wordsBounced(ev.Err))
+	e.endDue(now, line, &e.fromLAN.Bounced)
+}
+
+// isAbsence reports whether an error says that we, or the room, are not there.
+func isAbsence(c stanza.Condition) bool {
+	switch c {
+	case stanza.NotAcceptable, stanza.RecipientUnavailable, stanza.ItemNotFound, stanza.ServiceUnavailable,
+		"remote-server-timeout", "remote-server-not-found", "gone", "undefined-condition", stanza.InternalServerError:
+		return true
+	}
+	return false
+}
+
+// sortOut decides what has become of lines that were sent before the room was
+// entered, now that all that was missed has been told. Not in the archive is not
+// in the room. A history goes back only so far: what the server has acknowledged
+// before that is taken to have arrived.
+func (e *engine) sortOut(now time.Time) {
+	e.due.pause = time.Time{}
+	for _, line := range slices.Clone(e.due.lines) {
+		covered := e.net.archive || e.net.earliest.IsZero() || e.net.earliest.UnixMilli() <= line.At
+		switch {
+		case !covered && (line.acked || line.old && e.isCarriedElsewhere()):
+			e.endDue(now, line, &e.fromLAN.Delivered)
+		default:
+			e.unsend(line)
+		}
+	}
+}
+
+// isCarriedElsewhere reports whether another gateway is in the MUC.
+func (e *engine) isCarriedElsewhere() bool {
+	for _, o := range e.gates.others {
+		if o.ready {
+			return true
+		}
+	}
+	return false
+}
+
+// expire gives up what has waited for too long, and what was sent and is lost.
+func (e *engine) expire(now time.Time) {
+	before := now.Add(-e.cfg.Timing.LineKept).UnixMilli()
+	for _, line := range slices.Clone(e.due.lines) {
+		switch {
+		case line.At <= before:
+			e.giveUp(line, wordsExpired)
+			e.endDue(now, line, &e.fromLAN.Expired)
+		case e.isStuck(now, line):
+			e.giveUp(line, wordsNotTaken)
+			e.endDue(now, line, &e.fromLAN.Bounced)
+		case line.sent.IsZero():
+			return // those behind it are younger
+		}
+	}
+}
+
+// isStuck reports whether a line was sent, and the room, in which we are, has said
+// nothing of it for too long.
+func (e *engine) isStuck(now time.Time, line *lanLine) bool {
+	if line.sent.IsZero() || !e.net.ready() {
+		return false
+	}
+	return now.Sub(line.sent) >= stuckAfter && now.Sub(e.net.since) >= stuckAfter
+}
+
+// appendTimes appends when expire or sendDue are wanted.
+func (d *due) appendTimes(times []time.Time, kept time.Duration, since time.Time) []time.Time {
+	if len(d.lines) == 0 {
+		return times
+	}
+	times = append(times, d.pause, time.UnixMilli(d.lines[0].At).Add(kept), since.Add(stuckAfter))
+	for _, line := range d.lines {
+		if !line.sent.IsZero() {
+			return append(times, line.sent.Add(stuckAfter))
+		}
+	}
+	return times
+}

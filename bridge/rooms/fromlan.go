@@ -1,0 +1,87 @@
+package rooms
+
+import (
+	"time"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/clique"
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+)
+
+// received takes what a LAN member has said.
+func (e *engine) received(now time.Time, ev clique.Received) {
+	e.lan.heard = now
+	l := &e.fromLAN
+	l.Entered++
+	if e.heardGateway(now, ev.From, ev.Stanza) {
+		l.Ignored++
+		return
+	}
+	if via, ok := rewrite.ReadVia(ev.Stanza); ok { // another gateway has said it (IJ-08)
+		l.Ignored++
+		e.heardCarried(now, via)
+		e.heardGivenUp(now, ev.Stanza)
+		return
+	}
+	c := rewrite.ParseCliqueLine(ev.Stanza)
+	if c.Kind != rewrite.Words {
+		l.Ignored++
+		return
+	}
+	line := &lanLine{ID: newLineID(e.room.Name, ev.FromID, ev.Number), From: linklocal.Instance(ev.From), Text: c.Body, At: now.UnixMilli()}
+	if end := e.admit(now, line); end != nil {
+		*end++
+	}
+}
+
+// admit decides about a line. It returns the counter of its end, nil for one that
+// is due.
+func (e *engine) admit(now time.Time, line *lanLine) (end *uint64) {
+	l := &e.fromLAN
+	early, passed := e.hasPassed(now, e.lineMark(line.ID))
+	switch {
+	case e.due.byID[line.ID] != nil || passed && !early:
+		return &l.Duplicate
+	case e.isQuestion(line.Text, ""):
+		e.pass(now, e.lineMark(line.ID), false)
+		e.answerLAN(now)
+		return &l.Answered
+	}
+	e.said.add(now, rewrite.DisplayName(line.From), line.Text)
+	switch {
+	case passed:
+		return &l.Elsewhere
+	case !e.members.Allow(now, string(line.From)):
+		e.giveUp(line, wordsTooFast)
+		return &l.Refused
+	case len(line.Text) > e.cfg.Limits.BodyBytes:
+		e.giveUp(line, wordsTooLong)
+		return &l.Refused
+	}
+	e.addDue(now, line)
+	return nil
+}
+
+// giveUp tells why a line does not get into the MUC: the LAN, and the other
+// gateways, so that none of them sends it later.
+func (e *engine) giveUp(line *lanLine, why string) {
+	e.told.complain(rewrite.DisplayName(line.From), why)
+	e.told.giveUp(line.ID)
+}
+
+// heardGivenUp ends lines that another gateway has given up.
+func (e *engine) heardGivenUp(now time.Time, st *stanza.Element) {
+	el := st.Child(nsGateway, "given-up")
+	if el.Attr("room") != e.muc {
+		return
+	}
+	for c := range el.Children() {
+		id := lineID(c.Attr("id"))
+		if line := e.due.byID[id]; line != nil {
+			e.endDue(now, line, &e.fromLAN.Elsewhere)
+		} else if len(id) == lineIDLen {
+			e.pass(now, e.lineMark(id), true)
+		}
+	}
+}

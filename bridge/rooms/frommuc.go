@@ -1,0 +1,107 @@
+package rooms
+
+import (
+	"strings"
+	"time"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/xmppc2s"
+)
+
+// roomMessage takes a line of the MUC.
+func (e *engine) roomMessage(now time.Time, ev xmppc2s.RoomMessage) {
+	l := &e.fromMUC
+	l.Entered++
+	if !e.net.caught && !ev.Stamp.IsZero() && (e.net.earliest.IsZero() || ev.Stamp.Before(e.net.earliest)) {
+		e.net.earliest = ev.Stamp
+	}
+	c := rewrite.ParseMUCLine(ev.Stanza)
+	switch {
+	case e.reflected(now, ev):
+		l.Ignored++
+	case c.Kind == rewrite.Encrypted:
+		l.Refused++
+		e.told.complain(e.nickOf(ev.Nick), wordsSealed)
+	case c.Kind != rewrite.Words:
+		l.Ignored++
+	default:
+		e.roomWords(now, ev, c)
+		return
+	}
+	e.emit(finish{ev.Done})
+}
+
+// roomWords takes words of an occupant. They are not done before they are on the
+// LAN, or on our disk.
+func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Content) {
+	l := &e.fromMUC
+	key, unsure := newMUCKey(ev, c)
+	early, passed := e.hasPassed(now, e.heldMark(key))
+	same := e.held.byKey[key]
+	if unsure && ev.Stamp.IsZero() {
+		key, passed, same = mucKey("x-"+e.newID()), false, nil // nobody can tell whether a line without any id comes again
+	}
+	at := ev.Stamp
+	if at.IsZero() {
+		at = now
+	}
+	switch {
+	case same != nil:
+		l.Duplicate++
+		same.dones = append(same.dones, ev.Done)
+		return
+	case passed && early:
+		l.Elsewhere++
+		e.said.add(at, e.nickOf(ev.Nick), c.Body)
+		e.toldAfter(now, key)
+	case passed:
+		l.Duplicate++
+	case ev.Stamp.IsZero() && e.isQuestion(c.Body, e.net.nick):
+		l.Answered++
+		e.pass(now, e.heldMark(key), false)
+		e.answerMUC(now)
+	default:
+		e.addHeld(now, &mucLine{
+			Key: key, Archive: ev.ID, Nick: ev.Nick, Text: rewrite.Clip(c.Body, e.cfg.Limits.BodyBytes), At: at.UnixMilli(),
+			came: now, dones: []func(){ev.Done},
+		})
+		return
+	}
+	e.emit(finish{ev.Done})
+}
+
+// nickOf is how the LAN sees an occupant.
+func (e *engine) nickOf(nick string) string {
+	if nick == "" {
+		return "*" // the room itself; no RoomNick is just that
+	}
+	return rewrite.RoomNick(nick, e.cfg.Mark)
+}
+
+// isQuestion reports whether a line asks the gateway who is on the other side.
+func (e *engine) isQuestion(text, nick string) bool {
+	text = strings.TrimSpace(text)
+	if strings.EqualFold(text, "@who") {
+		return true
+	}
+	if nick == "" || len(text) <= len(nick) || !strings.EqualFold(text[:len(nick)], nick) {
+		return false
+	}
+	rest, ok := strings.CutPrefix(text[len(nick):], ":")
+	if !ok {
+		rest, ok = strings.CutPrefix(text[len(nick):], ",")
+	}
+	return ok && strings.EqualFold(strings.TrimSpace(rest), "who")
+}
+
+func (e *engine) answerLAN(now time.Time) {
+	if e.mayCarry(now) && e.answers.Allow(now, "lan") {
+		e.notify(wordsOccupants(e.muc, e.occupants(), e.net.ready()))
+	}
+}
+
+func (e *engine) answerMUC(now time.Time) {
+	if e.mayCarry(now) && e.answers.Allow(now, "muc") {
+		e.emit(sendMUC{rewrite.NoticeToMUC(e.cfg.Mark, wordsMembers(e.room.Name, e.shownMembers()), e.muc, e.newID(), e.via(""))})
+	}
+}

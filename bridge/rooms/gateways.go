@@ -1,0 +1,299 @@
+package rooms
+
+import (
+	"strconv"
+	"time"
+
+	"meshgate/internal/stanza"
+)
+
+// nsGateway is that of what gateways tell each other in Clique rooms.
+const nsGateway = "urn:x-meshgate:gateway:0"
+
+// Times of the agreement on who carries.
+const (
+	beatEvery   = time.Second             // what a gateway says as long as it has company
+	doubtAfter  = 2500 * time.Millisecond // of silence a carrier asks itself whether it is the one that is cut off …
+	doubtFor    = 15 * time.Second        // … but after that of silence no more
+	silentAfter = 4 * time.Second         // a gateway is as good as dead
+	takeoverIn  = 2 * time.Second         // in which what the other has sent last arrives
+	lease       = 3 * time.Second         // who was not awake for that long may have been replaced
+	listenFor   = 2 * time.Second         // after others were met, until the gateways among them have been heard
+	joinHold    = 500 * time.Millisecond  // the same, for one that carries
+	companyKept = time.Minute
+)
+
+// Bounds of what other gateways make us keep.
+const (
+	maxGateways = 16
+	maxMembers  = 128
+)
+
+// A duty is what a gateway does about its room.
+//
+//	unable ──▶ listening ──▶ taking ──▶ carrying ⇄ doubting
+//	              standing ◀─┴──────────┘
+type duty uint8
+
+const (
+	unable    duty = iota // not in both rooms
+	listening             // who else is there
+	standing              // another carries
+	taking                // nobody else will; what is on its way from whoever did arrives
+	carrying
+	doubting // the other gateways are not heard, nor is anybody
+)
+
+func (d duty) String() string {
+	return [...]string{"not in both rooms", "listening", "standing by", "taking over", "carrying", "cut off from the LAN, it seems"}[d]
+}
+
+// A gateway is what one says of itself.
+type gateway struct {
+	id       string
+	since    int64 // milliseconds of unix time
+	ready    bool  // it could carry
+	carrying bool
+}
+
+// before reports whether a rather than b is to carry.
+func (a gateway) before(b gateway) bool {
+	switch {
+	case a.carrying != b.carrying:
+		return a.carrying
+	case a.since != b.since:
+		return a.since < b.since
+	}
+	return a.id < b.id
+}
+
+type otherGateway struct {
+	gateway
+	site  string
+	heard time.Time
+	lost  bool // it was silent for too long already when the room froze, or we slept
+}
+
+// alive reports whether it was heard lately, or could not have been.
+func (o *otherGateway) alive(now time.Time, frozen bool) bool {
+	return !o.lost && (frozen || now.Sub(o.heard) < silentAfter)
+}
+
+// gateways agree on which of them carries: of those that are ready whoever carries
+// already, or else the eldest. They tell each other in the Clique room, in messages
+// without a body, when somebody comes and as long as there are several.
+type gateways struct {
+	self   gateway
+	others map[string]*otherGateway // of the same MUC, by member
+	duty   duty
+
+	listenTill, takeAt, holdTill time.Time
+	beat                         time.Time // when we said something last
+	company                      time.Time // when another one was there last
+	sayNow                       bool
+}
+
+// pause has the time up to now not count as silence, since nobody could be heard
+// from since on.
+func (g *gateways) pause(since, now time.Time) {
+	for _, o := range g.others {
+		if o.lost = o.lost || !o.alive(since, false); !o.lost {
+			o.heard = now
+		}
+	}
+}
+
+// thawed notes that others can be heard again, who may have taken over.
+func (g *gateways) thawed(now time.Time) {
+	g.takeAt = now.Add(takeoverIn)
+	g.hold(now.Add(joinHold))
+}
+
+// hold sends nothing until then, while others may have something to say.
+func (g *gateways) hold(till time.Time) {
+	if till.After(g.holdTill) {
+		g.holdTill = till
+	}
+}
+
+// become is the only place that sets duty.
+func (g *gateways) become(d duty) (changed bool) {
+	if g.duty == d {
+		return false
+	}
+	if (g.duty == carrying) != (d == carrying) || (g.duty == unable) != (d == unable) {
+		g.sayNow = true
+	}
+	g.duty = d
+	g.self.carrying, g.self.ready = d == carrying, d != unable
+	return true
+}
+
+// decide finds what is to be done about the room by now.
+func (e *engine) decide(now time.Time) {
+	g := &e.gates
+	if len(g.others) > 0 {
+		g.company = now
+	}
+	was := g.duty
+	asleep := len(g.others) > 0 && now.Sub(e.settled) > lease
+	if asleep {
+		g.hold(now.Add(takeoverIn))
+		g.pause(e.settled, now) // what they have said meanwhile is still to come
+	}
+	switch {
+	case !e.lan.entered || !e.net.ready():
+		g.become(unable)
+	case now.Before(g.listenTill):
+		g.become(listening)
+	case e.doubtful(now):
+		g.become(doubting)
+	case e.rival(now) != "":
+		g.become(standing)
+	case was == carrying && !asleep:
+	case was == taking && !asleep && (e.lan.frozen || now.Before(g.takeAt)):
+	case was == taking && !asleep, now.Sub(g.company) >= companyKept:
+		g.become(carrying)
+		e.takenOver++
+	default:
+		g.become(taking)
+		g.takeAt = now.Add(takeoverIn)
+	}
+	e.keepGrants(now)
+	if was != g.duty {
+		if g.duty == standing {
+			g.hold(now.Add(takeoverIn))
+		}
+		e.emit(note{"a room's duty", []any{"is", g.duty.String(), "was", was.String()}})
+	}
+}
+
+// mayCarry reports whether lines may be sent.
+func (e *engine) mayCarry(now time.Time) bool {
+	return e.gates.duty == carrying && !now.Before(e.gates.holdTill)
+}
+
+// maySend reports whether lines may be that were granted to us.
+func (e *engine) maySend(now time.Time) bool {
+	return e.gates.duty == standing && !now.Before(e.gates.holdTill)
+}
+
+// doubtful reports whether we carry, or would, and may be cut off: the other
+// gateways, or one of them, are silent, and so is everybody. They take over then.
+func (e *engine) doubtful(now time.Time) bool {
+	g := &e.gates
+	if g.duty != carrying && g.duty != doubting || e.lan.frozen || now.Sub(e.lan.heard) <= doubtAfter {
+		return false
+	}
+	for _, o := range g.others {
+		if silence := now.Sub(o.heard); silence > doubtAfter && silence < doubtFor {
+			return true
+		}
+	}
+	return false
+}
+
+// rival is the member that is to carry instead of us; "": none.
+func (e *engine) rival(now time.Time) string {
+	best, name := e.gates.self, ""
+	for member, o := range e.gates.others {
+		if o.ready && o.alive(now, e.lan.frozen) && o.gateway.before(best) {
+			best, name = o.gateway, member
+		}
+	}
+	return name
+}
+
+// isEldest reports whether no other gateway that is not ready goes before us, nor
+// any is ready: then it is us who speak of what is wrong.
+func (e *engine) isEldest(now time.Time) bool {
+	for _, o := range e.gates.others {
+		if o.alive(now, e.lan.frozen) && (o.ready || o.gateway.before(e.gates.self)) {
+			return false
+		}
+	}
+	return true
+}
+
+// announce tells the other gateways of us.
+func (e *engine) announce(now time.Time) {
+	g := &e.gates
+	if !e.lan.entered || !g.sayNow && (len(g.others) == 0 || now.Sub(g.beat) < beatEvery) {
+		return
+	}
+	if len(e.people.members) == 0 {
+		g.sayNow = false
+		return
+	}
+	g.sayNow, g.beat = false, now
+	flag := func(b bool) string {
+		if b {
+			return "1"
+		}
+		return ""
+	}
+	parts := append([]stanza.Part{
+		stanza.Attr{Name: "room", Value: e.muc}, stanza.Attr{Name: "site", Value: e.site},
+		stanza.Attr{Name: "id", Value: g.self.id}, stanza.Attr{Name: "since", Value: strconv.FormatInt(g.self.since, 10)},
+		stanza.Attr{Name: "ready", Value: flag(g.self.ready)}, stanza.Attr{Name: "carrying", Value: flag(g.self.carrying)},
+		stanza.Attr{Name: "last", Value: string(e.held.last)}, e.offer(now),
+	}, e.handover.answer()...)
+	e.emit(sendLAN{stanza: stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(nsGateway, "gateway", parts...))})
+}
+
+// heardGateway takes what a gateway says of itself. It reports false if st is
+// nothing of that kind.
+func (e *engine) heardGateway(now time.Time, from string, st *stanza.Element) bool {
+	el := st.Child(nsGateway, "gateway")
+	if el == nil {
+		return false
+	}
+	g := &e.gates
+	since, err := strconv.ParseInt(el.Attr("since"), 10, 64)
+	id, last := el.Attr("id"), mucKey(el.Attr("last"))
+	if el.Attr("room") != e.muc || err != nil || id == g.self.id || len(id) > maxKey || len(last) > maxKey {
+		return true // of another MUC it is none of our business
+	}
+	o := g.others[from]
+	if o == nil {
+		if len(g.others) >= maxGateways {
+			return true
+		}
+		o = &otherGateway{}
+		g.others[from] = o
+		g.sayNow = true
+		if site := el.Attr("site"); site != e.site {
+			e.emit(note{"another gateway carries the same MUC into this Clique room, and calls its site otherwise: let them have one name", []any{"member", from, "site", site}})
+		}
+	}
+	*o = otherGateway{
+		gateway: gateway{id: id, since: since, ready: el.Attr("ready") == "1", carrying: el.Attr("carrying") == "1"},
+		site:    el.Attr("site"), heard: now,
+	}
+	if last != "" {
+		e.settleUpTo(now, last)
+	}
+	e.heardHandover(now, from, el)
+	return true
+}
+
+// isOurSite reports whether the gateways of a site serve this LAN.
+func (e *engine) isOurSite(site string) bool {
+	if site == e.site {
+		return true
+	}
+	for _, o := range e.gates.others {
+		if o.site == site {
+			return true
+		}
+	}
+	return false
+}
+
+// appendTimes appends when decide or announce are wanted.
+func (g *gateways) appendTimes(times []time.Time) []time.Time {
+	if len(g.others) > 0 {
+		times = append(times, g.beat.Add(beatEvery))
+	}
+	return append(times, g.listenTill, g.takeAt, g.holdTill)
+}

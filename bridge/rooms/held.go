@@ -1,0 +1,294 @@
+package rooms
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"meshgate/bridge/rewrite"
+	"meshgate/clique"
+)
+
+// A mucLine is a line of the MUC that was not on the LAN yet. It is its own row.
+type mucLine struct {
+	Key     mucKey `json:"key"`
+	Archive string `json:"archive,omitempty"`
+	Nick    string `json:"nick"`
+	Text    string `json:"text"`
+	At      int64  `json:"at"` // when it was said, in milliseconds of unix time
+	seq     uint64
+
+	came    time.Time
+	token   uint64 // of its way to the LAN; 0: it is not on it
+	written bool   // it has a row …
+	writing bool   // … or soon will
+	ended   bool
+	dones   []func() // of the message, and of those that were the same
+}
+
+// held are the MUC lines that are, the oldest first.
+//
+// What is told of a line is kept in memory for Timing.Spill, undone. If the LAN has
+// it not by then, or too much comes, it gets a row, and is done.
+type held struct {
+	lines   []*mucLine
+	byKey   map[mucKey]*mucLine
+	byToken map[uint64]*mucLine // on their way to the LAN
+	writes  map[uint64][]*mucLine
+	seq     uint64
+	undone  int        // lines without a row
+	order   []*mucLine // all that are not safe yet, or behind one that is not
+	last    mucKey     // the newest of the lines before which all have ended
+	ending  []*mucLine // all that have not ended, or are behind one that has not
+	upTo    mucKey     // another gateway has got that far, and this line was not told to us yet
+	mark    markRow
+	noSpill time.Time // the disk takes nothing
+}
+
+// endingPart bounds the lines that have ended behind one that has not, as a
+// multiple of those that have not.
+const endingPart = 4
+
+func (e *engine) addHeld(now time.Time, line *mucLine) {
+	h := &e.held
+	if len(h.lines) >= e.cfg.Limits.Held {
+		e.dropHeld(now)
+	}
+	e.hold(line)
+	h.order = append(h.order, line)
+	h.undone++
+	if line.Key == h.upTo {
+		e.settleUpTo(now, line.Key)
+	}
+}
+
+// hold puts a line behind the others.
+func (e *engine) hold(line *mucLine) {
+	h := &e.held
+	h.seq++
+	line.seq = h.seq
+	h.lines = append(h.lines, line)
+	if h.ending = append(h.ending, line); len(h.ending) > endingPart*e.cfg.Limits.Held {
+		h.ending = h.ending[1:]
+	}
+	h.byKey[line.Key] = line
+}
+
+// dropHeld gives up the oldest line that is not on its way.
+func (e *engine) dropHeld(now time.Time) {
+	for _, line := range e.held.lines {
+		if line.token == 0 {
+			e.told.overflow++
+			e.endHeld(now, line, &e.fromMUC.Overflowed)
+			return
+		}
+	}
+}
+
+// endHeld is how each line ends.
+func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
+	h := &e.held
+	*end++
+	line.ended = true
+	if !line.written {
+		h.undone--
+	}
+	delete(h.byKey, line.Key)
+	delete(h.byToken, line.token)
+	i := slices.Index(h.lines, line)
+	h.lines = slices.Delete(h.lines, i, i+1)
+	e.pass(now, e.heldMark(line.Key), false)
+	if line.written || line.writing {
+		e.emit(later{Change{Key: e.heldRow(line).Key}})
+	}
+	e.finish(line)
+	for len(h.ending) > 0 && h.ending[0].ended {
+		h.last, h.ending = h.ending[0].Key, h.ending[1:]
+	}
+}
+
+// finish says that a line is done: it has ended, or is on the disk. What is done
+// up to some line is noted, for whoever enters the room next.
+func (e *engine) finish(line *mucLine) {
+	h := &e.held
+	e.emit(finish(line.dones))
+	line.dones = nil
+	n := 0
+	for n < len(h.order) && (h.order[n].ended || h.order[n].written) {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	last := h.order[n-1]
+	h.order = h.order[n:]
+	if last.Archive != "" {
+		h.mark.After = last.Archive
+	}
+	h.mark.Since = max(h.mark.Since, last.At)
+	e.emit(later{e.markChange()})
+}
+
+// toldAfter notes that a line was told that another gateway has given to the LAN
+// already: if that one has got so far, so has it with all before.
+func (e *engine) toldAfter(now time.Time, key mucKey) {
+	h := &e.held
+	e.passed.Put(now, e.heldMark(key), false)
+	if h.upTo == key {
+		h.upTo = ""
+		e.settleBefore(now, h.seq+1)
+	}
+	if len(h.ending) == 0 {
+		h.last = key
+	}
+}
+
+// sendHeld gives what waits to the LAN, in order, as far as we carry.
+func (e *engine) sendHeld(now time.Time) {
+	h := &e.held
+	if !e.mayCarry(now) || e.lan.frozen || now.Before(e.lan.pause) {
+		return
+	}
+	local := now.In(e.cfg.Location)
+	for _, line := range h.lines {
+		if len(h.byToken) >= e.cfg.Limits.Window {
+			return
+		}
+		if line.token != 0 {
+			continue
+		}
+		line.token = e.token()
+		h.byToken[line.token] = line
+		at := time.UnixMilli(line.At)
+		if rewrite.IsFresh(at, now) {
+			at = time.Time{}
+		}
+		st := rewrite.OccupantToClique(e.nickOf(line.Nick), line.Text, e.via(string(line.Key)), at, local)
+		e.emit(sendLAN{stanza: st, token: line.token, mark: e.heldMark(line.Key)})
+	}
+}
+
+// handleSent takes what became of a line on its way to the LAN.
+func (e *engine) handleSent(now time.Time, token uint64, err error) {
+	line := e.held.byToken[token]
+	switch {
+	case line == nil, errors.Is(err, clique.ErrStopped):
+		return // in the end nothing more is done: the server, or the disk, keeps it
+	case err == nil:
+		e.said.add(time.UnixMilli(line.At), e.nickOf(line.Nick), line.Text)
+		e.endHeld(now, line, &e.fromMUC.Delivered)
+	case errors.Is(err, clique.ErrTooLarge):
+		e.endHeld(now, line, &e.fromMUC.Bounced)
+	default:
+		delete(e.held.byToken, token)
+		line.token = 0
+		e.lan.pause = now.Add(sendRetry)
+	}
+	e.settle(now)
+}
+
+// heardCarried settles a line that another gateway has given to the LAN.
+func (e *engine) heardCarried(now time.Time, via rewrite.Via) {
+	key := mucKey(via.ID)
+	if via.Room != e.muc || key == "" || len(key) > maxKey {
+		return
+	}
+	if line := e.held.byKey[key]; line != nil {
+		e.settleElsewhere(now, line)
+		return
+	}
+	e.pass(now, e.heldMark(key), true)
+}
+
+// settleElsewhere ends a line that another gateway has carried. One that is on
+// its way from us, too, ends by that.
+func (e *engine) settleElsewhere(now time.Time, line *mucLine) {
+	if line.token == 0 {
+		e.said.add(time.UnixMilli(line.At), e.nickOf(line.Nick), line.Text)
+		e.endHeld(now, line, &e.fromMUC.Elsewhere)
+	}
+}
+
+// settleUpTo settles all lines up to one, since another gateway says that they are
+// on the LAN.
+func (e *engine) settleUpTo(now time.Time, key mucKey) {
+	h := &e.held
+	i := slices.IndexFunc(h.ending, func(l *mucLine) bool { return l.Key == key })
+	if i < 0 {
+		if early, passed := e.hasPassed(now, e.heldMark(key)); (!passed || early) && key != h.last {
+			h.upTo = key // it has not been told to us yet
+		}
+		return
+	}
+	h.upTo = ""
+	e.settleBefore(now, h.ending[i].seq+1)
+}
+
+// settleBefore settles all lines with a lower number.
+func (e *engine) settleBefore(now time.Time, seq uint64) {
+	for _, l := range slices.Clone(e.held.lines) {
+		if l.seq < seq {
+			e.settleElsewhere(now, l)
+		}
+	}
+}
+
+// spill puts on the disk what waits for too long, or is too much.
+func (e *engine) spill(now time.Time) {
+	h := &e.held
+	if h.undone == 0 || now.Before(h.noSpill) {
+		return
+	}
+	var lines []*mucLine
+	var rows []Change
+	for _, line := range h.lines {
+		if line.written || line.writing || h.undone <= e.cfg.Limits.Undone && now.Sub(line.came) < e.cfg.Timing.Spill {
+			continue
+		}
+		line.writing = true
+		lines, rows = append(lines, line), append(rows, e.heldRow(line))
+	}
+	if len(lines) == 0 {
+		return
+	}
+	token := e.token()
+	if h.writes == nil {
+		h.writes = make(map[uint64][]*mucLine)
+	}
+	h.writes[token] = lines
+	e.emit(write{changes: rows, token: token})
+}
+
+// handleWritten takes what became of a write.
+func (e *engine) handleWritten(now time.Time, token uint64, err error) {
+	h := &e.held
+	lines := h.writes[token]
+	delete(h.writes, token)
+	if err != nil {
+		h.noSpill = now.Add(sendRetry)
+	}
+	for _, line := range lines {
+		line.writing = false
+		if line.ended || err != nil {
+			continue
+		}
+		line.written = true
+		h.undone--
+		e.finish(line)
+	}
+	e.settle(now)
+}
+
+// appendTimes appends when spill or sendHeld are wanted.
+func (h *held) appendTimes(times []time.Time, spill time.Duration, pause time.Time) []time.Time {
+	if len(h.lines) == 0 {
+		return times
+	}
+	for _, line := range h.lines {
+		if !line.written && !line.writing {
+			times = append(times, line.came.Add(spill))
+			break
+		}
+	}
+	return append(times, h.noSpill, pause)
+}

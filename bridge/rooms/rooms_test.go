@@ -1,0 +1,232 @@
+package rooms
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"mellium.im/xmpp/jid"
+
+	"meshgate/clique"
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A rig is all that Rooms command, and what they have wanted.
+type rig struct {
+	mu      sync.Mutex
+	lan     []string // bodies
+	muc     []*stanza.Element
+	entered []xmppc2s.Room
+	joined  []clique.Room
+	rows    map[string][]byte
+	marks   []mark
+	status  string
+	lanErr  error
+	srvErr  error
+}
+
+func (r *rig) locked(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+func (r *rig) Join(room clique.Room) error {
+	r.locked(func() { r.joined = append(r.joined, room) })
+	return nil
+}
+
+func (r *rig) Send(room string, st *stanza.Element, done func(error)) {
+	r.locked(func() {
+		if body := bodyOf(st); body != "" && r.lanErr == nil {
+			r.lan = append(r.lan, body)
+		}
+	})
+	if done != nil {
+		done(r.lanErr)
+	}
+}
+
+// A rigServer is the server's side of a rig.
+type rigServer struct{ *rig }
+
+func (r rigServer) EnterRoom(room xmppc2s.Room) {
+	r.locked(func() { r.entered = append(r.entered, room) })
+}
+
+func (r rigServer) SetRoomStatus(_ jid.JID, status string) { r.locked(func() { r.status = status }) }
+
+func (r rigServer) Send(st *stanza.Element) error {
+	r.locked(func() {
+		if r.srvErr == nil {
+			r.muc = append(r.muc, st)
+		}
+	})
+	return r.srvErr
+}
+
+// A rigDisk is its disk.
+type rigDisk struct{ *rig }
+
+func (r rigDisk) All() iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for _, k := range slices.Sorted(maps.Keys(r.rows)) {
+			if !yield([]byte(k), r.rows[k]) {
+				return
+			}
+		}
+	}
+}
+
+func (r rigDisk) Write(done func(error), changes ...Change) {
+	r.Later(changes...)
+	if done != nil {
+		done(nil)
+	}
+}
+
+func (r rigDisk) Later(changes ...Change) {
+	r.locked(func() {
+		for _, c := range changes {
+			if c.Value == nil {
+				delete(r.rows, string(c.Key))
+			} else {
+				r.rows[string(c.Key)] = c.Value
+			}
+		}
+	})
+}
+
+// A rigRing is its marks.
+type rigRing struct{ *rig }
+
+func (r rigRing) All() iter.Seq[[16]byte] {
+	return func(yield func([16]byte) bool) {
+		for _, m := range r.marks {
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+func (r rigRing) Add(m [16]byte) { r.locked(func() { r.marks = append(r.marks, m) }) }
+
+func bodyOf(st *stanza.Element) string { return st.Child(stanza.NSClient, "body").Text() }
+
+func newRig() *rig { return &rig{rows: make(map[string][]byte)} }
+
+// run runs Rooms over the rig as long as f does.
+func (r *rig) run(t *testing.T, cfg Config, f func(ctx context.Context, rooms *Rooms)) {
+	t.Helper()
+	if cfg.Rooms == nil {
+		cfg.Rooms = []Room{{Name: "Witchcraft", MUC: theMUC}}
+	}
+	cfg.Location = time.UTC
+	rooms := New(cfg, Parts{LAN: r, Server: rigServer{r}, Past: rigDisk{r}, Marks: rigRing{r}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- rooms.Run(ctx) }()
+	f(ctx, rooms)
+	synctest.Wait()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	rooms.HandleServer(t.Context(), xmppc2s.Offline{}) // behind the end nobody is held up
+}
+
+// enter has both sides be there, with one LAN member.
+func enter(ctx context.Context, rooms *Rooms) {
+	rooms.HandleClique(ctx, clique.Entered{Room: "Witchcraft"})
+	rooms.HandleClique(ctx, clique.Joined{Room: "Witchcraft", Members: []string{"crone@h1"}})
+	rooms.HandleServer(ctx, xmppc2s.Online{})
+	rooms.HandleServer(ctx, xmppc2s.RoomEntered{Room: theMUC, Nick: "meshgate", Archive: true, Occupants: []xmppc2s.Occupant{{Nick: "alice"}}})
+	rooms.HandleServer(ctx, xmppc2s.RoomCaughtUp{Room: theMUC})
+	time.Sleep(3 * time.Second) // of the bubble: it has listened for other gateways by then
+	synctest.Wait()
+}
+
+func lanSays(text string) *stanza.Element {
+	return stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(stanza.NSClient, "body", stanza.Text(text)))
+}
+
+// CQ-13: a line of each side is on the other, and says who has said it.
+func TestLinesPassBetweenTheSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, done := newRig(), 0
+		r.run(t, Config{Site: "office"}, func(ctx context.Context, rooms *Rooms) {
+			enter(ctx, rooms)
+			rooms.HandleClique(ctx, clique.Received{Room: "Witchcraft", From: "crone@h1", FromID: 7, Number: 100, Stanza: lanSays("double, double")})
+			rooms.HandleClique(ctx, clique.Received{Room: "Elsewhere", From: "crone@h1", FromID: 7, Number: 101, Stanza: lanSays("not here")})
+			rooms.HandleServer(ctx, xmppc2s.RoomMessage{
+				Room: theMUC, Nick: "alice", ID: "s1", Stanza: lanSays("toil and trouble"), Done: func() { done++ },
+			})
+			synctest.Wait()
+			r.locked(func() {
+				if len(r.muc) != 1 || bodyOf(r.muc[0]) != "[crone@h1] double, double" || r.muc[0].Attr("to") != theMUC.String() {
+					t.Errorf("the MUC has %v", r.muc)
+				}
+				want := []string{"[meshgate] joined with witchcraft@conference.example.org; there: alice", "[alice] toil and trouble"}
+				if diff := cmp.Diff(want, r.lan); diff != "" {
+					t.Errorf("the LAN (-want +got):\n%s", diff)
+				}
+				if done != 1 || r.status != "LAN: crone@h1" {
+					t.Errorf("%d done, our status is %q", done, r.status)
+				}
+			})
+			i, ok := rooms.ByMUC(theMUC)
+			want := Info{Name: "Witchcraft", MUC: theMUC, Members: []string{"crone@h1"}, Occupants: []string{"alice"}, State: "carrying"}
+			if diff := cmp.Diff(want, i, cmp.Comparer(jid.JID.Equal), cmp.Comparer(func(a, b interface{ IsValid() bool }) bool { return a == b })); !ok || diff != "" {
+				t.Errorf("info (-want +got):\n%s", diff)
+			}
+			if s := rooms.Stats(); s.FromLAN.Pending != 1 || s.FromMUC.Delivered != 1 || s.Carried != 1 {
+				t.Errorf("%+v", s)
+			}
+		})
+	})
+}
+
+// What a LAN member has said while the MUC was away is sent by the next run, and
+// what was given to the LAN is not given again.
+func TestTheNextRunGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, again := newRig(), 0
+		line := xmppc2s.RoomMessage{Room: theMUC, Nick: "alice", ID: "s1", Stanza: lanSays("toil and trouble"), Done: func() { again++ }}
+		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) {
+			enter(ctx, rooms)
+			rooms.HandleServer(ctx, line)
+			rooms.HandleServer(ctx, xmppc2s.Offline{})
+			rooms.HandleClique(ctx, clique.Received{Room: "Witchcraft", From: "crone@h1", FromID: 7, Number: 100, Stanza: lanSays("double, double")})
+			rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte("as it was")})
+		})
+		if len(r.muc) != 0 {
+			t.Fatalf("sent without a session: %v", r.muc)
+		}
+		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) {
+			enter(ctx, rooms)
+			rooms.HandleServer(ctx, line)
+			synctest.Wait()
+		})
+		if len(r.muc) != 1 || again != 2 || len(slices.DeleteFunc(r.lan, func(s string) bool { return !strings.HasPrefix(s, "[alice]") })) != 1 {
+			t.Errorf("the MUC has %v, the LAN %v, done %d times", r.muc, r.lan, again)
+		}
+		if in := r.entered[1]; in.After != "s1" || in.Since.IsZero() || string(r.joined[1].Resume) != "as it was" {
+			t.Errorf("entered %+v and %+v", in, r.joined[1])
+		}
+		if len(r.rows) == 0 || !strings.HasPrefix(string(r.rows[siteKey]), "site-") {
+			t.Errorf("the site has no name: %v", r.rows)
+		}
+	})
+}

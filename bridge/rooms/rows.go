@@ -1,0 +1,137 @@
+package rooms
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"meshgate/xmppc2s"
+)
+
+// Rows have keys of the room's name, a zero byte, what they are, and for lines
+// their number (8 bytes, big endian). siteKey has none of that.
+const (
+	rowDue      = 'd' // a lanLine as JSON
+	rowHeld     = 'h' // a mucLine as JSON
+	rowMark     = 'm' // a markRow as JSON
+	rowSnapshot = 's' // of the Clique room, as clique has made it
+	siteKey     = "\x00site"
+)
+
+// A markRow says how far we have come in a MUC.
+type markRow struct {
+	After string `json:"after,omitempty"` // the archive's id of the last line that is done
+	Since int64  `json:"since"`           // its time, in milliseconds of unix time
+}
+
+func rowKey(room string, kind byte, seq uint64) []byte {
+	b := append([]byte(room), 0, kind)
+	if seq > 0 {
+		b = binary.BigEndian.AppendUint64(b, seq)
+	}
+	return b
+}
+
+func (e *engine) dueRow(l *lanLine) Change {
+	return Change{rowKey(e.room.Name, rowDue, l.seq), marshal(l)}
+}
+
+func (e *engine) heldRow(l *mucLine) Change {
+	return Change{rowKey(e.room.Name, rowHeld, l.seq), marshal(l)}
+}
+
+func (e *engine) markChange() Change {
+	return Change{rowKey(e.room.Name, rowMark, 0), marshal(e.held.mark)}
+}
+
+func (e *engine) snapshotRow(data []byte) Change {
+	return Change{rowKey(e.room.Name, rowSnapshot, 0), data}
+}
+
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("rooms: a row cannot be written: " + err.Error()) // it is made of strings and numbers
+	}
+	return b
+}
+
+// A saved is what a room's rows say.
+type saved struct {
+	due      []*lanLine
+	held     []*mucLine
+	mark     markRow
+	snapshot []byte
+}
+
+// add takes a row whose key is that behind the room's name. What cannot be read is
+// left alone.
+func (s *saved) add(key, value []byte) {
+	switch {
+	case len(key) == 1 && key[0] == rowMark:
+		_ = json.Unmarshal(value, &s.mark) // else there is none
+	case len(key) == 1 && key[0] == rowSnapshot:
+		s.snapshot = slices.Clone(value)
+	case len(key) == 9 && key[0] == rowDue:
+		if l := (&lanLine{seq: binary.BigEndian.Uint64(key[1:]), old: true}); json.Unmarshal(value, l) == nil {
+			s.due = append(s.due, l)
+		}
+	case len(key) == 9 && key[0] == rowHeld:
+		if l := (&mucLine{seq: binary.BigEndian.Uint64(key[1:]), written: true}); json.Unmarshal(value, l) == nil {
+			s.held = append(s.held, l)
+		}
+	}
+}
+
+// restore begins with what a run before has left.
+func (e *engine) restore(now time.Time, s saved) {
+	e.held.mark = s.mark
+	e.held.last = mucKey(s.mark.After)
+	slices.SortFunc(s.due, func(a, b *lanLine) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(s.held, func(a, b *mucLine) int { return cmp.Compare(a.seq, b.seq) })
+	for _, l := range s.due {
+		e.due.seq = l.seq
+		if e.before[e.lineMark(l.ID)] || e.due.byID[l.ID] != nil {
+			e.emit(later{Change{Key: e.dueRow(l).Key}})
+			continue
+		}
+		e.fromLAN.Entered++
+		l.came = now
+		e.due.lines = append(e.due.lines, l)
+		e.due.byID[l.ID] = l
+	}
+	for _, l := range s.held {
+		e.held.seq = l.seq - 1
+		if e.before[e.heldMark(l.Key)] || e.held.byKey[l.Key] != nil {
+			e.held.seq = l.seq
+			e.emit(later{Change{Key: e.heldRow(l).Key}})
+			continue
+		}
+		e.fromMUC.Entered++
+		l.came = now
+		e.hold(l)
+		e.held.last = ""
+	}
+}
+
+// beginMark notes, if nothing is noted yet, that all up to now is not our business.
+func (e *engine) beginMark(now time.Time) {
+	if e.held.mark == (markRow{}) && len(e.held.order) == 0 {
+		e.held.mark.Since = now.UnixMilli()
+		e.emit(later{e.markChange()})
+	}
+}
+
+// mucRoom is the room for the session to enter.
+func (e *engine) mucRoom() xmppc2s.Room {
+	r := xmppc2s.Room{
+		JID: e.room.MUC, Nick: e.room.Nick, Password: e.room.Password,
+		After: e.held.mark.After, Lines: e.cfg.Limits.Missed,
+	}
+	if e.held.mark.Since != 0 {
+		r.Since = time.UnixMilli(e.held.mark.Since)
+	}
+	return r
+}

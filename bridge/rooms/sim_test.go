@@ -1,0 +1,473 @@
+package rooms
+
+import (
+	"container/heap"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/clique"
+	"meshgate/clique/rmulticast"
+	"meshgate/internal/stanza"
+)
+
+// How many seeds: go test ./bridge/rooms -run Sim -args -seeds 5000
+var (
+	seeds = flag.Int("seeds", 10, "how many simulated worlds TestSim… each tries")
+	first = flag.Uint64("first", 1, "the first seed")
+)
+
+var (
+	start  = time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
+	theMUC = jid.MustParse("witchcraft@conference.example.org")
+)
+
+// A world is a Clique room and a MUC, people in both, and gateways between them,
+// all in virtual time. What passes between two parties keeps its order and takes
+// its time; what is cut off is lost.
+type world struct {
+	*rand.Rand
+	now    time.Time
+	events eventHeap
+	order  int
+	trace  strings.Builder
+	traced bool
+	cuts   bool // from the LAN
+
+	humans []*simHuman
+	gates  []*simGate
+	muc    simMUC
+	said   map[string]*simLine // by its words
+	lines  int
+}
+
+// A simLine is one that a person has said.
+type simLine struct {
+	words, speaker string
+	inMUC          bool // it was said there
+	received       bool // LAN: a gateway has it for sure
+	handed         bool // LAN: another gateway has sent it than the one that carries, and it has no place among others
+}
+
+type simEvent struct {
+	at    time.Time
+	order int
+	f     func()
+}
+
+type eventHeap []simEvent
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].order < h[j].order
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(simEvent)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func newWorld(seed uint64, gates, humans int) *world {
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 1)), now: start, said: make(map[string]*simLine)}
+	w.muc.w = w
+	for i := range humans {
+		w.humans = append(w.humans, &simHuman{name: fmt.Sprintf("crone%d@h%d", i, i), id: rmulticast.SenderID(w.Uint32()), number: rmulticast.PacketID(w.Uint32N(1 << 20))})
+	}
+	for i := range gates {
+		w.gates = append(w.gates, &simGate{w: w, name: fmt.Sprintf("meshgate@gw%d", i), informed: true, rows: make(map[string][]byte), ring: make(map[mark]bool)})
+	}
+	return w
+}
+
+func (w *world) logf(format string, args ...any) {
+	if w.traced {
+		fmt.Fprintf(&w.trace, "%8.3f "+format+"\n", append([]any{w.now.Sub(start).Seconds()}, args...)...)
+	}
+}
+
+// after has f called in a random time from lo up to hi.
+func (w *world) after(lo, hi time.Duration, f func()) {
+	w.at(w.now.Add(lo+time.Duration(w.Int64N(int64(hi-lo)+1))), f)
+}
+
+func (w *world) at(at time.Time, f func()) {
+	w.order++
+	heap.Push(&w.events, simEvent{at, w.order, f})
+}
+
+func (w *world) run(d time.Duration) {
+	end := w.now.Add(d)
+	for len(w.events) > 0 && !w.events[0].at.After(end) {
+		ev := heap.Pop(&w.events).(simEvent)
+		w.now = ev.at
+		ev.f()
+	}
+	w.now = end
+}
+
+const ms = time.Millisecond
+
+// A line is a way on which things arrive in order.
+type line struct{ last time.Time }
+
+func (l *line) carry(w *world, lo, hi time.Duration, f func()) {
+	l.carryAt(w, w.now.Add(lo+time.Duration(w.Int64N(int64(hi-lo)+1))), f)
+}
+
+func (l *line) carryAt(w *world, at time.Time, f func()) {
+	if at.Before(l.last) {
+		at = l.last
+	}
+	l.last = at
+	w.at(at, f)
+}
+
+// The Clique room.
+
+// A simHuman is a LAN member who is there all the time.
+type simHuman struct {
+	name   string
+	id     rmulticast.SenderID
+	number rmulticast.PacketID
+	seen   []string // bodies
+	ways   map[string]*line
+}
+
+// speak has a person on the LAN say a line.
+func (w *world) speak(h *simHuman) {
+	w.lines++
+	l := &simLine{words: fmt.Sprintf("lan-%d", w.lines), speaker: h.name}
+	w.said[l.words] = l
+	h.number += 1 + rmulticast.PacketID(w.Uint32N(2))
+	w.logf("%s says %s", h.name, l.words)
+	st := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(stanza.NSClient, "body", stanza.Text(l.words)))
+	w.broadcast(h.name, h.id, h.number, st)
+}
+
+// broadcast brings a message to all members but its sender.
+func (w *world) broadcast(from string, id rmulticast.SenderID, number rmulticast.PacketID, st *stanza.Element) {
+	sender := w.gate(from)
+	for _, h := range w.humans {
+		if h.name != from && (sender == nil || sender.member && !sender.isolated) {
+			body := st.Child(stanza.NSClient, "body").Text()
+			h.way(from).carry(w, 5*ms, 150*ms, func() {
+				if body != "" {
+					h.seen = append(h.seen, body)
+				}
+			})
+		}
+	}
+	for _, g := range w.gates {
+		if g == sender || !g.member || g.isolated || sender != nil && (!sender.member || sender.isolated) {
+			continue
+		}
+		stay := g.stay
+		g.in.carry(w, 5*ms, 150*ms, func() {
+			if g.stay == stay && !g.isolated {
+				g.clique(clique.Received{Room: "Witchcraft", From: from, FromID: id, Number: number, Stanza: st})
+				if l := w.said[st.Child(stanza.NSClient, "body").Text()]; l != nil && !g.stalled {
+					g.onDisk(func() { l.received = true })
+				}
+			}
+		})
+	}
+}
+
+func (h *simHuman) way(from string) *line {
+	if h.ways == nil {
+		h.ways = make(map[string]*line)
+	}
+	if h.ways[from] == nil {
+		h.ways[from] = &line{}
+	}
+	return h.ways[from]
+}
+
+func (w *world) gate(name string) *simGate {
+	for _, g := range w.gates {
+		if g.name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+// The MUC.
+
+type simMUC struct {
+	w       *world
+	archive []simStored
+}
+
+type simStored struct {
+	id, nick string
+	st       *stanza.Element
+	at       time.Time
+}
+
+// say has a person in the MUC say a line.
+func (m *simMUC) say(nick string) {
+	w := m.w
+	w.lines++
+	l := &simLine{words: fmt.Sprintf("muc-%d", w.lines), speaker: nick, inMUC: true}
+	w.said[l.words] = l
+	w.logf("%s says %s", nick, l.words)
+	m.post(nick, stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"},
+		stanza.Attr{Name: "id", Value: l.words}, stanza.New(stanza.NSClient, "body", stanza.Text(l.words))))
+}
+
+func (m *simMUC) post(nick string, st *stanza.Element) {
+	s := simStored{fmt.Sprintf("s%d", len(m.archive)+1), nick, st, m.w.now}
+	m.archive = append(m.archive, s)
+	for _, g := range m.w.gates {
+		if g.occupant {
+			g.fromServer(s.event(g, len(m.archive), time.Time{}))
+		}
+	}
+}
+
+// What happens in a world.
+
+// A fault is something that goes wrong with a gateway.
+type fault uint8
+
+const (
+	cutSession fault = iota
+	kickOut
+	killProcess
+	stopProcess
+	cutLAN
+	numFaults
+)
+
+// live has people talk, and things go wrong, for a while; then all is mended.
+func (w *world) live(d time.Duration, faults []fault) {
+	for _, g := range w.gates {
+		g.start()
+		w.run(time.Duration(w.IntN(15)) * time.Second)
+	}
+	w.run(30 * time.Second)
+	for end := w.now.Add(d); w.now.Before(end); {
+		w.run(time.Duration(w.IntN(3000)) * ms)
+		switch n := w.IntN(12); {
+		case n < 4:
+			for range 1 + w.IntN(4) {
+				w.speak(w.humans[w.IntN(len(w.humans))])
+				w.run(time.Duration(w.IntN(100)) * ms)
+			}
+		case n < 8:
+			for range 1 + w.IntN(4) {
+				w.muc.say([]string{"alice", "bob"}[w.IntN(2)])
+				w.run(time.Duration(w.IntN(100)) * ms)
+			}
+		case len(faults) > 0:
+			w.fail(w.gates[w.IntN(len(w.gates))], faults[w.IntN(len(faults))])
+		}
+	}
+	for range 3 {
+		for _, g := range w.gates {
+			if !g.lives() && w.mayStart(g) {
+				g.start()
+				w.run(40 * time.Second)
+			}
+		}
+	}
+	w.run(2 * time.Minute)
+	for _, g := range w.gates {
+		if g.lives() && !g.connected() {
+			g.connect()
+		}
+	}
+	w.run(15 * time.Minute)
+}
+
+// mayStart reports whether a dead gateway may come back: one that does not know
+// what another, which is dead, too, has given to the LAN would tell it again.
+func (w *world) mayStart(g *simGate) bool {
+	return g.informed || slices.ContainsFunc(w.gates, (*simGate).knows)
+}
+
+// knows reports whether a gateway can tell others how far the LAN has been told.
+func (g *simGate) knows() bool {
+	return g.lives() && g.informed && !g.stalled && g.member && !g.isolated && g.e.net.ready()
+}
+
+// mayDie reports whether another gateway knows as much, or will be there again first.
+func (w *world) mayDie(g *simGate) bool {
+	others := slices.ContainsFunc(w.gates, func(o *simGate) bool { return o != g && o.lives() })
+	return !g.informed || !others || slices.ContainsFunc(w.gates, func(o *simGate) bool { return o != g && o.knows() })
+}
+
+func (w *world) fail(g *simGate, f fault) {
+	switch {
+	case !g.lives():
+		if w.mayStart(g) {
+			g.start()
+		}
+	case g.stalled:
+	case f == cutSession && g.connected():
+		g.cut()
+		w.after(100*ms, 30*time.Second, g.whileRunning(g.connect))
+	case f == kickOut && g.connected() && g.occupant:
+		g.kick()
+	case f == killProcess && w.mayDie(g):
+		g.kill()
+	case f == stopProcess && w.mayDie(g):
+		g.stall(time.Duration(1+w.IntN(12)) * time.Second)
+	case f == cutLAN && g.member && !g.isolated && w.healthy(g) && !w.anyIsolated():
+		g.isolate()
+	}
+}
+
+// healthy reports whether a gateway beside g is well.
+func (w *world) healthy(g *simGate) bool {
+	return slices.ContainsFunc(w.gates, func(o *simGate) bool {
+		return o != g && o.informed && o.lives() && o.member && !o.isolated && o.occupant && o.connected() && !o.stalled && o.e.net.ready()
+	})
+}
+
+func (w *world) anyIsolated() bool {
+	return slices.ContainsFunc(w.gates, func(o *simGate) bool { return o.isolated })
+}
+
+// wrong is what is not as it has to be in the end; "": nothing.
+func (w *world) wrong() string {
+	var bad []string
+	add := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
+	inMUC := make(map[string]int)
+	var order []string
+	for _, s := range w.muc.archive {
+		body := s.st.Child(stanza.NSClient, "body").Text()
+		if _, words, ok := strings.Cut(body, "] "); ok {
+			inMUC[words]++
+			order = append(order, words)
+		}
+	}
+	if !w.cuts { // then one gateway may know a line, another the next
+		w.checkOrder("the MUC", order, add)
+	}
+	for _, l := range w.sortedLines() {
+		n := inMUC[l.words]
+		switch {
+		case l.inMUC && n > 0:
+			add("%s is in the MUC again", l.words)
+		case !l.inMUC && n > 1, !l.inMUC && n == 0 && l.received:
+			add("%s is %d times in the MUC", l.words, n)
+		}
+	}
+	for _, h := range w.humans {
+		w.checkHuman(h, add)
+	}
+	for _, g := range w.gates {
+		if g.e == nil {
+			continue
+		}
+		lan, muc := g.e.stats()
+		if lan.Pending+muc.Pending > 0 {
+			add("%s still has %d and %d lines, %v", g.name, lan.Pending, muc.Pending, g.e.gates.duty)
+		}
+		if len(g.inbox) > 0 {
+			add("%s has not done %d messages", g.name, len(g.inbox))
+		}
+	}
+	return strings.Join(bad, "\n")
+}
+
+func (w *world) checkHuman(h *simHuman, add func(string, ...any)) {
+	seen := make(map[string]int)
+	var order []string
+	for _, body := range h.seen {
+		if name, words, ok := strings.Cut(body, "] "); ok && !strings.HasPrefix(name, "[meshgate") {
+			seen[words]++
+			order = append(order, words)
+		}
+	}
+	w.checkOrder(h.name, order, add)
+	for _, l := range w.sortedLines() {
+		n := seen[l.words]
+		switch {
+		case !l.inMUC && n > 0:
+			add("%s is on the LAN again", l.words)
+		case l.inMUC && (n > 1 || n == 0):
+			add("%s has %d times %s", h.name, n, l.words)
+		}
+	}
+}
+
+// checkOrder sees that each speaker's lines are in order.
+func (w *world) checkOrder(where string, words []string, add func(string, ...any)) {
+	last := make(map[string]int)
+	for _, s := range words {
+		l := w.said[s]
+		if l == nil || l.handed {
+			continue
+		}
+		var n int
+		fmt.Sscanf(s[4:], "%d", &n)
+		if n < last[l.speaker] {
+			add("%s: %s comes behind %d", where, s, last[l.speaker])
+		}
+		last[l.speaker] = n
+	}
+}
+
+func (w *world) sortedLines() []*simLine {
+	var lines []*simLine
+	for _, l := range w.said {
+		lines = append(lines, l)
+	}
+	slices.SortFunc(lines, func(a, b *simLine) int { return strings.Compare(a.words, b.words) })
+	return lines
+}
+
+func simulate(t *testing.T, gates int, faults ...fault) {
+	t.Helper()
+	for seed := *first; seed < *first+uint64(*seeds); seed++ {
+		if bad, _ := try(seed, gates, faults, false); bad != "" {
+			_, trace := try(seed, gates, faults, true)
+			if false && len(trace) > 30000 {
+				trace = trace[:30000]
+			}
+			t.Fatalf("seed %d:\n%s\n%s", seed, bad, trace)
+		}
+	}
+	t.Logf("%d seeds: each line once on the other side, in order for each speaker, none comes back, all ledgers balance, nothing is left", *seeds)
+}
+
+func try(seed uint64, gates int, faults []fault, traced bool) (bad, trace string) {
+	w := newWorld(seed, gates, 3)
+	w.traced, w.cuts = traced, gates > 1 && slices.Contains(faults, cutLAN)
+	w.live(3*time.Minute, faults)
+	return w.wrong(), w.trace.String()
+}
+
+// CQ-13, IJ-08: lines are joined, and none comes back.
+func TestSimNothingGoesWrong(t *testing.T) { simulate(t, 1) }
+
+func TestSimOneGatewayIsCutOffAndKicked(t *testing.T) { simulate(t, 1, cutSession, kickOut) }
+
+func TestSimOneGatewayIsKilled(t *testing.T) { simulate(t, 1, killProcess, cutSession, kickOut) }
+
+// IJ-08: of several gateways at the site one carries.
+func TestSimTwoGateways(t *testing.T) { simulate(t, 2) }
+
+func TestSimTwoGatewaysLoseTheServer(t *testing.T) { simulate(t, 2, cutSession, kickOut) }
+
+func TestSimTwoGatewaysAreKilled(t *testing.T) { simulate(t, 2, killProcess) }
+
+func TestSimTwoGatewaysAreStopped(t *testing.T) { simulate(t, 2, stopProcess) }
+
+func TestSimTwoGatewaysLoseTheLAN(t *testing.T) { simulate(t, 2, cutLAN) }
+
+func TestSimThreeGatewaysAndEverything(t *testing.T) {
+	simulate(t, 3, cutSession, kickOut, killProcess, stopProcess, cutLAN)
+}
