@@ -203,3 +203,32 @@ func TestAnAdvertInOtherWordsHasToDo(t *testing.T) {
 		}
 	})
 }
+
+// CQ-09: a room that was found or made does not move from under its members, but
+// who is left alone in it does.
+func TestARoomMovesWhenItsLastMemberIsAlone(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.host("alice@a", Config{}), lan.host("bob@b", Config{})
+		alice.join(Room{Name: "Lab", Make: true})
+		pass(enterTime)
+		bob.join(Room{Name: "Lab"})
+		pass(meetTime)
+		there := netip.MustParseAddrPort("239.255.71.250:50000")
+		for _, h := range lan.hosts {
+			h.HandleMDNS(mdns.Renaming{ID: "clique/Lab", Old: "Lab", New: "Lab-1"})
+		}
+		pass(2 * time.Second)
+		alice.HandleMDNS(mdns.Appeared{Entry: entryOf(advertOf("x", "Lab", there))})
+		pass(time.Minute)
+		if got := alice.info("Lab"); got.Group == there || !strings.Contains(got.State, "another room of this name is at") {
+			t.Errorf("with bob in it: %+v", got)
+		}
+		bob.Leave("Lab")
+		pass(enterTime)
+		alice.HandleMDNS(mdns.Appeared{Entry: entryOf(advertOf("x", "Lab", there))})
+		pass(enterTime)
+		if got := alice.info("Lab"); got.Group != there || got.State != "in the room" {
+			t.Errorf("alone: %+v", got)
+		}
+	})
+}
