@@ -362,3 +362,80 @@ func TestSaidBeforeJoining(t *testing.T) {
 	want(t, "what a was told", a.texts(""), "early")
 	want(t, "what b was told", b.texts(""))
 }
+
+// CQ-05: who goes before we have his start is forgotten without a word; who goes
+// after it is failed by all, though no member saw him. Whose name nobody tells
+// is forgotten, too.
+func TestStrangersGo(t *testing.T) {
+	l := newLAN(t, 47)
+	room := l.room("a", "b")
+	a := room[0]
+	failures := 0
+	l.drop = func(from, to *node, p *Packet) bool {
+		if from == to && p.Type == Failure && p.Sender == from.Self() {
+			failures++
+		}
+		return false
+	}
+	p := l.stranger(puppetID, 7)
+	p.asked = true
+	p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
+	l.run(time.Second)
+	if r := a.table.members[p.id]; r == nil || r.state != started {
+		t.Fatalf("a has %+v", r)
+	}
+	p.say(Packet{Type: Bye})
+	l.run(100 * time.Millisecond)
+	if r := a.table.members[p.id]; r == nil || r.state != gone || a.senders[p.id] != nil || failures != 0 {
+		t.Errorf("of who has no start a has %+v; %d FAILUREs", r, failures)
+	}
+	l.run(10 * time.Second)
+
+	p = l.stranger(puppetID+1, 7)
+	p.asked = true
+	p.say(Packet{Type: AttemptJoin, Senders: []SenderID{a.Self(), room[1].Self()}})
+	l.run(50 * time.Millisecond)
+	if r := a.table.members[p.id]; r == nil || r.state != mutual {
+		t.Fatalf("a has %+v", r)
+	}
+	p.say(Packet{Type: Bye})
+	l.run(100 * time.Millisecond)
+	if failures != 2 {
+		t.Errorf("%d FAILUREs, want one of each", failures)
+	}
+	l.run(10 * time.Second)
+
+	p = l.stranger(puppetID+2, 7)
+	l.puppets = nil // it does not tell its name
+	p.emit(Packet{Type: WhoisRequest, Target: 0xdead})
+	l.run(nameLimit - time.Second)
+	if a.senders[p.id] == nil {
+		t.Error("a has not waited for its name")
+	}
+	l.run(2 * time.Second)
+	if a.senders[p.id] != nil || len(a.table.order) != 1 {
+		t.Errorf("a knows still %v", a.senders[p.id])
+	}
+	want(t, "what a saw", a.log, "joined b")
+}
+
+// CQ-04: a message, and a queue, may be as long as the limits say, and not longer.
+func TestLimitsOfSending(t *testing.T) {
+	l := newLAN(t, 48)
+	a := l.add("a", Limits{Message: 1000, Queue: 2500})
+	a.enter()
+	for i, tt := range []struct {
+		size int
+		want error
+	}{{1001, ErrSize}, {1000, nil}, {1000, nil}, {501, ErrFull}, {500, nil}, {1, ErrFull}} {
+		if err := a.Send(l.now, 0, make([]byte, tt.size)); err != tt.want {
+			t.Errorf("%d: %d bytes: %v, want %v", i, tt.size, err, tt.want)
+		}
+	}
+	b := l.start("b")
+	l.meet(15*time.Second, a, b)
+	l.run(time.Second)
+	if len(b.got) != 3 || a.Stats().Sent != 3 {
+		t.Errorf("b was told %d messages", len(b.got))
+	}
+}
