@@ -13,10 +13,20 @@ import (
 	"meshgate/xmppc2s"
 )
 
-// A crossing hands what comes from the network to the hub, or to the rooms.
+// A crossing hands what comes from the network to the hub, or to the rooms, and
+// what comes from the LAN to the hub.
 type crossing struct {
 	*bridge.Hub
-	rooms *rooms.Rooms
+	rooms  *rooms.Rooms
+	clique interface{ SetName(string) error }
+}
+
+// HandleLAN has rooms on the LAN call us what everything else there does.
+func (c crossing) HandleLAN(ctx context.Context, ev linklocal.Event) {
+	if ev, ok := ev.(linklocal.ContactPublished); ok && ev.ID == bridge.ConciergeID {
+		c.clique.SetName(string(ev.Instance)) // a presence name is never refused
+	}
+	c.Hub.HandleLAN(ctx, ev)
 }
 
 func (c crossing) HandleServer(ctx context.Context, ev xmppc2s.Event) {

@@ -91,7 +91,7 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.hub = bridge.New(hub, bridge.Parts{
 		LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server, Rooms: g.rooms,
 	})
-	g.watch = newWatch(crossing{g.hub, g.rooms}, notify, log,
+	g.watch = newWatch(crossing{g.hub, g.rooms, g.clique}, notify, log,
 		part{"server", func() any { return g.server.Stats() }},
 		part{"hub", func() any { return g.hub.Stats() }},
 		part{"rooms", func() any { return g.rooms.Stats() }},
