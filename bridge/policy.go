@@ -1,8 +1,7 @@
 package bridge
 
 import (
-	"strings"
-
+	"meshgate/bridge/internal/bounds"
 	"meshgate/linklocal"
 )
 
@@ -44,7 +43,7 @@ func (p policy) admits(peer linklocal.Instance) bool {
 		return false
 	}
 	for _, pattern := range p.peers {
-		if matches(pattern, key) {
+		if bounds.Matches(pattern, key) {
 			return true
 		}
 	}
@@ -58,7 +57,7 @@ func (p policy) connects(peer linklocal.Instance, bare string) bool {
 	}
 	narrowed := false
 	for _, r := range p.rules {
-		if matches(r.pattern, peer.Key()) {
+		if bounds.Matches(r.pattern, peer.Key()) {
 			if r.contacts[bare] {
 				return true
 			}
@@ -71,31 +70,9 @@ func (p policy) connects(peer linklocal.Instance, bare string) bool {
 // public reports whether all contacts may know of the peer.
 func (p policy) public(peer linklocal.Instance) bool {
 	for _, r := range p.rules {
-		if matches(r.pattern, peer.Key()) {
+		if bounds.Matches(r.pattern, peer.Key()) {
 			return false
 		}
 	}
 	return p.admits(peer)
-}
-
-// matches reports whether name is of the pattern, in which "*" stands for any
-// characters.
-func matches(pattern, name string) bool {
-	pieces := strings.Split(pattern, "*")
-	if len(pieces) == 1 {
-		return pattern == name
-	}
-	first, last := pieces[0], pieces[len(pieces)-1]
-	if len(name) < len(first)+len(last) || !strings.HasPrefix(name, first) || !strings.HasSuffix(name, last) {
-		return false
-	}
-	name = name[len(first) : len(name)-len(last)]
-	for _, piece := range pieces[1 : len(pieces)-1] {
-		i := strings.Index(name, piece)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(piece):]
-	}
-	return true
 }

@@ -153,7 +153,9 @@ func (e *engine) handleClique(now time.Time, ev clique.Event) {
 	case clique.Frozen:
 		e.freeze(now, ev.Frozen)
 	case clique.Restarted:
-		e.lan.cut = len(e.people.members) > 0
+		if len(e.people.members) > 0 {
+			e.cutOff()
+		}
 		e.lanLost()
 	case clique.Closed:
 		e.lanLost()
@@ -185,6 +187,12 @@ func (e *engine) entered(now time.Time, ev clique.Entered) {
 	if e.lan.cut {
 		e.gates.listenTill = now.Add(cutFor)
 	}
+}
+
+// cutOff notes that all members were lost at once. What was given to the LAN since
+// somebody was heard may not be there: others shall not take our word for it.
+func (e *engine) cutOff() {
+	e.lan.cut, e.held.last = true, e.held.sure
 }
 
 // lanLost notes that nobody is a member any more, as far as we know.
@@ -227,7 +235,7 @@ func (e *engine) left(now time.Time, ev clique.Left) {
 		e.gates.company = now
 	}
 	if len(e.people.members) == 0 && ev.Why != rmulticast.Said {
-		e.lan.cut = true
+		e.cutOff()
 		e.gates.listenTill = now.Add(cutFor)
 	}
 }

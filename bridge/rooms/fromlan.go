@@ -1,8 +1,10 @@
 package rooms
 
 import (
+	"slices"
 	"time"
 
+	"meshgate/bridge/internal/bounds"
 	"meshgate/bridge/rewrite"
 	"meshgate/clique"
 	"meshgate/internal/stanza"
@@ -11,7 +13,7 @@ import (
 
 // received takes what a LAN member has said.
 func (e *engine) received(now time.Time, ev clique.Received) {
-	e.lan.heard = now
+	e.lan.heard, e.held.sure = now, e.held.last
 	l := &e.fromLAN
 	l.Entered++
 	if e.heardGateway(now, ev.From, ev.Stanza) {
@@ -52,7 +54,10 @@ func (e *engine) admit(now time.Time, line *lanLine) (end *uint64) {
 	switch {
 	case passed:
 		return &l.Elsewhere
-	case !e.members.Allow(now, string(line.From)):
+	case !e.isAllowed(line.From):
+		e.giveUp(line, wordsNotAllowed)
+		return &l.Refused
+	case !e.members.Allow(now, line.From.Key()):
 		e.giveUp(line, wordsTooFast)
 		return &l.Refused
 	case len(line.Text) > e.cfg.Limits.BodyBytes:
@@ -61,6 +66,13 @@ func (e *engine) admit(now time.Time, line *lanLine) (end *uint64) {
 	}
 	e.addDue(now, line)
 	return nil
+}
+
+// isAllowed reports whether what a member says may leave the LAN.
+func (e *engine) isAllowed(member linklocal.Instance) bool {
+	return slices.ContainsFunc(e.room.Peers, func(pattern string) bool {
+		return bounds.Matches(linklocal.Instance(pattern).Key(), member.Key())
+	})
 }
 
 // giveUp tells why a line does not get into the MUC: the LAN, and the other

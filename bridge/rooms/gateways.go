@@ -236,7 +236,7 @@ func (e *engine) announce(now time.Time) {
 		stanza.Attr{Name: "room", Value: e.muc}, stanza.Attr{Name: "site", Value: e.site},
 		stanza.Attr{Name: "id", Value: g.self.id}, stanza.Attr{Name: "since", Value: strconv.FormatInt(g.self.since, 10)},
 		stanza.Attr{Name: "ready", Value: flag(g.self.ready)}, stanza.Attr{Name: "carrying", Value: flag(g.self.carrying)},
-		stanza.Attr{Name: "last", Value: string(e.held.last)}, e.offer(now),
+		stanza.Attr{Name: "last", Value: string(e.held.sure)}, e.offer(now),
 	}, e.handover.answer()...)
 	e.emit(sendLAN{stanza: stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(nsGateway, "gateway", parts...))})
 }

@@ -38,6 +38,7 @@ type held struct {
 	seq     uint64
 	undone  int        // lines without a row
 	order   []*mucLine // all that are not safe yet, or behind one that is not
+	sure    mucKey     // last, when somebody on the LAN was heard last: up to here the LAN has all
 	last    mucKey     // the newest of the lines before which all have ended
 	ending  []*mucLine // all that have not ended, or are behind one that has not
 	upTo    mucKey     // another gateway has got that far, and this line was not told to us yet

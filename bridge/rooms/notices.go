@@ -170,9 +170,12 @@ func (e *engine) peopleWords() string {
 	if !e.told.began {
 		e.told.began = true
 		p.tellNone()
+		if e.room.Quiet {
+			return ""
+		}
 		return wordsJoined(e.muc, e.occupants())
 	}
-	if p.told == nil {
+	if p.told == nil || e.room.Quiet {
 		p.tellNone()
 		return ""
 	}

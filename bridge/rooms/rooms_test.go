@@ -131,7 +131,7 @@ func newRig() *rig { return &rig{rows: make(map[string][]byte)} }
 func (r *rig) run(t *testing.T, cfg Config, f func(ctx context.Context, rooms *Rooms)) {
 	t.Helper()
 	if cfg.Rooms == nil {
-		cfg.Rooms = []Room{{Name: "Witchcraft", MUC: theMUC}}
+		cfg.Rooms = []Room{{Name: "Witchcraft", MUC: theMUC, Peers: []string{"crone@*"}}}
 	}
 	cfg.Location = time.UTC
 	rooms := New(cfg, Parts{LAN: r, Server: rigServer{r}, Past: rigDisk{r}, Marks: rigRing{r}})

@@ -216,7 +216,7 @@ func (g *simGate) start() {
 	g.w.logf("%s starts", g.name)
 	g.run++
 	cfg := Config{
-		Site: "office", Rooms: []Room{{Name: "Witchcraft", MUC: theMUC}},
+		Site: "office", Rooms: []Room{{Name: "Witchcraft", MUC: theMUC, Peers: []string{"*"}}},
 		Limits: Limits{MemberRate: bounds.Rate{PerMinute: 1e6, Burst: 1e6}, Undone: 3, Window: 4},
 		Rand:   rand.New(rand.NewPCG(g.w.Uint64(), 2)), Location: time.UTC,
 	}.withDefaults()
@@ -314,6 +314,14 @@ func (g *simGate) enterLAN() {
 }
 
 func (g *simGate) joinLAN() {
+	if stay := g.stay; slices.ContainsFunc(g.w.gates, func(o *simGate) bool { return o != g && o.lives() && o.e.lan.frozen }) {
+		g.w.after(100*ms, time.Second, func() { // nobody joins before those who are there have agreed
+			if g.stay == stay {
+				g.joinLAN()
+			}
+		})
+		return
+	}
 	var names []string
 	for _, h := range g.w.humans {
 		names = append(names, h.name)

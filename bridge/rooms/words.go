@@ -14,12 +14,13 @@ const maxNames = 400
 
 // What the gateway says to people in rooms.
 const (
-	wordsTooFast  = "not passed on: too many lines in a short time"
-	wordsTooLong  = "not passed on: the line is too long"
-	wordsOverflow = "not passed on: too much waits for the MUC"
-	wordsExpired  = "not passed on: it has waited for too long"
-	wordsNotTaken = "not passed on: the MUC has not taken it"
-	wordsSealed   = "has written something encrypted, which cannot be shown here"
+	wordsNotAllowed = "not passed on: who may write through this gateway is for the person who runs it to say"
+	wordsTooFast    = "not passed on: too many lines in a short time"
+	wordsTooLong    = "not passed on: the line is too long"
+	wordsOverflow   = "not passed on: too much waits for the MUC"
+	wordsExpired    = "not passed on: it has waited for too long"
+	wordsNotTaken   = "not passed on: the MUC has not taken it"
+	wordsSealed     = "has written something encrypted, which cannot be shown here"
 )
 
 func wordsBounced(err *stanza.Error) string {

@@ -52,3 +52,18 @@ func TestMemoryKeepsTheNewest(t *testing.T) {
 		t.Errorf("d is %d, want 5", v)
 	}
 }
+
+func TestPatterns(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"bob@h2", "bob@h2", true}, {"bob@h2", "bob@h22", false}, {"*", "", true}, {"*", "x", true},
+		{"*@h2", "bob@h2", true}, {"*@h2", "bob@h2x", false}, {"b*b*b", "bb", false}, {"b*b*b", "bxbxb", true},
+		{"a*a", "a", false}, {"a**c", "abc", true}, {"", "", true}, {"", "x", false}, {"*a*b*", "xbxa", false},
+	} {
+		if got := Matches(tc.pattern, tc.name); got != tc.want {
+			t.Errorf("Matches(%q, %q) = %v, want %v", tc.pattern, tc.name, got, tc.want)
+		}
+	}
+}

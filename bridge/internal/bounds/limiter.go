@@ -1,5 +1,5 @@
-// Package bounds holds what bounds others within the bridge: how often somebody
-// may do something, and how much is remembered. It is pure.
+// Package bounds holds what bounds others within the bridge: who may do
+// something and how often, and how much is remembered. It is pure.
 package bounds
 
 import "time"
