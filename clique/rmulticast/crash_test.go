@@ -43,6 +43,8 @@ func (n *node) killFor(d time.Duration) {
 
 func (n *node) die() {
 	n.dead, n.until, n.inbox = true, time.Time{}, nil
+	n.store(nil)
+	n.crash.late = nil
 	n.crash.soon, n.crash.says, n.crash.away = false, false, true
 	n.crash.killed++
 	n.crash.back = n.lan.now.Add(n.crash.after)
@@ -62,8 +64,7 @@ func (n *node) store(snapshot []byte) {
 
 // revive starts a node that was killed, with what it has stored.
 func (n *node) revive() {
-	n.store(nil)
-	n.dead, n.crash.back, n.crash.late = false, time.Time{}, nil
+	n.dead, n.crash.back = false, time.Time{}
 	rng := rand.New(rand.NewPCG(n.lan.rng.Uint64(), 3))
 	n.Engine = New(Config{Name: n.name, Rand: rng, Limits: n.limits, Snapshots: true, Resume: n.crash.snapshot})
 	n.enter()
