@@ -28,7 +28,7 @@ type Config struct {
 	// counted while there is a link; default 5 s.
 	FindFor time.Duration
 
-	// PacketRate is how many packets a second one address may send to a room before
+	// PacketRate is how many packets a second one address may send to a room on a link before
 	// the others are lost, to be asked for later; default 8000, and twice as many at once.
 	PacketRate int
 

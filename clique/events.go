@@ -51,7 +51,7 @@ type (
 		Group   netip.AddrPort
 		Resumed bool // as the node of Room.Resume: what was said meanwhile follows
 	}
-	// Joined: these are members from now on. Somebody who is one already and comes
+	// Joined: these others are members from now on. Somebody who is one already and comes
 	// again was lost meanwhile.
 	Joined struct {
 		Room    string

@@ -11,17 +11,23 @@ const (
 	tellFlood  = time.Minute // how often one source is complained of
 )
 
-// A meter counts what each address sends to a room, and says what is too much.
+// A meter counts what each address sends to a room on a link, and says what is too much.
 // One that floods is heard as far as its rate goes, and takes the place of no
 // other; the members ask for what they have not heard.
 type meter struct {
 	rate    float64 // packets a second; twice as many at once
-	sources map[netip.Addr]*source
+	sources map[origin]*source
 	others  source // all for whom there is no room
 	swept   time.Time
 }
 
-// A source is the account of one address.
+// An origin is an address on a link: who is on two is heard on both, and so are we.
+type origin struct {
+	link int
+	addr netip.Addr
+}
+
+// A source is the account of one origin.
 type source struct {
 	level float64 // packets that it may send now
 	last  time.Time
@@ -30,13 +36,13 @@ type source struct {
 }
 
 func newMeter(rate int) *meter {
-	return &meter{rate: float64(rate), sources: map[netip.Addr]*source{}}
+	return &meter{rate: float64(rate), sources: map[origin]*source{}}
 }
 
 // take counts a packet. It may not be heard unless ok; if tell is not 0 there is
 // something to complain of, and tell is how many packets were lost since the last
 // time.
-func (m *meter) take(now time.Time, from netip.Addr) (ok bool, tell uint64) {
+func (m *meter) take(now time.Time, from origin) (ok bool, tell uint64) {
 	s := m.source(now, from)
 	if s.last.IsZero() {
 		s.level = 2 * m.rate
@@ -56,7 +62,7 @@ func (m *meter) take(now time.Time, from netip.Addr) (ok bool, tell uint64) {
 	return false, tell
 }
 
-func (m *meter) source(now time.Time, from netip.Addr) *source {
+func (m *meter) source(now time.Time, from origin) *source {
 	if s := m.sources[from]; s != nil {
 		return s
 	}

@@ -10,7 +10,7 @@ import (
 func TestMeterLimitsEachSource(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := newMeter(100)
-	loud, calm := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	loud, calm := origin{1, netip.MustParseAddr("10.0.0.1")}, origin{1, netip.MustParseAddr("10.0.0.2")}
 	heard, told := 0, 0
 	for i := range 10000 { // in a second
 		at := now.Add(time.Duration(i) * 100 * time.Microsecond)
@@ -30,6 +30,9 @@ func TestMeterLimitsEachSource(t *testing.T) {
 	if heard < 295 || heard > 305 || told != 1 {
 		t.Errorf("%d packets heard, want twice 100 at once and 100 more; told %d times", heard, told)
 	}
+	if ok, _ := m.take(now.Add(time.Second), origin{2, loud.addr}); !ok {
+		t.Error("not heard on another link")
+	}
 	if ok, _ := m.take(now.Add(time.Minute), loud); !ok {
 		t.Error("not heard after a minute of silence")
 	}
@@ -40,14 +43,14 @@ func TestMeterHasRoomForAllSourcesTogether(t *testing.T) {
 	m := newMeter(100)
 	heard := 0
 	for i := range 100_000 { // each from somewhere else
-		if ok, _ := m.take(now, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})); ok {
+		if ok, _ := m.take(now, origin{1, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}); ok {
 			heard++
 		}
 	}
 	if len(m.sources) != maxSources || heard != maxSources+200 {
 		t.Errorf("%d sources, %d packets heard", len(m.sources), heard)
 	}
-	if ok, _ := m.take(now.Add(2*idleSource), netip.MustParseAddr("10.99.0.1")); !ok || len(m.sources) != 1 {
+	if ok, _ := m.take(now.Add(2*idleSource), origin{1, netip.MustParseAddr("10.99.0.1")}); !ok || len(m.sources) != 1 {
 		t.Errorf("%d sources long after", len(m.sources))
 	}
 }

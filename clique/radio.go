@@ -163,7 +163,7 @@ func (r *radio) read(conn packetConn) {
 			continue
 		}
 		b := slices.Clone(buf[:n])
-		if ok, tell := m.take(time.Now(), from.Src.Addr()); !ok {
+		if ok, tell := m.take(time.Now(), origin{from.Link, from.Src.Addr()}); !ok {
 			r.count.flooded.Add(1)
 			if tell > 0 {
 				r.complain(flood{from.Src.Addr(), b, tell})

@@ -13,7 +13,7 @@ import (
 
 const (
 	maxOutgoing    = 4096     // documents and data of one room that are not handed out
-	outgoingBytes  = 8 << 20  // of them
+	defaultQueue   = 8 << 20  // rmulticast's, and how many bytes of them
 	defaultMessage = 16 << 20 // rmulticast's
 )
 
@@ -21,7 +21,8 @@ const (
 // Its methods are safe to call from any goroutine, and do not block.
 type room struct {
 	Room
-	maxMessage int
+	maxMessage int   // bytes
+	maxWaiting int64 // bytes
 	news       *news
 	sends      *mailbox.Mailbox[*outgoing]
 	review     chan struct{} // a token: adverts or tubes are others
@@ -52,8 +53,11 @@ func newRoom(r Room, lim rmulticast.Limits) *room {
 	if lim.Message <= 0 {
 		lim.Message = defaultMessage
 	}
+	if lim.Queue <= 0 {
+		lim.Queue = defaultQueue
+	}
 	return &room{
-		Room: r, maxMessage: lim.Message, wire: r.Name, news: newNews(),
+		Room: r, maxMessage: lim.Message, maxWaiting: int64(lim.Queue), wire: r.Name, news: newNews(),
 		sends: mailbox.New[*outgoing](maxOutgoing), review: make(chan struct{}, 1), quit: make(chan struct{}),
 		info: RoomInfo{Name: r.Name, Ours: true, State: "not begun"},
 	}
@@ -98,7 +102,7 @@ func (r *room) takeLost() bool {
 // put queues something to be sent.
 func (r *room) put(o *outgoing) error {
 	n, size := r.waiting.Add(1), r.bytes.Add(int64(len(o.data)))
-	if n > maxOutgoing || size > outgoingBytes && n > 1 || !r.sends.Put(o) {
+	if n > maxOutgoing || size > r.maxWaiting && n > 1 || !r.sends.Put(o) {
 		r.settle(o)
 		return ErrQueueFull
 	}
