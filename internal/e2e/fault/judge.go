@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A verdict is what has become of the messages of one way, or of several.
 type verdict struct {
@@ -27,7 +30,7 @@ func judge(r record) verdict {
 	v := verdict{sent: len(r.sent)}
 	ids := make([][]string, len(r.sent))
 	highest := -1
-	for _, a := range r.came {
+	for _, a := range inTime(r.came) {
 		if a.n >= len(r.sent) || !a.whole {
 			continue
 		}
@@ -63,6 +66,15 @@ func judge(r record) verdict {
 	}
 	v.ask(r)
 	return v
+}
+
+// inTime is in the order in which the messages were read: a peer that has two
+// streams for a moment, to a gateway that was killed and to the next one, may
+// note them in another one.
+func inTime(came []arrival) []arrival {
+	came = slices.Clone(came)
+	slices.SortStableFunc(came, func(a, b arrival) int { return a.at.Compare(b.at) })
+	return came
 }
 
 // ask takes from those that are lost what the server has lost, or still has. It

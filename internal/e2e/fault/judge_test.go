@@ -28,6 +28,11 @@ func TestJudge(t *testing.T) {
 		{"again by its id", record{sent: three[:1], came: []arrival{whole(0, "a"), whole(0, "a")}}, verdict{sent: 1, received: 1, repeated: 1}},
 		{"disorder", record{sent: three, came: []arrival{whole(2, "c"), whole(0, "a"), whole(1, "b")}}, verdict{sent: 3, received: 3, reordered: 2}},
 		{
+			"noted late, of another stream",
+			record{sent: three[:2], came: []arrival{{at: at(2), n: 1, id: "b", whole: true}, {at: at(1), n: 0, id: "a", whole: true}}},
+			verdict{sent: 2, received: 2},
+		},
+		{
 			"the last of a killed stream",
 			record{sent: three, came: []arrival{whole(0, "a")}, kills: map[int]time.Time{1: at(30)}},
 			verdict{sent: 3, received: 1, unread: 2},

@@ -120,11 +120,18 @@ func (r *run) note(format string, args ...any) {
 	r.story = append(r.story, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
 }
 
+// archiveRoom lets Prosody's archive of files hold all of the gateway's messages:
+// at its limit, 10,000, it reads and writes the whole file again and again.
+const archiveRoom = "storage_archive_item_limit = 100000\n"
+
 func (r *run) serverOptions(s *e2e.ServerOptions, users []string) {
 	for _, user := range users {
 		s.Friends = append(s.Friends, [2]string{e2e.GatewayUser, user})
 	}
 	s.NoArchive = !r.archive
+	if !r.ejabberd {
+		s.Extra = archiveRoom
+	}
 	if r.nasty {
 		s.Hibernation, s.MaxQueue = nastyHibernation, nastyQueue
 		if r.ejabberd {
