@@ -18,7 +18,7 @@ type book struct {
 	carried int                              // how many of waiting are
 	coming  map[string]*entry                // network to mesh, by the key of their row
 	marked  map[string]bool                  // network to mesh: keys of what was written to a peer before the start
-	archive *bounds.Memory[string, struct{}] // what came in this run, by its id there
+	archive *bounds.Memory[string, struct{}] // what came in this run, by its id there and whose it is
 	recent  *bounds.Memory[string, entry]    // rows that may not be on the disk yet, or are likely to be asked for
 }
 
@@ -248,10 +248,17 @@ func (e *engine) repeats(now time.Time, n *entry, delayed bool) bool {
 // cameBefore notes a message by its id in the server's archive, and reports
 // whether it came in this run already, whatever became of it: by itself and
 // from the archive.
-func (e *engine) cameBefore(now time.Time, archiveID string) bool {
-	_, again := e.book.archive.Get(now, archiveID)
-	if !again && archiveID != "" {
-		e.book.archive.Put(now, archiveID, struct{}{})
+//
+// COMPAT ejabberd 23.01: its ids are times in microseconds, and what two people
+// send in the same one has the same id.
+func (e *engine) cameBefore(now time.Time, in *incoming) bool {
+	if in.message.ArchiveID == "" {
+		return false
+	}
+	key := in.message.ArchiveID + "\x00" + in.entry.contact
+	_, again := e.book.archive.Get(now, key)
+	if !again {
+		e.book.archive.Put(now, key, struct{}{})
 	}
 	return again
 }

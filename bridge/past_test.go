@@ -192,6 +192,18 @@ func TestAMessageOfTheArchiveHasOneEnd(t *testing.T) {
 	r.wantBalanced()
 }
 
+// Two people's messages may have one id in the archive: ejabberd's are times.
+func TestAnIDOfTheArchiveMayNameTwoMessages(t *testing.T) {
+	r := newRig(t, office())
+	for _, from := range []string{"alice", "boss", "alice", "boss"} {
+		st := r.parse(fmt.Sprintf(`<message from='%s@example.org/x' type='chat' id='m'><body>@nobody hello</body></message>`, from))
+		r.srv(xmppc2s.Message{Stanza: st, Done: func() {}, ArchiveID: "a"})
+	}
+	if ended := r.e.stats().FromNetwork.Ended; ended[Duplicate] != 2 {
+		t.Errorf("want each of the first two to count, ends %v", ended)
+	}
+}
+
 // What was missed comes all at once: the pace of a contact is not measured by it.
 func TestWhatWasMissedHasNoPace(t *testing.T) {
 	cfg := office()

@@ -57,7 +57,7 @@ func (e *engine) done(in *incoming) {
 func (e *engine) takeMessage(now time.Time, in *incoming) Outcome {
 	st, c := in.message.Stanza, in.content
 	switch {
-	case e.cameBefore(now, in.message.ArchiveID):
+	case e.cameBefore(now, in):
 		return Duplicate
 	case c.Kind == rewrite.Failure:
 		return e.failure(now, st, in.from)

@@ -74,12 +74,12 @@ type archiveDesk struct {
 	first   bool // there was no mark before this session
 	byTime  bool // the server does not know our id
 	query   archiveQuery
-	last    string                   // of the page
-	results int                      // in the page
-	looked  int                      // in all
-	news    int                      // passed on
-	over    bool                     // there were more than that may be
-	had     map[string]*archiveEntry // by id; nil: left out
+	last    string                        // of the page
+	results int                           // in the page
+	looked  int                           // in all
+	news    int                           // passed on
+	over    bool                          // there were more than that may be
+	had     map[archiveName]*archiveEntry // nil: left out
 
 	held        []passing // the oldest first
 	parked      int       // of them

@@ -179,6 +179,30 @@ func TestASlowArchiveKeepsTheOrder(t *testing.T) {
 	r.want("for too long", archiveAsking, "", 1)
 }
 
+// What two people have sent may have one id: ejabberd's are times.
+func TestAnIDMayNameTwoMessages(t *testing.T) {
+	r := newArchiveRig(t)
+	r.answer(hasArchive)
+	r.archived(1, 100) // n0, bob's
+	for _, from := range []string{"carol", "bob", "carol", "dave"} {
+		el, err := stanza.Parse([]byte(fromArchive(r.d.asked, "n0", from+"@example.org/x")), stanza.NSClient, stanza.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.d.result(r.now, el)
+	}
+	r.pass(0)
+	r.want("carol's, bob's and dave's", archiveAsking, "", 3)
+	if len(r.d.held) != 0 || r.d.news != 2 {
+		t.Errorf("%d held, %d fetched", len(r.d.held), r.d.news)
+	}
+}
+
+func fromArchive(query, id, from string) string {
+	return fmt.Sprintf("<message from='gw@example.org'><result xmlns='urn:xmpp:mam:2' queryid='%s' id='%s'><forwarded xmlns='urn:xmpp:forward:0'>"+
+		"<delay xmlns='urn:xmpp:delay' stamp='2026-11-21T11:59:00Z'/><message xmlns='jabber:client' from='%s'><body>words</body></message></forwarded></result></message>", query, id, from)
+}
+
 // What is parked is bounded, too, in number and in bytes.
 func TestParkedMessagesAreBounded(t *testing.T) {
 	for name, tc := range map[string]struct{ size, held int }{

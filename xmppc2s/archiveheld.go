@@ -100,12 +100,13 @@ func (d *archiveDesk) pass(a passing) {
 	if !row.IDs && d.state != archiveExploring { // too many came before it could say so
 		a.id = ""
 	}
-	_, again := d.had[a.id]
+	name := nameOf(a.id, a.stanza)
+	_, again := d.had[name]
 	if !row.At.IsZero() && (a.id != "" && !again || a.id == "" && !row.IDs && isForUs(a.stanza, d.own)) {
-		e := d.mark.arrived(a.id, sentAt(a.stanza, a.at))
+		e := d.mark.arrived(name, sentAt(a.stanza, a.at))
 		a.number = e.number
 		if row.Open && a.id != "" && len(d.had) < maxArchiveHad {
-			d.had[a.id] = e
+			d.had[name] = e
 		}
 	}
 	d.out.pass = append(d.out.pass, a)
@@ -124,10 +125,11 @@ func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 	d.looked++
 	d.last, d.until = a.id, now.Add(archiveWait)
 	d.heard(now)
-	entry, again := d.had[a.id]
-	if i := slices.IndexFunc(d.held, func(h passing) bool { return h.id == a.id }); i >= 0 && !again {
+	name := nameOf(a.id, a.message)
+	entry, again := d.had[name]
+	if i := slices.IndexFunc(d.held, func(h passing) bool { return h.id == a.id && nameOf(h.id, h.stanza) == name }); i >= 0 && !again {
 		d.pass(d.takeHeld(i)) // its turn has come
-		entry, again = d.had[a.id]
+		entry, again = d.had[name]
 	}
 	switch {
 	case again:
@@ -140,8 +142,8 @@ func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 		d.over = true
 		d.leaveOut(a)
 	default:
-		e := d.mark.fetch(a.id, sentAt(a.message, now))
-		d.had[a.id] = e
+		e := d.mark.fetch(name, sentAt(a.message, now))
+		d.had[name] = e
 		d.news++
 		d.out.fetched++
 		d.out.pass = append(d.out.pass, passing{stanza: a.message, at: now, id: a.id, missed: true, number: e.number})
@@ -149,7 +151,7 @@ func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 }
 
 func (d *archiveDesk) leaveOut(a archived) {
-	d.had[a.id] = nil
+	d.had[nameOf(a.id, a.message)] = nil
 	d.mark.pass(a.id, a.stamp)
 }
 

@@ -1,6 +1,11 @@
 package xmppc2s
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"meshgate/internal/stanza"
+)
 
 // An archiveRow says how far we have come in the account's archive on the
 // server. Everything up to ID is delivered, stored or refused.
@@ -31,23 +36,37 @@ type archiveMark struct {
 
 // An archiveEntry is one message that was passed on, or left out.
 type archiveEntry struct {
-	id      string
+	archiveName
 	at      time.Time
 	number  uint64
 	fetched bool // it stands in entries because the archive has it there
 	done    bool
 }
 
+// An archiveName tells a message of the archive from all others.
+//
+// COMPAT ejabberd 23.01: its ids are times in microseconds, and what two people
+// send in the same one has the same id.
+type archiveName struct {
+	id   string
+	from string // the bare address of whoever wrote it
+}
+
+func nameOf(id string, message *stanza.Element) archiveName {
+	from, _, _ := strings.Cut(message.Attr("from"), "/")
+	return archiveName{id, from}
+}
+
 func newArchiveMark() archiveMark { return archiveMark{waiting: make(map[uint64]*archiveEntry)} }
 
 // open begins a time in which something is missing. It returns what is under
-// way, by id: it need not be fetched.
-func (m *archiveMark) open() map[string]*archiveEntry {
+// way: it need not be fetched.
+func (m *archiveMark) open() map[archiveName]*archiveEntry {
 	m.row.Open, m.opened = true, m.numbers
-	had := make(map[string]*archiveEntry)
+	had := make(map[archiveName]*archiveEntry)
 	for _, e := range m.waiting {
 		if e.id != "" {
-			had[e.id] = e
+			had[e.archiveName] = e
 		}
 	}
 	return had
@@ -65,8 +84,8 @@ func (m *archiveMark) owes() bool {
 }
 
 // arrived notes a message that came by itself. Its number is for done.
-func (m *archiveMark) arrived(id string, at time.Time) *archiveEntry {
-	e := m.enter(id, at)
+func (m *archiveMark) arrived(name archiveName, at time.Time) *archiveEntry {
+	e := m.enter(name, at)
 	if m.row.Open {
 		m.behind = append(m.behind, e)
 	} else {
@@ -76,8 +95,8 @@ func (m *archiveMark) arrived(id string, at time.Time) *archiveEntry {
 }
 
 // fetch notes a message that the archive gave.
-func (m *archiveMark) fetch(id string, at time.Time) *archiveEntry {
-	e := m.enter(id, at)
+func (m *archiveMark) fetch(name archiveName, at time.Time) *archiveEntry {
+	e := m.enter(name, at)
 	m.place(e)
 	return e
 }
@@ -107,13 +126,13 @@ func (m *archiveMark) since() map[string]*archiveEntry {
 
 // pass notes that there is nothing to be done up to an id.
 func (m *archiveMark) pass(id string, at time.Time) {
-	m.entries = append(m.entries, &archiveEntry{id: id, at: at, done: true, fetched: true})
+	m.entries = append(m.entries, &archiveEntry{archiveName: archiveName{id: id}, at: at, done: true, fetched: true})
 	m.settle()
 }
 
-func (m *archiveMark) enter(id string, at time.Time) *archiveEntry {
+func (m *archiveMark) enter(name archiveName, at time.Time) *archiveEntry {
 	m.numbers++
-	e := &archiveEntry{id: id, at: at, number: m.numbers}
+	e := &archiveEntry{archiveName: name, at: at, number: m.numbers}
 	m.waiting[e.number] = e
 	return e
 }

@@ -246,7 +246,7 @@ func (r *mucRoom) tellMissed(a archived) {
 	ev := r.line(from.Resourcepart(), a.message, a.stamp)
 	ev.ID = a.id
 	r.desk.out.fetched++
-	r.tellLine(mucTelling{event: ev, number: r.mark.fetch(a.id, a.stamp).number})
+	r.tellLine(mucTelling{event: ev, number: r.mark.fetch(archiveName{id: a.id}, a.stamp).number})
 }
 
 // tooOld reports whether a line was done with long ago, by its time alone: the

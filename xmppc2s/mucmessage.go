@@ -154,7 +154,7 @@ func (r *mucRoom) pass(h mucHeld) *archiveEntry {
 	if !ev.Stamp.IsZero() && ev.Stamp.Before(at) {
 		at = ev.Stamp
 	}
-	e := r.mark.arrived(ev.ID, at)
+	e := r.mark.arrived(archiveName{id: ev.ID}, at)
 	r.tellLine(mucTelling{event: ev, number: e.number, live: true, mark: h.mark})
 	return e
 }
