@@ -12,7 +12,7 @@ import (
 // A Room is one to be in (XEP-0045), with what has been missed there.
 type Room struct {
 	JID jid.JID // bare
-	// Nick is ours. If another has it, it is Nick2, Nick3, … and Nick again as
+	// Nick (default "meshgate") is ours. If another has it, it is Nick2, Nick3, … and Nick again as
 	// soon as it is free.
 	Nick     string
 	Password string
@@ -85,7 +85,7 @@ func (o *roomOrders) take() map[string]roomOrder {
 // It never blocks and may be called at any time; before Run, also what the
 // server sends first goes where it belongs. At most 500 rooms are entered.
 func (c *Client) EnterRoom(r Room) {
-	r.JID, r.Status = r.JID.Bare(), stanza.Clean(r.Status)
+	r.JID, r.Nick, r.Status = r.JID.Bare(), stanza.Clean(r.Nick), stanza.Clean(r.Status)
 	c.roomOrders.change(r.JID, func(o *roomOrder) { *o = roomOrder{enter: &r} })
 }
 

@@ -29,16 +29,22 @@ type hall struct {
 // with an archive ("1") or without.
 func halls(t *testing.T, archives string, test func(*hall)) {
 	servers(t, func(t *testing.T, s *e2e.Server) {
-		h := &hall{t: t, server: s, room: parse(s.Room("coven"))}
-		h.bob, h.b, _ = start(t, account(t, s, "bob", "b"))
-		h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "bob"})
-		h.b.await("bob in the room", isEntered)
-		h.b.await("the room as it is", isCaughtUp)
-		archiving := map[string]string{"prosody": "muc#roomconfig_enablearchiving", "ejabberd": "mam"}[s.Kind]
-		h.configure(map[string]string{"muc#roomconfig_persistentroom": "1", archiving: archives})
+		h := openHall(t, s, archives)
 		h.begin(account(t, s, "alice", "a"))
 		test(h)
 	})
+}
+
+// openHall has bob make the room.
+func openHall(t *testing.T, s *e2e.Server, archives string) *hall {
+	h := &hall{t: t, server: s, room: parse(s.Room("coven"))}
+	h.bob, h.b, _ = start(t, account(t, s, "bob", "b"))
+	h.bob.EnterRoom(xmppc2s.Room{JID: h.room, Nick: "bob"})
+	h.b.await("bob in the room", isEntered)
+	h.b.await("the room as it is", isCaughtUp)
+	archiving := map[string]string{"prosody": "muc#roomconfig_enablearchiving", "ejabberd": "mam"}[s.Kind]
+	h.configure(map[string]string{"muc#roomconfig_persistentroom": "1", archiving: archives})
+	return h
 }
 
 // begin starts alice's client.
@@ -349,5 +355,97 @@ func TestARealRoomOutlivesARestartOfItsServer(t *testing.T) {
 		h.a.awaitAll("alice is back", func(evs []xmppc2s.Event) bool { return enters(evs) == 2 })
 		h.say("three")
 		h.a.awaitLines("alice", "one", "two", "three")
+	})
+}
+
+// prosodyForgets throws an occupant out of a room without a word: the body of a
+// message to it is the occupant's address.
+const prosodyForgets = `local jid = require "util.jid";
+module:hook("message/host", function(e)
+	local nick = e.stanza:get_child_text("body");
+	local room = prosody.hosts["` + e2e.RoomService + `"].modules.muc.get_room_from_jid(jid.bare(nick));
+	local occupant = room:get_occupant_by_nick(nick);
+	local sessions = {};
+	for real in occupant:each_session() do table.insert(sessions, real); end
+	for _, real in ipairs(sessions) do occupant:remove_session(real); end
+	room:save_occupant(occupant);
+	return true;
+end);
+`
+
+// CQ-13: a room that has forgotten us, as one does whose server was cut off, is
+// noticed by XEP-0410 when a session is resumed, and what was said meanwhile is
+// there; COMPAT Prosody: a line that is sent to it comes back.
+func TestARealRoomThatForgetsUsIsEnteredAgain(t *testing.T) {
+	t.Parallel()
+	e2e.Require(t)
+	for name, notice := range map[string]func(*hall, *e2e.Proxy){
+		"a resumption":     func(h *hall, p *e2e.Proxy) { p.Cut(e2e.RST) },
+		"a line came back": func(h *hall, _ *e2e.Proxy) { send(h.t, h.alice, said(h.room, "lost")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := e2e.Local(t)
+			host.WriteFile("prosody/plugins/mod_lab_forgets.lua", prosodyForgets)
+			const forgets = "forgets." + e2e.Domain
+			s := host.Prosody(e2e.ServerOptions{Users: map[string]string{"alice": "a", "bob": "b"}, Extra: `Component "` + forgets + `" "lab_forgets"`})
+			h := openHall(t, s, "1")
+			proxy := host.Proxy(s.LoopbackAddr())
+			cfg := account(t, s, "alice", "a")
+			cfg.Host, cfg.Port = split(t, proxy.Addr())
+			h.begin(cfg)
+			h.enter(nil)
+			h.say("one")
+			h.a.awaitLines("alice", "one")
+			send(t, h.bob, chat(forgets, h.room.String()+"/meshgate"))
+			h.say("two")
+			notice(h, proxy)
+			h.lost(xmppc2s.RoomGone, "does not know the gateway")
+			h.a.awaitAll("the second entrance", func(evs []xmppc2s.Event) bool { return enters(evs) == 2 })
+			h.say("three")
+			h.a.awaitLines("alice", "one", "two", "three")
+			if countFresh(h.a.seen()) != 1 {
+				t.Error("the session was another")
+			}
+		})
+	}
+}
+
+// CQ-13: invitations through a room and direct ones.
+func TestARealRoomInvites(t *testing.T) {
+	halls(t, "1", func(h *hall) {
+		direct := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: h.server.JID("alice")}, stanza.New(stanza.NSConf, "x",
+			stanza.Attr{Name: "jid", Value: h.room.String()}, stanza.Attr{Name: "reason", Value: "come"}))
+		send(h.t, h.bob, direct)
+		mediated := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: h.room.String()}, stanza.New(stanza.NSMUCUsr, "x",
+			stanza.New(stanza.NSMUCUsr, "invite", stanza.Attr{Name: "to", Value: h.server.JID("alice")}, stanza.New(stanza.NSMUCUsr, "reason", stanza.Text("come")))))
+		send(h.t, h.bob, mediated)
+		for _, isDirect := range []bool{true, false} {
+			inv := h.a.await("an invitation", func(ev xmppc2s.Event) bool {
+				inv, ok := ev.(xmppc2s.RoomInvited)
+				return ok && inv.Direct == isDirect
+			}).(xmppc2s.RoomInvited)
+			from := inv.From.Bare().String() // COMPAT Prosody: of a room that hides who is who, it is the nick
+			if !inv.Room.Equal(h.room) || inv.Reason != "come" || from != h.server.JID("bob") && (isDirect || inv.From.String() != h.room.String()+"/bob") {
+				h.t.Errorf("invited: %+v", inv)
+			}
+		}
+	})
+}
+
+// A private message is refused, and we are not thrown out for that.
+func TestARealRoomKeepsWhoRefusesPrivateMessages(t *testing.T) {
+	halls(t, "1", func(h *hall) {
+		h.enter(nil)
+		send(h.t, h.bob, chat(h.room.String()+"/meshgate", "psst").WithAttr("id", "p"))
+		h.say("one", "two")
+		h.a.awaitLines("alice", "one", "two")
+		if n := h.alice.Stats().RoomPrivates; n != 1 {
+			h.t.Errorf("%d private messages", n)
+		}
+		send(h.t, h.alice, said(h.room, "three"))
+		h.b.awaitLines("bob", "one", "two", "three")
+		if losses(h.a.seen()) != 0 || len(h.a.messages()) != 0 {
+			h.t.Errorf("alice hears %s", describe(h.a.seen()))
+		}
 	})
 }

@@ -48,8 +48,10 @@ type mucCatchUp struct {
 
 	page   []archived // of the answer under way
 	seen   int        // in it
+	first  string     // of them
 	got    []archived // in order
 	bytes  int        // in both
+	full   bool       // more have come than may be
 	looked int
 	found  bool // the line up to which all is done
 	had    map[string]*archiveEntry
@@ -144,7 +146,7 @@ func (r *mucRoom) result(now time.Time, el *stanza.Element) {
 	c.seen++
 	c.asked.until = now.Add(mucWait)
 	if c.seen == 1 {
-		c.query.before = a.id
+		c.first = a.id
 	}
 	if a.id == r.mark.row.ID {
 		c.found = true
@@ -158,6 +160,10 @@ func (r *mucRoom) result(now time.Time, el *stanza.Element) {
 		a.message = nil
 	}
 	c.page = append(c.page, a)
+	for ; c.bytes > maxMUCFetch; c.page = c.page[1:] {
+		c.bytes -= c.page[0].size
+		c.full = true
+	}
 }
 
 // isLine reports whether an archived message is one that somebody has said in
@@ -178,7 +184,7 @@ func (r *mucRoom) paged(now time.Time, iq *stanza.Element) {
 	}
 	if c.begun {
 		if c.seen > 0 {
-			r.mark.row.ID, c.start = c.query.before, c.query.before
+			r.mark.row.ID, c.start = c.first, c.first
 		}
 		r.mark.row.At = now
 		r.finish()
@@ -195,6 +201,7 @@ func (r *mucRoom) paged(now time.Time, iq *stanza.Element) {
 		r.desk.log.Info("more was missed in the room than is fetched", "room", r.key, "lines", r.want.Lines)
 		r.finish()
 	default:
+		c.query.before = c.first
 		r.nextPage(now)
 	}
 }
@@ -207,7 +214,7 @@ func (c *mucCatchUp) enough(lines int) bool {
 			n++
 		}
 	}
-	return n >= lines || c.bytes >= maxMUCFetch || c.looked > archiveLooks*lines
+	return n >= lines || c.full || c.looked > archiveLooks*lines
 }
 
 // noPage asks again later, or gives up.

@@ -1,6 +1,7 @@
 package xmppc2s
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -65,16 +66,17 @@ func TestLongLinesAreNotAllKept(t *testing.T) {
 	r := newMUCRig(t)
 	r.back(Room{After: "a", Lines: 1000})
 	long := strings.Repeat("x", 200<<10)
-	for range 2 {
+	for page := range 2 {
 		q := r.asks()
-		for i := range 20 {
-			r.gets("%s", archivedLine(coven, q, string(rune('b'+i)), r.now, "<message xmlns='jabber:client' type='groupchat' from='"+coven+"/ann'><body>"+long+"</body></message>"))
+		for i := range 15 {
+			id := fmt.Sprintf("%d-%d", 2-page, i)
+			r.gets("%s", archivedLine(coven, q, id, r.now, "<message xmlns='jabber:client' type='groupchat' from='"+coven+"/ann' id='"+id+"'><body>"+long+"</body></message>"))
 		}
 		r.gives(q, "", false)
 	}
 	r.silent()
-	if n := len(strings.Fields(r.lines())); n != 40 {
-		t.Errorf("%d lines", n)
+	if first, n := r.told[0].event.(RoomMessage).ID, len(strings.Fields(r.lines())); n != 20 || first != "1-10" {
+		t.Errorf("%d lines from %s on", n, first)
 	}
 	hears[RoomCaughtUp](r)
 }
@@ -194,7 +196,7 @@ func TestAnArchiveThatSaysNothingIsGivenUp(t *testing.T) {
 	r.back(Room{After: "a"})
 	r.gets("%s", archivedLine(coven, r.asks(), "b", r.now, "<message xmlns='jabber:client' type='groupchat' from='"+coven+"/ann'><body>b</body></message>"))
 	r.wait(mucWait + mucPauses[0])
-	r.asks()
+	r.asks("<before/>")
 	r.wait(mucWait + mucPauses[1])
 	r.untold()
 	r.refusedTo(r.says("urn:xmpp:mam:2"), "internal-server-error")

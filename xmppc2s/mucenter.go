@@ -114,10 +114,12 @@ func (r *mucRoom) oldest(now time.Time) time.Time {
 
 // isIn: our own presence has come.
 func (r *mucRoom) isIn(now time.Time, codes mucCodes) {
-	if r.again {
+	if r.again && r.agains < maxNickTries {
+		r.agains++
 		r.enter(now)
 		return
 	}
+	r.agains = 0
 	first := !r.entered
 	r.become(mucIn, time.Time{})
 	r.entered, r.since, r.end = true, now, RoomGone

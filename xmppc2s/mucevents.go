@@ -92,7 +92,8 @@ type (
 	// RoomInvited: an invitation, through the room (XEP-0045 §7.8.2) or Direct
 	// (XEP-0249). As with Message, Done must be called exactly once; ArchiveID,
 	// Place and Missed are as there. Anybody can say that somebody invites:
-	// From is sure only if Direct.
+	// From is sure only if Direct. COMPAT Prosody: of a room that hides who is who
+	// it is an occupant.
 	RoomInvited struct {
 		Room             jid.JID
 		From             jid.JID // as far as it is known

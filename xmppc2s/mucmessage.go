@@ -29,11 +29,22 @@ func (r *mucRoom) message(now time.Time, nick string, el *stanza.Element, claim 
 	case el.Attr("type") == "groupchat":
 		r.groupchat(now, nick, el, claim)
 	case nick != "" && el.Child(stanza.NSClient, "body") != nil:
-		r.desk.out.private++
-		r.desk.out.send = append(r.desk.out.send, errPrivate.Reply(el.WithAttr("to", "")))
+		r.refuse(now, el)
 	}
 	return true
 }
+
+// refuse refuses a private message; not each of a flood.
+func (r *mucRoom) refuse(now time.Time, el *stanza.Element) {
+	r.desk.out.private++
+	if now.Sub(r.privateAt) >= privatePace {
+		r.privateAt = now
+		r.desk.out.send = append(r.desk.out.send, errPrivate.Reply(el.WithAttr("to", "")))
+	}
+}
+
+// privatePace is the least time between two such refusals in a room.
+const privatePace = time.Second
 
 // refused: a message of ours came back.
 func (r *mucRoom) refused(now time.Time, nick string, el *stanza.Element) {
@@ -56,7 +67,7 @@ func (r *mucRoom) groupchat(now time.Time, nick string, el *stanza.Element, clai
 	body := el.Child(stanza.NSClient, "body") != nil
 	switch {
 	case nick == "" && !body && slices.ContainsFunc(configChanged, codes.has):
-		if r.state == mucIn {
+		if r.state == mucIn && r.asked == nil {
 			r.lookAgain(now)
 		}
 	case isSubject(el):
@@ -166,7 +177,7 @@ func (r *mucRoom) tellLine(t mucTelling) {
 
 // line is a message of the room.
 func (r *mucRoom) line(nick string, el *stanza.Element, stamp time.Time) RoomMessage {
-	m := RoomMessage{Room: r.jid, Nick: nick, Stanza: el, Stamp: stamp, Own: r.isOwn(nick, el)}
+	m := RoomMessage{Room: r.jid, Nick: nick, Stanza: el, Stamp: stamp, Own: r.isOwn(nick, el, !stamp.IsZero())}
 	if r.about.ids {
 		m.ID = stanzaID(el, r.key)
 	}
@@ -177,13 +188,16 @@ func (r *mucRoom) line(nick string, el *stanza.Element, stamp time.Time) RoomMes
 }
 
 // isOwn reports whether a line is ours: by the id that the room gives its
-// occupants, else by the nick.
-func (r *mucRoom) isOwn(nick string, el *stanza.Element) bool {
-	if nick == "" {
+// occupants, else by the nick, unless that is another's by now. In the past we
+// may have had the one that is wanted.
+func (r *mucRoom) isOwn(nick string, el *stanza.Element, past bool) bool {
+	id := el.Child(stanza.NSOccup, "occupant-id").Attr("id")
+	_, taken := r.occupants[nick]
+	switch {
+	case nick == "":
 		return false
-	}
-	if id := el.Child(stanza.NSOccup, "occupant-id").Attr("id"); r.about.occupants && id != "" && r.nicks.id != "" {
+	case r.about.occupants && id != "" && r.nicks.id != "":
 		return id == r.nicks.id
 	}
-	return nick == r.nicks.wanted || r.nicks.isOurs(nick)
+	return !taken && (r.nicks.isOurs(nick) || past && nick == r.nicks.wanted)
 }

@@ -6,9 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"mellium.im/xmpp/jid"
-
 	"meshgate/internal/stanza"
 )
 
@@ -64,6 +61,36 @@ func TestOurOwnLinesAreKnown(t *testing.T) {
 	}
 }
 
+// IJ-08: a nick that we want and another has is the other's, and so is one that
+// we have had and another has now.
+func TestAnothersLinesAreNotOurs(t *testing.T) {
+	r := newMUCRig(t)
+	r.enter(Room{})
+	r.explored("")
+	r.says("<presence")
+	r.gets("<presence type='error' from='%s/gate'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>", coven)
+	r.welcome("gate2", "gate")
+	r.subject("")
+	r.told = nil
+	own := func(nick string) bool {
+		r.live(nick, "x")
+		return hears[RoomMessage](r).Own
+	}
+	if own("gate") || !own("gate2") {
+		t.Error("the other's lines are ours, or ours are not")
+	}
+	r.gets("%s", goneIs("gate2", "<item nick='robot'/>", 303, 110))
+	r.told = nil
+	if !own("gate2") || !own("robot") {
+		t.Error("ours are not ours behind a change of the nick")
+	}
+	r.gets("%s", hereIs("gate2"))
+	r.told = nil
+	if own("gate2") {
+		t.Error("who has our old nick is not we")
+	}
+}
+
 // A private message is refused in words; but not so that the room throws us out
 // for it.
 func TestPrivateMessagesAreRefused(t *testing.T) {
@@ -76,9 +103,15 @@ func TestPrivateMessagesAreRefused(t *testing.T) {
 	}
 	r.gets("<message type='chat' id='q' from='%s/ann'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>", coven)
 	r.gets("<message type='error' id='p' from='%s/ann'><body>psst</body><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>", coven)
+	for range 10 {
+		r.gets("<message id='flood' from='%s/ann'><body>psst</body></message>", coven)
+	}
 	r.silent()
+	r.wait(privatePace)
+	r.gets("<message id='flood' from='%s/ann'><body>psst</body></message>", coven)
+	r.says("type='error'")
 	r.untold()
-	if r.out.private != 1 || r.held != 0 {
+	if r.out.private != 12 || r.held != 0 {
 		t.Errorf("%d private messages, %d marks kept", r.out.private, r.held)
 	}
 }
@@ -160,39 +193,4 @@ func TestStraysAreNobodys(t *testing.T) {
 	}
 	q := r.desk.ask(r.now, "get", coven, func(string) *stanza.Element { return nil }, func(time.Time, *stanza.Element) { t.Error("anybody may answer") })
 	r.gets("<iq type='result' id='%s' from='%s/ann'/>", q.id, coven)
-}
-
-// CQ-13: invitations of both kinds are understood.
-func TestInvitationsAreUnderstood(t *testing.T) {
-	room, ann := jid.MustParse(coven), jid.MustParse("ann@example.org/x")
-	for _, tt := range []struct {
-		name, xml string
-		want      RoomInvited
-		ok        bool
-	}{
-		{
-			"through the room",
-			"<message from='" + coven + "'><x xmlns='http://jabber.org/protocol/muc#user'><invite from='ann@example.org/x'><reason>come</reason></invite><password>toad</password></x><x xmlns='jabber:x:conference' jid='" + coven + "'/></message>",
-			RoomInvited{Room: room, From: ann, Reason: "come", Password: "toad"}, true,
-		},
-		{
-			"direct", "<message from='ann@example.org/x'><x xmlns='jabber:x:conference' jid='" + coven + "' reason='come' password='toad'/></message>",
-			RoomInvited{Room: room, From: ann, Reason: "come", Password: "toad", Direct: true}, true,
-		},
-		{"to nowhere", "<message from='ann@example.org/x'><x xmlns='jabber:x:conference'/></message>", RoomInvited{}, false},
-		{"that came back", "<message type='error' from='ann@example.org/x'><x xmlns='jabber:x:conference' jid='" + coven + "'/></message>", RoomInvited{}, false},
-		{"none", "<message from='ann@example.org/x'><body>come</body></message>", RoomInvited{}, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			el, err := stanza.Parse([]byte(tt.xml), stanza.NSClient, stanza.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, ok := invitation(el)
-			got.Stanza = nil
-			if diff := cmp.Diff(tt.want, got, cmp.Comparer(compareJIDs)); ok != tt.ok || ok && diff != "" {
-				t.Errorf("%v (-want +got):\n%s", ok, diff)
-			}
-		})
-	}
 }

@@ -40,12 +40,15 @@ type mucRoom struct {
 	occupants map[string]jid.JID // by nick, without us
 	more      int
 	again     bool // we were renamed in entering: the list of occupants may be missing
+	agains    int  // times we have entered again for that
 	entered   bool // once, by this desk
 	since     time.Time
 
 	end   RoomEnd // away: why
 	tries int     // losses in a row
 	check mucCheck
+
+	privateAt time.Time // a private message was refused
 
 	shown    string // status
 	statusAt time.Time
@@ -78,6 +81,7 @@ func newMUCRoom(d *mucDesk, key string, want Room) *mucRoom {
 }
 
 func (r *mucRoom) setWant(want Room) {
+	orDefault(&want.Nick, "meshgate")
 	orDefault(&want.Lines, defaultRoomLines)
 	want.Lines = min(max(want.Lines, 1), maxRoomLines)
 	r.want = want
@@ -85,13 +89,11 @@ func (r *mucRoom) setWant(want Room) {
 
 // change takes another order for a room. What did not work is tried at once.
 func (r *mucRoom) change(now time.Time, want Room) {
-	renamed := want.Nick != r.want.Nick
+	before := r.want.Nick
 	r.setWant(want)
-	if renamed {
+	if r.want.Nick != before {
 		r.nicks.want(r.want.Nick)
-		if r.state == mucIn {
-			r.nicks.freeAt, r.nicks.askedAt = now, time.Time{}
-		}
+		r.nicks.freeAt, r.nicks.askedAt = now, time.Time{}
 	}
 	if r.state == mucAway {
 		r.at, r.end = now, RoomGone // also one that was destroyed: somebody wants it

@@ -42,6 +42,9 @@ func (h *tail) HandleServer(_ context.Context, ev xmppc2s.Event) {
 	if m, ok := ev.(xmppc2s.RoomMessage); ok && !hold {
 		m.Done()
 	}
+	if m, ok := ev.(xmppc2s.RoomInvited); ok && !hold {
+		m.Done()
+	}
 	select {
 	case h.wake <- struct{}{}:
 	default:
