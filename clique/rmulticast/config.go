@@ -27,13 +27,14 @@ type Config struct {
 	// come to be told for other reasons, may be lost.
 	//
 	// That holds for snapshots that are kept before the datagrams of their Output leave,
-	// where a kill cannot undo it; no sync of the disk is needed. With an older one the others repeat what
-	// we had sent since, and we do the same as far as they still have it.
+	// where a kill cannot undo it; no sync of the disk is needed. With an older one the
+	// others are asked for what we had said since, and we go on if they have it still.
+	// What we said in it that we have and nobody keeps any more we have been told before.
 	//
-	// We join anew, as without, if the snapshot is torn, too old, of another name or
-	// from before anybody was a member, if nobody answers, if somebody does not know us any more or
-	// says that we failed, if after the snapshot we said something about members, or
-	// if nobody has what we need of ourselves.
+	// We join anew, as without, if the snapshot is torn, too old, of another name or from
+	// before anybody was a member; if nobody answers; if somebody does not know us any
+	// more, or says that we failed; if we said something about members after the
+	// snapshot; or if nobody has what we had said.
 	Resume    []byte
 	ResumeAge time.Duration // how old Resume may be, default 4 min: after 5 the others give us up
 }
