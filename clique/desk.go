@@ -194,7 +194,7 @@ func (s *Service) claim(r *room, g netip.AddrPort) (netip.AddrPort, bool) {
 // mutex.
 func (s *Service) isClaimed(r *room, g netip.AddrPort) bool {
 	for _, o := range s.rooms {
-		if o != r && o.group == g {
+		if o != r && o.group == g && g.IsValid() {
 			return true
 		}
 	}

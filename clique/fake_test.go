@@ -31,6 +31,13 @@ type fakeLAN struct {
 
 func newFakeLAN(t testing.TB) *fakeLAN { return &fakeLAN{t: t, socks: map[*fakeSocket]bool{}} }
 
+// loses says which packets are lost from now on.
+func (l *fakeLAN) loses(f func(from, to *fakeHost, b []byte) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lose = f
+}
+
 // A fakeHost is a machine with a Service, and what that was told.
 type fakeHost struct {
 	*Service
@@ -91,11 +98,10 @@ func (h *fakeHost) run() {
 
 // kill ends it without a word, and returns what it would have gone on with.
 func (h *fakeHost) kill() (resume []byte) {
-	l := h.lan
-	l.mu.Lock()
-	l.lose = func(from, _ *fakeHost, _ []byte) bool { return from == h }
+	h.lan.loses(func(from, _ *fakeHost, _ []byte) bool { return from == h })
+	h.lan.mu.Lock()
 	resume = h.resume
-	l.mu.Unlock()
+	h.lan.mu.Unlock()
 	h.stop()
 	return resume
 }

@@ -177,14 +177,15 @@ func TestAFloodIsCutDown(t *testing.T) {
 		mallory := lan.host("mallory@m", Config{})
 		mallory.join(Room{Name: "Lab"})
 		var packet []byte
-		lan.lose = func(from, _ *fakeHost, b []byte) bool {
+		lan.loses(func(from, _ *fakeHost, b []byte) bool {
 			if from == mallory {
 				packet = b
 			}
 			return false
-		}
+		})
 		pass(meetTime)
 		alice.want("mallory came", "joined Lab: mallory@m")
+		lan.loses(nil)
 		for range 20 {
 			for range 500 {
 				lan.send(mallory, netip.MustParseAddrPort("239.255.71.7:7000"), 1, packet)

@@ -75,12 +75,12 @@ func TestStoppingSaysGoodbyeThreeTimes(t *testing.T) {
 	onLAN(t, func(lan *fakeLAN) {
 		alice, bob := lan.pair(Config{})
 		byes := 0
-		lan.lose = func(from, to *fakeHost, b []byte) bool {
+		lan.loses(func(from, to *fakeHost, b []byte) bool {
 			if p, err := rmulticast.ParsePacket(b); err == nil && p.Type == rmulticast.Bye && from == bob && to == alice {
 				byes++
 			}
 			return false
-		}
+		})
 		start := time.Now()
 		bob.stop()
 		if d := time.Since(start); byes != 3 || d > 1500*time.Millisecond {
@@ -224,7 +224,7 @@ func TestEverybodyHearsEverythingOnce(t *testing.T) {
 	const people, lines = 5, 40
 	onLAN(t, func(lan *fakeLAN) {
 		rng := rand.New(rand.NewPCG(1, 2))
-		lan.lose = func(from, to *fakeHost, _ []byte) bool { return from != to && rng.IntN(10) == 0 }
+		lan.loses(func(from, to *fakeHost, _ []byte) bool { return from != to && rng.IntN(10) == 0 })
 		room := Room{Name: "Lab", Group: netip.MustParseAddrPort("239.255.71.7:7000")}
 		for i := range people {
 			lan.host(fmt.Sprintf("p%d@h", i), Config{}).join(room)

@@ -168,6 +168,9 @@ func (s *Service) Join(r Room) error {
 		return ErrTooMany
 	}
 	s.rooms[r.Name] = room
+	if !s.isClaimed(room, r.Group) {
+		room.group = r.Group // before somebody advertises another room there
+	}
 	return nil
 }
 
