@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"mellium.im/xmpp/jid"
+
 	"meshgate/bridge/internal/bounds"
 	"meshgate/linklocal"
 )
@@ -8,9 +10,8 @@ import (
 // A policy decides which peers and contacts are connected (IJ-05, IJ-06). It
 // holds both ways: whoever may not write is not written to, nor shown.
 type policy struct {
-	peers []string
+	peers bounds.Names
 	rules []rule
-	taken map[string]bool // no peer's name, by Key: the contacts' addresses (IJ-09)
 }
 
 type rule struct {
@@ -19,13 +20,11 @@ type rule struct {
 }
 
 func newPolicy(cfg Config) policy {
-	p := policy{taken: make(map[string]bool)}
-	for _, c := range cfg.Contacts {
-		p.taken[linklocal.Instance(c.JID.Bare().String()).Key()] = true
+	contacts := make([]jid.JID, len(cfg.Contacts))
+	for i, c := range cfg.Contacts {
+		contacts[i] = c.JID
 	}
-	for _, pattern := range cfg.Peers {
-		p.peers = append(p.peers, linklocal.Instance(pattern).Key())
-	}
+	p := policy{peers: bounds.NewNames(cfg.Peers, contacts)}
 	for _, r := range cfg.PeerContacts {
 		set := make(map[string]bool)
 		for _, j := range r.Contacts {
@@ -37,18 +36,7 @@ func newPolicy(cfg Config) policy {
 }
 
 // admits reports whether the peer may use the gateway at all.
-func (p policy) admits(peer linklocal.Instance) bool {
-	key := peer.Key()
-	if p.taken[key] {
-		return false
-	}
-	for _, pattern := range p.peers {
-		if bounds.Matches(pattern, key) {
-			return true
-		}
-	}
-	return false
-}
+func (p policy) admits(peer linklocal.Instance) bool { return p.peers.Admit(peer) }
 
 // connects reports whether the peer and the contact may write to each other.
 func (p policy) connects(peer linklocal.Instance, bare string) bool {

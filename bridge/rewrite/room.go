@@ -181,7 +181,9 @@ func when(at, now time.Time) string {
 }
 
 // SaidLine is a line of a room for somebody who comes late: who, when and what.
-func SaidLine(name, text string, at, now time.Time) string { return named(name+", "+when(at, now), text) }
+func SaidLine(name, text string, at, now time.Time) string {
+	return named(name+", "+when(at, now), text)
+}
 
 // Clip cuts s to at most limit bytes, between two characters.
 func Clip(s string, limit int) string { return clip(s, limit) }

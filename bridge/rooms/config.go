@@ -17,6 +17,9 @@ import (
 // A Config says which rooms are joined. Zero fields mean the defaults given.
 type Config struct {
 	Rooms []Room
+	// Contacts are people of the network: no LAN member may go by the address of
+	// one (IJ-09).
+	Contacts []jid.JID
 	// Site is the name that all gateways of one LAN have in common, and no other
 	// gateway has. By it they know what one of them has carried. Default: a random
 	// one that is kept in the Past, which is right where there is only one gateway.

@@ -19,6 +19,7 @@ type engine struct {
 	room Room
 	muc  string // its address
 	site string
+	may  bounds.Names // be heard in the MUC
 
 	lan    lanSide
 	net    mucSide
@@ -31,10 +32,11 @@ type engine struct {
 
 	handover handover
 
-	passed  *bounds.Memory[mark, bool] // true: it was seen on the other side before it came
-	before  map[mark]bool              // what has passed in runs before
-	members *bounds.Limiter            // lines of each
-	answers *bounds.Limiter            // of questions
+	passed  *bounds.Memory[mark, bool]       // true: it was seen on the other side before it came
+	before  map[mark]bool                    // what has passed in runs before
+	members *bounds.Limiter                  // lines of each
+	refusal *bounds.Memory[string, struct{}] // whom the LAN was told of that they may not be heard
+	answers *bounds.Limiter                  // of questions
 
 	fromLAN, fromMUC Ledger // without Pending
 	takenOver        uint64
@@ -57,14 +59,15 @@ type lanSide struct {
 
 // A mucSide is how things stand with the MUC.
 type mucSide struct {
-	online   bool // the session is up
-	inside   bool
-	caught   bool      // up with what was missed
-	archive  bool      // it has one
-	earliest time.Time // line of those that were missed; zero: none was told
-	since    time.Time // inside and online without a break
-	nick     string
-	refused  string // why we are not inside, in words
+	online      bool // the session is up
+	inside      bool
+	caught      bool // up with what was missed
+	archive     bool // it has one
+	membersOnly bool
+	earliest    time.Time // line of those that were missed; zero: none was told
+	since       time.Time // inside and online without a break
+	nick        string
+	refused     string // why we are not inside, in words
 }
 
 func (s *mucSide) ready() bool { return s.online && s.inside && s.caught }
@@ -73,6 +76,9 @@ const (
 	maxPassed  = 8192
 	passedKept = 30 * 24 * time.Hour
 )
+
+// refusalKept is how often the LAN is told at most that a member is not heard.
+const refusalKept = time.Hour
 
 // cutFor is how long a room counts as cut off from us, when all its members are
 // lost at once: what is said for it meanwhile waits until they are there again.
@@ -86,6 +92,8 @@ func newEngine(now time.Time, cfg *Config, room Room, site string, before map[ma
 	e := &engine{
 		cfg: cfg, room: room, muc: room.MUC.String(), site: site, before: before,
 		passed:   bounds.NewMemory[mark, bool](maxPassed, passedKept),
+		may:      bounds.NewNames(room.Peers, cfg.Contacts),
+		refusal:  bounds.NewMemory[string, struct{}](maxMembers, refusalKept),
 		members:  bounds.NewLimiter(cfg.Limits.MemberRate, maxMembers),
 		answers:  bounds.NewLimiter(answerRate, 2),
 		due:      due{byID: make(map[lineID]*lanLine)},

@@ -1,10 +1,8 @@
 package rooms
 
 import (
-	"slices"
 	"time"
 
-	"meshgate/bridge/internal/bounds"
 	"meshgate/bridge/rewrite"
 	"meshgate/clique"
 	"meshgate/internal/stanza"
@@ -54,8 +52,8 @@ func (e *engine) admit(now time.Time, line *lanLine) (end *uint64) {
 	switch {
 	case passed:
 		return &l.Elsewhere
-	case !e.isAllowed(line.From):
-		e.giveUp(line, wordsNotAllowed)
+	case !e.may.Admit(line.From):
+		e.turnAway(now, line.From)
 		return &l.Refused
 	case !e.members.Allow(now, line.From.Key()):
 		e.giveUp(line, wordsTooFast)
@@ -68,11 +66,13 @@ func (e *engine) admit(now time.Time, line *lanLine) (end *uint64) {
 	return nil
 }
 
-// isAllowed reports whether what a member says may leave the LAN.
-func (e *engine) isAllowed(member linklocal.Instance) bool {
-	return slices.ContainsFunc(e.room.Peers, func(pattern string) bool {
-		return bounds.Matches(linklocal.Instance(pattern).Key(), member.Key())
-	})
+// turnAway tells the LAN now and then that a member is not heard in the MUC. The
+// other gateways ask for themselves.
+func (e *engine) turnAway(now time.Time, member linklocal.Instance) {
+	if _, told := e.refusal.Get(now, member.Key()); !told {
+		e.refusal.Put(now, member.Key(), struct{}{})
+		e.told.complain(rewrite.DisplayName(member), wordsNotAllowed)
+	}
 }
 
 // giveUp tells why a line does not get into the MUC: the LAN, and the other

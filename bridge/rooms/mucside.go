@@ -37,7 +37,7 @@ func (e *engine) enteredMUC(now time.Time, ev xmppc2s.RoomEntered) {
 		e.net.nick = ev.Nick // entered twice: what was sent meanwhile is on its way
 		return
 	}
-	e.net = mucSide{online: true, inside: true, archive: ev.Archive, since: now, nick: ev.Nick}
+	e.net = mucSide{online: true, inside: true, archive: ev.Archive, membersOnly: ev.MembersOnly, since: now, nick: ev.Nick}
 }
 
 func (e *engine) lostMUC(now time.Time, ev xmppc2s.RoomLost) {

@@ -167,15 +167,15 @@ func (e *engine) peopleWords() string {
 	if !p.known || !e.net.ready() {
 		return ""
 	}
+	if e.room.Quiet {
+		return ""
+	}
 	if !e.told.began {
 		e.told.began = true
 		p.tellNone()
-		if e.room.Quiet {
-			return ""
-		}
 		return wordsJoined(e.muc, e.occupants())
 	}
-	if p.told == nil || e.room.Quiet {
+	if p.told == nil {
 		p.tellNone()
 		return ""
 	}

@@ -152,11 +152,12 @@ func (e *engine) memberNames() []string {
 	return names
 }
 
-// shownMembers are they as the MUC sees them.
-func (e *engine) shownMembers() []string {
-	names := e.memberNames()
-	for i, name := range names {
-		names[i] = rewrite.DisplayName(linklocal.Instance(name))
+// shownMembers are those of them who may be heard in the MUC, as it sees them.
+func (e *engine) shownMembers() (names []string) {
+	for _, name := range e.memberNames() {
+		if peer := linklocal.Instance(name); e.may.Admit(peer) {
+			names = append(names, rewrite.DisplayName(peer))
+		}
 	}
 	return names
 }
@@ -186,6 +187,7 @@ func (e *engine) info(now time.Time) Info {
 	i := Info{
 		Name: e.room.Name, MUC: e.room.MUC, Group: e.lan.group,
 		Members: e.memberNames(), Occupants: e.occupants(), Refused: e.net.refused,
+		MembersOnly: e.net.membersOnly,
 	}
 	switch {
 	case !e.lan.entered:

@@ -16,6 +16,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/clique"
+	"meshgate/clique/rmulticast"
 	"meshgate/internal/stanza"
 	"meshgate/xmppc2s"
 )
@@ -193,6 +194,45 @@ func TestLinesPassBetweenTheSides(t *testing.T) {
 			}
 			if s := rooms.Stats(); s.FromLAN.Pending != 1 || s.FromMUC.Delivered != 1 || s.Carried != 1 {
 				t.Errorf("%+v", s)
+			}
+		})
+	})
+}
+
+// IJ-05, IJ-09: who is not named in the configuration, or goes by the address of
+// somebody else, is not heard in the MUC and not shown there, and the LAN is told so once.
+func TestOnlyWhoIsAdmittedIsHeardInTheMUC(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		cfg := Config{
+			Rooms:    []Room{{Name: "Witchcraft", MUC: theMUC, Peers: []string{"*@h1"}, Quiet: true}},
+			Contacts: []jid.JID{jid.MustParse("alice@h1")},
+		}
+		r.run(t, cfg, func(ctx context.Context, rooms *Rooms) {
+			enter(ctx, rooms)
+			rooms.HandleClique(ctx, clique.Joined{Room: "Witchcraft", Members: []string{"mallory@h2", "alice@h1"}})
+			time.Sleep(time.Minute)
+			rooms.HandleServer(ctx, xmppc2s.RoomOccupant{Room: theMUC, Nick: "carl", Here: true}) // of whom a quiet room is not told
+			for i, from := range []string{"mallory@h2", "alice@h1", "mallory@h2", "crone@h1"} {
+				time.Sleep(time.Minute)
+				rooms.HandleClique(ctx, clique.Received{
+					Room: "Witchcraft", From: from, FromID: 7, Number: rmulticast.PacketID(100 + i), Stanza: lanSays("from " + from),
+				})
+			}
+			synctest.Wait()
+			r.locked(func() {
+				if len(r.muc) != 1 || bodyOf(r.muc[0]) != "[crone@h1] from crone@h1" || r.status != "LAN: crone@h1" {
+					t.Errorf("the MUC has %v, our status is %q", r.muc, r.status)
+				}
+				want := []string{
+					"[meshgate] mallory@h2: " + wordsNotAllowed, "[meshgate] alice@h1: " + wordsNotAllowed,
+				}
+				if diff := cmp.Diff(want, r.lan); diff != "" {
+					t.Errorf("the LAN (-want +got):\n%s", diff)
+				}
+			})
+			if s := rooms.Stats(); s.FromLAN.Refused != 3 || s.FromLAN.Pending != 1 {
+				t.Errorf("%+v", s.FromLAN)
 			}
 		})
 	})

@@ -78,6 +78,13 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 		},
 		Timing: rooms.Timing{LineKept: c.Outbox.TTL},
 	}
+	for _, ct := range c.Contacts {
+		j, err := parseAddress(ct.JID)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Contacts = append(cfg.Contacts, j)
+	}
 	for _, r := range c.Rooms {
 		muc, err := parseAddress(r.MUC)
 		if err != nil {
