@@ -51,7 +51,8 @@ type lanSide struct {
 	entered  bool
 	frozen   bool
 	frozenAt time.Time
-	cut      bool // nobody is there, and they have not said good-bye: it may be us who are gone
+	others   uint64 // packets that were heard
+	cut      bool   // nobody is there, and they have not said good-bye: it may be us who are gone
 	group    netip.AddrPort
 	heard    time.Time // anybody, last
 	pause    time.Time // nothing is sent before that
@@ -158,6 +159,10 @@ func (e *engine) handleClique(now time.Time, ev clique.Event) {
 		e.left(now, ev)
 	case clique.Received:
 		e.received(now, ev)
+	case clique.Said: // by a run before
+		if via, ok := rewrite.ReadVia(ev.Stanza); ok {
+			e.heardCarried(now, via)
+		}
 	case clique.Frozen:
 		e.freeze(now, ev.Frozen)
 	case clique.Restarted:
@@ -181,7 +186,7 @@ func (e *engine) freeze(now time.Time, frozen bool) {
 	if frozen && !e.lan.frozen {
 		e.lan.frozenAt = now
 	}
-	e.lan.frozen = frozen
+	e.lan.frozen, e.lan.heard = frozen, now
 	e.gates.pause(e.lan.frozenAt, now)
 	if !frozen {
 		e.gates.thawed(now)

@@ -11,7 +11,7 @@ import (
 
 // received takes what a LAN member has said.
 func (e *engine) received(now time.Time, ev clique.Received) {
-	e.lan.heard, e.held.sure = now, e.held.last
+	e.heardLAN(now)
 	l := &e.fromLAN
 	l.Entered++
 	if e.heardGateway(now, ev.From, ev.Stanza) {

@@ -13,8 +13,8 @@ const nsGateway = "urn:x-meshgate:gateway:0"
 // Times of the agreement on who carries.
 const (
 	beatEvery   = time.Second             // what a gateway says as long as it has company
-	doubtAfter  = 2500 * time.Millisecond // of silence a carrier asks itself whether it is the one that is cut off …
-	doubtFor    = 15 * time.Second        // … but after that of silence no more
+	doubtAfter  = 3500 * time.Millisecond // without a packet of anybody we ask ourselves whether it is us who are cut off …
+	doubtFor    = 5 * time.Minute         // … until Clique gives the others up, or that has passed
 	silentAfter = 4 * time.Second         // a gateway is as good as dead
 	takeoverIn  = 2 * time.Second         // in which what the other has sent last arrives
 	lease       = 3 * time.Second         // who was not awake for that long may have been replaced
@@ -41,7 +41,7 @@ const (
 	standing              // another carries
 	taking                // nobody else will; what is on its way from whoever did arrives
 	carrying
-	doubting // the other gateways are not heard, nor is anybody
+	doubting // nobody is heard
 )
 
 func (d duty) String() string {
@@ -138,6 +138,7 @@ func (e *engine) decide(now time.Time) {
 	was := g.duty
 	asleep := len(g.others) > 0 && now.Sub(e.settled) > lease
 	if asleep {
+		e.lan.heard = now
 		g.hold(now.Add(takeoverIn))
 		g.pause(e.settled, now) // what they have said meanwhile is still to come
 	}
@@ -178,20 +179,19 @@ func (e *engine) maySend(now time.Time) bool {
 	return e.gates.duty == standing && !now.Before(e.gates.holdTill)
 }
 
-// doubtful reports whether we carry, or would, and may be cut off: the other
-// gateways, or one of them, are silent, and so is everybody. They take over then.
+// doubtful reports whether we may be cut off from the LAN: there are other gateways,
+// and nobody is heard, not even a packet. Then one of them carries. What we would say
+// would come as soon as the cut is mended, beside what that one has said.
 func (e *engine) doubtful(now time.Time) bool {
-	g := &e.gates
-	if g.duty != carrying && g.duty != doubting || e.lan.frozen || now.Sub(e.lan.heard) <= doubtAfter {
-		return false
-	}
-	for _, o := range g.others {
-		if silence := now.Sub(o.heard); silence > doubtAfter && silence < doubtFor {
-			return true
-		}
-	}
-	return false
+	silence := now.Sub(e.lan.heard)
+	return len(e.gates.others) > 0 && !e.lan.frozen && silence > doubtAfter && silence < doubtFor
 }
+
+// heardLAN notes that somebody on the LAN has been heard, if only by a packet.
+func (e *engine) heardLAN(now time.Time) { e.lan.heard, e.held.sure = now, e.held.last }
+
+// watchesLAN reports whether that is wanted.
+func (e *engine) watchesLAN() bool { return e.lan.entered && len(e.gates.others) > 0 }
 
 // rival is the member that is to carry instead of us; "": none.
 func (e *engine) rival(now time.Time) string {

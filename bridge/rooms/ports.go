@@ -14,6 +14,7 @@ import (
 type LAN interface {
 	Join(clique.Room) error
 	Send(room string, st *stanza.Element, done func(error))
+	Rooms() []clique.RoomInfo // whose Packets.Others says whether anybody is heard
 }
 
 // Server is the session on the XMPP network; *xmppc2s.Client has it. No method

@@ -108,6 +108,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 			r.takeResults()
 		case <-wake.C():
 			now := time.Now()
+			r.listen(now, rooms)
 			for _, room := range rooms {
 				if due := room.nextTimeout(); !due.IsZero() && !now.Before(due) {
 					room.handleTimeout(now)
@@ -187,6 +188,23 @@ func isFor(ev clique.Event, room string) bool {
 		return ev.Room == room
 	}
 	return false
+}
+
+// listen tells the engines that want to know whether anybody is heard on the LAN.
+func (r *Rooms) listen(now time.Time, rooms []*engine) {
+	if !slices.ContainsFunc(rooms, (*engine).watchesLAN) {
+		return
+	}
+	heard := make(map[string]uint64)
+	for _, i := range r.parts.LAN.Rooms() {
+		heard[i.Name] = i.Packets.Others
+	}
+	for _, room := range rooms {
+		if n := heard[room.room.Name]; n != room.lan.others {
+			room.lan.others = n
+			room.heardLAN(now)
+		}
+	}
 }
 
 // takeResults tells the engines what became of what they wanted.

@@ -48,6 +48,8 @@ func (r *rig) Join(room clique.Room) error {
 	return nil
 }
 
+func (r *rig) Rooms() []clique.RoomInfo { return nil }
+
 func (r *rig) Send(room string, st *stanza.Element, done func(error)) {
 	r.locked(func() {
 		if body := bodyOf(st); body != "" && r.lanErr == nil {

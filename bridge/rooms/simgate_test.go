@@ -298,6 +298,16 @@ func (g *simGate) stall(d time.Duration) {
 func (g *simGate) enterLAN() {
 	g.stay++
 	stay := g.stay
+	var hear func()
+	hear = func() { // somebody's packets, as long as we are here
+		if g.stay == stay && g.e != nil {
+			if g.entered && g.member && !g.isolated && !g.stalled {
+				g.e.heardLAN(g.w.now)
+			}
+			g.w.after(time.Second, 2*time.Second, hear)
+		}
+	}
+	hear()
 	still := func(f func()) func() {
 		return func() {
 			if g.stay == stay {

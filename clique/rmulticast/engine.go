@@ -144,6 +144,9 @@ func (e *Engine) HandlePacket(now time.Time, b []byte) {
 		e.stats.Malformed++
 		return
 	}
+	if p.Sender != e.self && p.Sender != 0 {
+		e.stats.Others++
+	}
 	switch e.phase {
 	case connecting:
 		e.hearProbing(now, &p)

@@ -94,6 +94,7 @@ func (r Reason) String() string {
 // Stats are counters since New, and sizes now.
 type Stats struct {
 	PacketsIn, PacketsOut, Malformed         uint64
+	Others                                   uint64 // packets that other nodes have sent: as long as it grows somebody is there
 	RepairsAsked, RepairsSent                uint64 // requests, and packets sent again
 	Suppressed                               uint64 // repairs that somebody else made before us
 	Duplicates, OutOfWindow                  uint64
