@@ -115,3 +115,16 @@ func (r Resources) Assign(JID, JID, func(JID) bool) (JID, bool) {
 
 // Release does nothing.
 func (r Resources) Release(JID, JID) {}
+
+// OneJID is Addresses with one, which is the service's too: each client has one
+// stream at a time, and one stream is public.
+type OneJID JID
+
+// IsService is true of the address.
+func (o OneJID) IsService(addr JID) bool { return addr.fold() == JID(o).fold() }
+
+// Assign gives the address, if it is not taken.
+func (o OneJID) Assign(_, _ JID, taken func(JID) bool) (JID, bool) { return JID(o), !taken(JID(o)) }
+
+// Release does nothing.
+func (o OneJID) Release(JID, JID) {}

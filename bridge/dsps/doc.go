@@ -40,7 +40,8 @@
 //
 //   - Times are milliseconds everywhere; 0 is no limit, and more than any other time.
 //   - CR is the byte 0x0D when we write it. A line of a peer ends in CR, LF or CR
-//     LF: as its first line did. HTTP header lines are written with CR LF.
+//     LF: as its first line did, or, behind an HTTP request, the first there. HTTP
+//     header lines are written with CR LF.
 //   - An address of ours need not be unique, the pair of client and address is.
 //     One at which streams are created may at the same time be that of a stream:
 //     whoever uses it for one means that, others mean the service.

@@ -69,8 +69,8 @@ func TestCreateIsRefused(t *testing.T) { // DS-02
 		{"long comments", func(c *Config) { c.Limits.Comments = 40 }, service, Create{Comments: words(t, strings.Repeat("x", 50))}, 405},
 		{"no relays", func(c *Config) { c.Policy.MayRelay = nil }, service, Create{Dests: []Dest{{JID: "a/b"}}}, 405},
 		{"too many services", func(c *Config) { c.Limits.Dests = 1 }, service, Create{Dests: []Dest{{JID: "a/b"}, {JID: "c/d"}}}, 405},
-		{"no address", func(c *Config) { c.Addresses = oneAddress{} }, service, Create{}, 405},
-		{"no public address", func(c *Config) { c.Addresses = oneAddress{} }, service, Create{MaxPublic: 1}, 405},
+		{"no address", func(c *Config) { c.Addresses = OneJID(service) }, service, Create{}, 405},
+		{"no public address", func(c *Config) { c.Addresses = OneJID(service) }, service, Create{MaxPublic: 1}, 405},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, func(c *Config) {
@@ -90,17 +90,8 @@ func TestCreateIsRefused(t *testing.T) { // DS-02
 	}
 }
 
-// oneAddress is what an account with one session has.
-type oneAddress struct{}
-
-func (oneAddress) IsService(a JID) bool { return a == service }
-
-func (oneAddress) Assign(_, _ JID, taken func(JID) bool) (JID, bool) { return service, !taken(service) }
-
-func (oneAddress) Release(_, _ JID) {}
-
 func TestOneAddressServesManyClients(t *testing.T) { // DS-03, DS-05: the pair is unique
-	r := newRig(t, func(c *Config) { c.Addresses = oneAddress{} })
+	r := newRig(t, func(c *Config) { c.Addresses = OneJID(service) })
 	a, b := r.create(rob, Create{}), r.create(ann, Create{})
 	r.connect(rob, a)
 	r.connect(ann, b)

@@ -71,6 +71,7 @@ func (p *preamble) next() (step, string, error) {
 func (p *preamble) header(line string) (step, string, error) {
 	if line == "" {
 		p.http = afterHTTP
+		p.ends = unknown // what comes next may be written by somebody else
 		return stepHTTP, "", nil
 	}
 	p.headers++

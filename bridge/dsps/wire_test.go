@@ -101,6 +101,7 @@ func TestPreambles(t *testing.T) {
 		{"a b\r\nkey\r\n\ndata", "3 a b\n4 key\ndata \"\\ndata\"\n"},
 		{"a b\rkey\r\ndata", "3 a b\n4 key\ndata \"\\ndata\"\n"}, // CR it was
 		{"starttls\ra b\rkey\r", "2 \n3 a b\n4 key\ndata \"\"\n"},
+		{httpLines + "a b\rkey\r\ndata", "1 \n3 a b\n4 key\ndata \"\\ndata\"\n"},
 		{httpLines + "a b\r\nkey\r\n", "1 \n3 a b\n4 key\ndata \"\"\n"},
 		{strings.ReplaceAll(httpLines, "\r\n", "\r") + "starttls\ra b\rkey\r", "1 \n2 \n3 a b\n4 key\ndata \"\"\n"},
 		{strings.Replace(httpLines, "1.0", "1.1", 1), "1 \n"},
