@@ -46,6 +46,7 @@ func TestReconnectAnotherWay(t *testing.T) {
 	rob, bob := o.person(s, "rob@nauseum.org/dspsclient"), o.person(s, "bob@home.org/b")
 	at := rob.create("", "")
 	master := rob.connect(at, plain, "")
+	rob.presence(rob.jid, "connect")
 	to := rob.invite(at, bob, "slave", "")
 	for i, m := range []method{plain, {tls: true, eol: "\r"}, {http: true, eol: "\r\n"}, {http: true, tls: true, eol: "\n"}} {
 		slave := bob.connect(to, m, "")
@@ -197,6 +198,7 @@ func newCrowd(t testing.TB, slaves int, m method, attrs string, change ...func(*
 	c.rob = c.o.person(c.s, "rob@nauseum.org/dspsclient")
 	c.at = c.rob.create(attrs, "")
 	c.master = c.rob.connect(c.at, m, "")
+	c.rob.presence(c.rob.jid, "connect")
 	for i := range slaves {
 		g := c.o.person(c.s, fmt.Sprintf("guest%d@home.org/b", i))
 		c.guests = append(c.guests, g)
@@ -367,6 +369,7 @@ func TestRelayChain(t *testing.T) {
 	ann := o.person(servers[0], "ann@home.org/a")
 	at := ann.create("", "")
 	source := ann.connect(at, plain, "")
+	ann.presence(ann.jid, "connect")
 	bob := o.person(servers[0], "bob@home.org/b")
 	next := ann.invite(at, bob, "master", "") // who joins through the others
 	for i, s := range servers[1:] {

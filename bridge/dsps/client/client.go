@@ -255,7 +255,7 @@ func (c *Client) addStream(at dsps.JID, p dsps.Prepared, r dsps.Right) (*Stream,
 	if len(c.streams) >= maxStreams {
 		return nil, errMany
 	}
-	s := &Stream{client: c, At: at, Right: r, Prepared: p, events: make(chan dsps.PeerPresence, maxEvents), dropped: make(chan struct{})}
+	s := &Stream{client: c, At: at, Right: r, Prepared: p, events: make(chan dsps.PeerPresence, maxEvents), joined: make(chan struct{}, 1), dropped: make(chan struct{})}
 	c.streams[at] = s
 	return s, nil
 }

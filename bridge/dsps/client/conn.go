@@ -20,6 +20,8 @@ type Method struct{ HTTP, TLS bool }
 const (
 	maxLine    = 1 << 10 // bytes of a line of the service's: keys, and headers of HTTP
 	maxHeaders = 64
+	// joinPatience is how long a master waits to be told that it is connected.
+	joinPatience = 3 * time.Second
 )
 
 var errWire = errors.New("dsps: the service does not speak the protocol")
@@ -46,7 +48,14 @@ func (s *Stream) Connect(ctx context.Context, m Method) (*Conn, error) {
 		return nil, fmt.Errorf("dsps: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	select {
+	case <-s.joined: // of a connection before
+	default:
+	}
 	conn, err := s.shake(ctx, c, m)
+	if err == nil {
+		s.awaitJoined(ctx)
+	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -86,6 +95,22 @@ func (s *Stream) shake(ctx context.Context, c net.Conn, m Method) (*Conn, error)
 		return nil, err
 	}
 	return &Conn{c, dsps.NewBlockReader(in)}, nil
+}
+
+// awaitJoined waits until the service has taken the last key: what others send
+// before is not for us. "If the client had type "master" connection, all members
+// of the stream get notified." XEP-0037. Services may read it otherwise.
+func (s *Stream) awaitJoined(ctx context.Context) {
+	if s.Right != dsps.Master {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	select {
+	case <-s.joined:
+	case <-s.dropped:
+	case <-ctx.Done():
+	}
 }
 
 // nextKey has the service give the next key for one.

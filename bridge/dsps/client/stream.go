@@ -17,6 +17,7 @@ type Stream struct {
 
 	client  *Client
 	events  chan dsps.PeerPresence
+	joined  chan struct{} // a token when the service says that we are connected
 	dropped chan struct{}
 	once    sync.Once
 	why     []*stanza.Element
@@ -50,6 +51,12 @@ func (s *Stream) changed(peers []dsps.PeerPresence) {
 		return
 	}
 	for _, p := range peers {
+		if p.JID == s.client.cfg.Self && p.Status == dsps.Connect {
+			select {
+			case s.joined <- struct{}{}:
+			default:
+			}
+		}
 		select {
 		case s.events <- p:
 		default:
