@@ -14,7 +14,10 @@ type farewell struct {
 // What is not sent by then is dropped.
 func (e *Engine) Leave(now time.Time) {
 	switch e.phase {
-	case connected, resuming:
+	case resuming:
+		e.next = e.resume.next // what the others have of us is not said again
+		e.becomeLeaving(now, false)
+	case connected:
 		e.becomeLeaving(now, false)
 	case leaving:
 		e.bye.again = false

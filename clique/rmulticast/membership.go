@@ -55,6 +55,7 @@ type record struct {
 // membership is the table of the other nodes.
 type membership struct {
 	state   tableState
+	frozen  bool // as we have told
 	members map[SenderID]*record
 	order   []*record // by id
 	pending []SenderID
@@ -90,8 +91,10 @@ func (e *Engine) clearTable() {
 	t.pending, t.live, t.failed, t.force, t.calling, t.late = nil, nil, nil, false, nil, nil
 }
 
+// freeze tells the application, if it does not know.
 func (e *Engine) freeze(frozen bool) {
-	if frozen != (e.table.state == joining) {
+	if frozen != e.table.frozen {
+		e.table.frozen = frozen
 		e.event(Frozen{frozen})
 	}
 }

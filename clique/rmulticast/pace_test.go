@@ -88,3 +88,36 @@ func TestAnswerAfterResume(t *testing.T) {
 	}
 	t.Error("the answer is not there")
 }
+
+// CQ-02: of one that acknowledges often we wait for it, and no longer than 3 s if it
+// does not any more.
+func TestWaitForTheStuck(t *testing.T) {
+	l := newLAN(t, 51)
+	room := l.room("a", "b", "c")
+	a, b := room[0], room[1]
+	for range 5 {
+		a.say("hello")
+		l.run(3 * time.Second)
+	}
+	s := a.senders[b.Self()]
+	if !s.active {
+		t.Fatal("b does not acknowledge often")
+	}
+	from := s.acks[a.Self()].next
+	b.freeze(30 * time.Second)
+	for range 2 * activeAhead {
+		a.say("on and on")
+	}
+	l.run(3 * time.Second)
+	if d := a.next.diff(from); d < activeAhead || d > activeAhead+1 {
+		t.Errorf("after 3 s we are %d ahead", d)
+	}
+	l.run(stuckLimit)
+	if d := a.next.diff(from); d < activeAhead+500 || s.active {
+		t.Errorf("after 6 s we are %d ahead", d)
+	}
+	l.run(40 * time.Second)
+	if got := len(b.texts("a")); got != 5+2*activeAhead {
+		t.Errorf("b was told %d messages", got)
+	}
+}

@@ -173,9 +173,7 @@ func (e *Engine) goOn(now time.Time) {
 	if len(members) > 0 {
 		e.event(Joined{members})
 	}
-	if e.table.state == joining {
-		e.event(Frozen{true})
-	}
+	e.freeze(e.table.state == joining)
 	e.tellOwn()
 	e.startTimers(now)
 	e.sendNoData(now) // they have not heard of us for a while

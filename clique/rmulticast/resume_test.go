@@ -425,3 +425,18 @@ func TestLeaveWhileResuming(t *testing.T) {
 	l.run(5 * time.Second)
 	want(t, "what a saw", room[0].log, "joined b c", "left c")
 }
+
+// CQ-05: who was killed while frozen and cannot go on is told nothing of it.
+func TestResumeRefusedInJoinPhase(t *testing.T) {
+	l, room := talkers(t, "a", "b", "dead")
+	b := room[1]
+	room[2].kill()
+	l.start("d")
+	l.until(15*time.Second, "frozen", func() bool { return b.frozen })
+	b.killFor(time.Second)
+	room[0].kill()
+	l.nodes[3].kill()
+	l.until(6*time.Second, "b joins anew", func() bool { return !b.dead && b.phase == connecting })
+	l.run(3 * time.Second) // the LAN sees to it that Frozen is told in turns
+	want(t, "what b saw", b.log, "joined a dead", "killed", "started anew")
+}
