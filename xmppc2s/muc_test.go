@@ -106,7 +106,7 @@ func TestALeftRoomIsQuiet(t *testing.T) {
 	_, c, h, conn := begin(t)
 	c.EnterRoom(xmppc2s.Room{JID: parse(fakeRoom), Nick: "gate"})
 	conn.admits()
-	h.await("the room", isEntered)
+	h.await("the room", isCaughtUp)
 	c.SetRoomStatus(parse(fakeRoom), "crone\x00, maiden")
 	c.LeaveRoom(parse(fakeRoom))
 	conn.stanza("<presence", "unavailable", fakeRoom+"/gate")
