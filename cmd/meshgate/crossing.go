@@ -7,6 +7,7 @@ import (
 	"meshgate/bridge/rewrite"
 	"meshgate/bridge/rooms"
 	"meshgate/clique"
+	"meshgate/clique/rmulticast"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
@@ -109,10 +110,13 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 	return cfg, cfg.Validate()
 }
 
+// cliqueConfig keeps rooms to the memory of a small machine: what is said in them
+// are lines.
 func (c *config) cliqueConfig() clique.Config {
 	return clique.Config{
 		Name:     string(linklocal.PresenceName(c.Concierge.Name, c.machine())),
 		IPv6:     c.LAN.IPv6,
 		MaxRooms: maxRooms,
+		Limits:   rmulticast.Limits{Message: 1 << 20, Queue: 2 << 20, Cache: 8 << 20, Held: 4 << 20},
 	}
 }
