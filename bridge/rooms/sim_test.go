@@ -429,14 +429,15 @@ func (w *world) sortedLines() []*simLine {
 	return lines
 }
 
+// maxTrace bounds what is shown of a world in which something went wrong.
+const maxTrace = 60000
+
 func simulate(t *testing.T, gates int, faults ...fault) {
 	t.Helper()
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
 		if bad, _ := try(seed, gates, faults, false); bad != "" {
 			_, trace := try(seed, gates, faults, true)
-			if false && len(trace) > 30000 {
-				trace = trace[:30000]
-			}
+			trace = trace[max(0, len(trace)-maxTrace):]
 			t.Fatalf("seed %d:\n%s\n%s", seed, bad, trace)
 		}
 	}
@@ -445,6 +446,9 @@ func simulate(t *testing.T, gates int, faults ...fault) {
 
 func try(seed uint64, gates int, faults []fault, traced bool) (bad, trace string) {
 	w := newWorld(seed, gates, 3)
+	if gates == 1 { // then both kinds of session are right
+		w.gates[0].again = w.IntN(2) == 0
+	}
 	w.traced, w.cuts = traced, gates > 1 && slices.Contains(faults, cutLAN)
 	w.live(3*time.Minute, faults)
 	return w.wrong(), w.trace.String()
