@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 )
 
 // drainBlocks reads blocks as fast as can be: sizes are followed, data is not looked at.
@@ -74,4 +76,38 @@ func BenchmarkPlainRelay(b *testing.B) {
 	}
 	source.Close()
 	wg.Wait()
+}
+
+// BenchmarkMemory says what connected peers cost, heap and stacks, those of the
+// test's own ends included: idle ones, and those of a stream that is full because
+// nobody reads.
+func BenchmarkMemory(b *testing.B) {
+	for _, m := range []method{plain, {tls: true, eol: "\r"}} {
+		for _, full := range []bool{false, true} {
+			b.Run(fmt.Sprintf("tls=%v/full=%v", m.tls, full), func(b *testing.B) {
+				before := inUse()
+				c := newCrowd(b, 40, m, "")
+				if full {
+					piece := make([]byte, 1<<20)
+					_ = c.master.Conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
+					for range 100 {
+						if _, err := c.master.Conn.Write(piece); err != nil {
+							break
+						}
+					}
+				}
+				for b.Loop() {
+				}
+				b.ReportMetric(float64(inUse()-before)/41/1024, "KiB/peer")
+			})
+		}
+	}
+}
+
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
 }

@@ -98,7 +98,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 // called while Run runs.
 func (s *Server) Serve(c net.Conn) {
 	host := hostOf(c)
-	if !s.gate.enter(host) {
+	if s.ended() || !s.gate.enter(host) {
 		c.Close()
 		return
 	}
@@ -115,6 +115,16 @@ func (s *Server) Serve(c net.Conn) {
 		s.gate.through(host)
 		s.carry(l, rest, err)
 	})
+}
+
+// ended reports whether Run is over.
+func (s *Server) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // carry lets data flow, if the handshake did not fail, and closes the link.

@@ -145,7 +145,7 @@ func certificate(t testing.TB) *tls.Config {
 }
 
 func (o *post) person(s *dsps.Server, jid string) *person {
-	p := &person{t: o.t, jid: jid, srv: s, in: make(chan answer, 1000)}
+	p := &person{t: o.t, jid: jid, srv: s, in: make(chan answer, 100)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.to[jid] = p.in

@@ -29,6 +29,7 @@ type switchboard struct {
 	ctx   context.Context
 	mu    sync.Mutex
 	hears map[dsps.JID]func(from dsps.JID, iq *stanza.Element) // by full address, or bare
+	links []net.Conn                                           // that services made, for relays
 }
 
 func newSwitchboard(t *testing.T) *switchboard {
@@ -88,14 +89,20 @@ func (b *switchboard) service(name dsps.JID) *dsps.Server {
 var where sync.Map
 
 // dialTo connects to a service by its name.
-func (b *switchboard) dialTo(dsps.JID) func(context.Context, string, string) (net.Conn, error) {
+func (b *switchboard) dialTo(by dsps.JID) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, _, _ := net.SplitHostPort(addr)
 		s, ok := where.Load(host)
 		if !ok {
 			return nil, errors.New("no such service")
 		}
-		return (&net.Dialer{}).DialContext(ctx, network, s.(*dsps.Server).Addr().String())
+		c, err := (&net.Dialer{}).DialContext(ctx, network, s.(*dsps.Server).Addr().String())
+		if by != "" && err == nil {
+			b.mu.Lock()
+			b.links = append(b.links, c)
+			b.mu.Unlock()
+		}
+		return c, err
 	}
 }
 
@@ -343,7 +350,6 @@ func TestRelayThroughAnotherService(t *testing.T) { // DS-14
 		}
 	}
 	talk()
-	// The far service drops and takes back: the relay is connected again.
 	who, err := near.Who(b.ctx)
 	b.must(err)
 	if len(who) != 2 || who[1].Right != dsps.Relay || who[1].JID != "dsps.far" {
@@ -353,6 +359,14 @@ func TestRelayThroughAnotherService(t *testing.T) { // DS-14
 	if err := g.Reconnect(b.ctx, near, far); !errors.As(err, &refused) || refused.Code != dsps.MethodNotAllowed {
 		t.Errorf("still connected: %v", err)
 	}
+	b.mu.Lock()
+	b.links[0].Close()
+	b.mu.Unlock()
+	b.event(near, "dsps.far", dsps.Waiting)
+	b.event(s, ann, dsps.Waiting)
+	b.must(g.Reconnect(b.ctx, near, far))
+	b.event(s, ann, dsps.Connect)
+	talk()
 	if _, err := g.Relay(b.ctx, "dsps.office", far, "nowhere", Options{}); !errors.As(err, &refused) || refused.Code != dsps.GatewayTimeout {
 		t.Errorf("to nowhere: %v", err)
 	}
