@@ -175,8 +175,6 @@ func (e *engine) handleClique(now time.Time, ev clique.Event) {
 		if ev.Err != nil {
 			e.emit(note{"the Clique room is closed", []any{"err", ev.Err}})
 		}
-	case clique.Snapshot:
-		e.emit(later{e.snapshotRow(ev.Data)})
 	}
 	e.settle(now)
 }

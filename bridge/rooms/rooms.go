@@ -63,7 +63,25 @@ func New(cfg Config, parts Parts) *Rooms {
 
 // HandleClique takes an event of a Clique room; others are ignored. It blocks
 // while the rooms are busy, and returns early when ctx or Run ends.
-func (r *Rooms) HandleClique(ctx context.Context, ev clique.Event) { handle(ctx, r, r.fromLAN, ev) }
+func (r *Rooms) HandleClique(ctx context.Context, ev clique.Event) {
+	handle(ctx, r, r.fromLAN, ev)
+	if s, ok := ev.(clique.Snapshot); ok {
+		r.keep(ctx, s)
+	}
+}
+
+// keep returns when a snapshot is on the disk: what the Clique room sends next is
+// known to the others, and has to be known to a run that comes after a kill. What
+// was told before it was written before it, since the loop has taken it.
+func (r *Rooms) keep(ctx context.Context, s clique.Snapshot) {
+	kept := make(chan struct{})
+	r.parts.Past.Write(func(error) { close(kept) }, Change{rowKey(s.Room, rowSnapshot, 0), s.Data})
+	select {
+	case <-kept:
+	case <-r.done:
+	case <-ctx.Done():
+	}
+}
 
 // HandleServer takes an event of the network: Online, Offline, Acknowledged,
 // Undelivered and RoomEvents; all others, and those of rooms that are not joined,
@@ -177,6 +195,8 @@ func isFor(ev clique.Event, room string) bool {
 	case clique.Left:
 		return ev.Room == room
 	case clique.Received:
+		return ev.Room == room
+	case clique.Said:
 		return ev.Room == room
 	case clique.Frozen:
 		return ev.Room == room

@@ -35,6 +35,7 @@ type rig struct {
 	status  string
 	lanErr  error
 	srvErr  error
+	busy    chan struct{} // if not nil: nothing is written before it is closed
 }
 
 func (r *rig) locked(f func()) {
@@ -93,6 +94,9 @@ func (r rigDisk) All() iter.Seq2[[]byte, []byte] {
 }
 
 func (r rigDisk) Write(done func(error), changes ...Change) {
+	if r.busy != nil {
+		<-r.busy
+	}
 	r.Later(changes...)
 	if done != nil {
 		done(nil)
@@ -235,6 +239,32 @@ func TestOnlyWhoIsAdmittedIsHeardInTheMUC(t *testing.T) {
 			})
 			if s := rooms.Stats(); s.FromLAN.Refused != 3 || s.FromLAN.Pending != 1 {
 				t.Errorf("%+v", s.FromLAN)
+			}
+		})
+	})
+}
+
+// What the Clique room sends after a snapshot waits until that is on the disk, or
+// a run after a kill would be another node than the others know.
+func TestASnapshotIsOnTheDiskWhenItIsDoneWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) {
+			r.busy = make(chan struct{})
+			kept := make(chan string)
+			go func() {
+				rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte("as it is")})
+				kept <- string(r.rows[string(rowKey("Witchcraft", rowSnapshot, 0))])
+			}()
+			synctest.Wait()
+			select {
+			case <-kept:
+				t.Error("a snapshot was done with that is not on the disk")
+			default:
+			}
+			close(r.busy)
+			if row := <-kept; row != "as it is" {
+				t.Errorf("the snapshot is kept as %q", row)
 			}
 		})
 	})

@@ -46,10 +46,6 @@ func (e *engine) markChange() Change {
 	return Change{rowKey(e.room.Name, rowMark, 0), marshal(e.held.mark)}
 }
 
-func (e *engine) snapshotRow(data []byte) Change {
-	return Change{rowKey(e.room.Name, rowSnapshot, 0), data}
-}
-
 func marshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
