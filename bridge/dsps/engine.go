@@ -1,6 +1,7 @@
 package dsps
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -185,7 +186,7 @@ func (e *Engine) hearError(iq IQ) {
 
 // byAge are the streams in the order they were created.
 func (e *Engine) byAge() []*streamState {
-	return slices.SortedFunc(maps.Values(e.streams), func(a, b *streamState) int { return int(a.id) - int(b.id) })
+	return slices.SortedFunc(maps.Values(e.streams), func(a, b *streamState) int { return cmp.Compare(a.id, b.id) })
 }
 
 // remember keeps a pair that is no more, so that it can be told once.

@@ -22,7 +22,7 @@ import (
 // This is a client written from the document alone, with sockets and with
 // stanzas as text: what it and the server agree on is not a reading they share.
 
-const patience = 10 * time.Second // with what must come
+const patience = 30 * time.Second // with what must come
 
 // A post office carries stanzas between persons and services.
 type post struct {

@@ -156,7 +156,7 @@ func TestTLSThatFails(t *testing.T) {
 
 // DS-01: handshakes that never finish hold up nobody, and not for long.
 func TestHalfOpenHandshakesAreBounded(t *testing.T) {
-	s, o := serve(t, func(c *dsps.ServerConfig) { c.HalfOpenEach, c.HandshakeTimeout = 3, time.Second })
+	s, o := serve(t, func(c *dsps.ServerConfig) { c.HalfOpenEach, c.HandshakeTimeout = 3, 2*time.Second })
 	var open []*line
 	for _, begin := range []string{"", "GET /DSPS/STREAM/ HTTP/1.0\r\n", "starttls\r"} {
 		l := dial(t, s)

@@ -33,7 +33,7 @@ type switchboard struct {
 }
 
 func newSwitchboard(t *testing.T) *switchboard {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	return &switchboard{t: t, ctx: ctx, hears: map[dsps.JID]func(dsps.JID, *stanza.Element){}}
 }
