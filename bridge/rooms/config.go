@@ -68,7 +68,6 @@ type Limits struct {
 // Timing are delays.
 type Timing struct {
 	Notice   time.Duration // between two notices on the LAN; default 10 s
-	Status   time.Duration // between two changes of our presence in the MUC; default 5 s
 	LostTold time.Duration // without the MUC, until the LAN is told; default 10 s
 	LineKept time.Duration // how long a LAN line waits for the MUC; default 24 h
 	Spill    time.Duration // how long a MUC line waits for the LAN in memory; default 1 s
@@ -93,7 +92,6 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Limits.Missed, 1000)
 	defaultTo(&c.Limits.Occupants, 1000)
 	defaultTo(&c.Timing.Notice, 10*time.Second)
-	defaultTo(&c.Timing.Status, 5*time.Second)
 	defaultTo(&c.Timing.LostTold, 10*time.Second)
 	defaultTo(&c.Timing.LineKept, 24*time.Hour)
 	defaultTo(&c.Timing.Spill, time.Second)
