@@ -27,14 +27,16 @@
 // same. They tell each other in the Clique room, in messages without a body: see
 // gateways. Who carries says how far it has come in the MUC, so that the others need
 // not have heard each copy; what only another has heard on the LAN that one sends
-// (handover). What any gateway has written is marked with <via/> and never goes back
+// (handover), and what one had sent when it lost its session, which may send it again,
+// the others leave to it. What any gateway has written is marked with <via/> and never goes back
 // (IJ-08); in the MUC its site tells whether it is from this LAN. Lines of another
 // site are those of its gateway's nick, like anybody's.
 //
 // What cannot be known is not done exactly once: a gateway that comes back alone does
 // not know what another, dead now, has given to the LAN since. What is given to a LAN
-// that has just been cut off, and not noticed yet, is lost for it, or may come twice
-// if the cut is so short that Clique mends it. In a MUC without an archive, and with a
+// that has just been cut off, and not noticed yet, is lost for it, if the cut lasts for
+// longer than Clique can mend. A gateway that is killed between the loss of its session
+// and the next one may send again what another has sent meanwhile. In a MUC without an archive, and with a
 // history shorter than the absence, a line that the server has acknowledged counts as said.
 // An occupant whose lines have no ids at all may be heard twice after a loss.
 //

@@ -87,7 +87,11 @@ func (e *engine) sendDue(now time.Time) {
 	if !carry && !e.maySend(now) || now.Before(d.pause) {
 		return
 	}
+	waits := make(map[linklocal.Instance]bool) // for a line of theirs that another gateway may still send
 	for _, line := range slices.Clone(d.lines) {
+		if waits[line.From] = waits[line.From] || e.isClaimed(now, line.ID); waits[line.From] {
+			continue
+		}
 		switch {
 		case !carry && !line.granted:
 		case d.underway >= e.cfg.Limits.Window:

@@ -67,6 +67,7 @@ type mucSide struct {
 	membersOnly bool
 	earliest    time.Time // line of those that were missed; zero: none was told
 	since       time.Time // inside and online without a break
+	lost        time.Time // the session was
 	nick        string
 	refused     string // why we are not inside, in words
 }

@@ -70,6 +70,7 @@ func (a gateway) before(b gateway) bool {
 type otherGateway struct {
 	gateway
 	site  string
+	mine  []lineID // that it has sent, before it lost its session
 	heard time.Time
 	lost  bool // it was silent for too long already when the room froze, or we slept
 }
@@ -236,7 +237,7 @@ func (e *engine) announce(now time.Time) {
 		stanza.Attr{Name: "room", Value: e.muc}, stanza.Attr{Name: "site", Value: e.site},
 		stanza.Attr{Name: "id", Value: g.self.id}, stanza.Attr{Name: "since", Value: strconv.FormatInt(g.self.since, 10)},
 		stanza.Attr{Name: "ready", Value: flag(g.self.ready)}, stanza.Attr{Name: "carrying", Value: flag(g.self.carrying)},
-		stanza.Attr{Name: "last", Value: string(e.held.sure)}, e.offer(now),
+		stanza.Attr{Name: "last", Value: string(e.held.sure)}, e.offer(now), e.claim(now),
 	}, e.handover.answer()...)
 	e.emit(sendLAN{stanza: stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(nsGateway, "gateway", parts...))})
 }
@@ -268,7 +269,7 @@ func (e *engine) heardGateway(now time.Time, from string, st *stanza.Element) bo
 	}
 	*o = otherGateway{
 		gateway: gateway{id: id, since: since, ready: el.Attr("ready") == "1", carrying: el.Attr("carrying") == "1"},
-		site:    el.Attr("site"), heard: now,
+		site:    el.Attr("site"), heard: now, mine: listed(el.Child(nsGateway, "mine")),
 	}
 	if last != "" {
 		e.settleUpTo(now, last)

@@ -13,6 +13,7 @@ const (
 	offerAfter = 3 * time.Second  // that a line is due a gateway that stands by asks the carrier about it …
 	offerAgain = 10 * time.Second // … and again
 	maxOffered = 16               // lines asked about at once
+	claimFor   = 10 * time.Minute // a session that was lost may be resumed
 )
 
 // A handover is about LAN lines that a gateway has which another carries for. The
@@ -75,6 +76,31 @@ func idList(name string, ids []lineID) *stanza.Element {
 		el.Nodes = append(el.Nodes, stanza.Node{Element: stanza.New(nsGateway, "line", stanza.Attr{Name: "id", Value: string(id)})})
 	}
 	return el
+}
+
+// claim lists lines that we had sent when we lost the session, and of which nothing
+// is known: it may send them again, so the others shall not.
+func (e *engine) claim(now time.Time) *stanza.Element {
+	if now.Sub(e.net.lost) > claimFor {
+		return nil
+	}
+	var ids []lineID
+	for _, line := range e.due.lines {
+		if !line.sent.IsZero() && (!e.net.online || line.sent.Before(e.net.since)) && len(ids) < maxGivenUp {
+			ids = append(ids, line.ID)
+		}
+	}
+	return idList("mine", ids)
+}
+
+// isClaimed reports whether another gateway may still send a line.
+func (e *engine) isClaimed(now time.Time, id lineID) bool {
+	for _, o := range e.gates.others {
+		if o.alive(now, e.lan.frozen) && slices.Contains(o.mine, id) {
+			return true
+		}
+	}
+	return false
 }
 
 // listed are the ids of an idList.

@@ -23,6 +23,7 @@ func (e *engine) online(now time.Time, resumed bool) {
 func (e *engine) offline(now time.Time, ev xmppc2s.Offline) {
 	if e.net.online {
 		e.told.lost(now)
+		e.net.lost = now
 	}
 	e.net.online = false
 	e.told.why = "no connection to the server"

@@ -267,6 +267,7 @@ func (g *simGate) stall(d time.Duration) {
 
 func (g *simGate) enterLAN() {
 	g.stay++
+	g.in = line{}
 	stay := g.stay
 	var hear func()
 	hear = func() { // somebody's packets, as long as we are here
@@ -350,6 +351,9 @@ func (g *simGate) leaveLAN(why rmulticast.Reason) {
 			}
 		}
 		g.w.after(3*time.Second, 11*time.Second, func() {
+			if other.stay != theirs {
+				return
+			}
 			event(clique.Frozen{Frozen: true})()
 			other.in.carry(g.w, 0, 5*time.Second, func() {
 				if !g.member {

@@ -75,6 +75,12 @@ func (g *simGate) connect() {
 	}
 	if !resumed || !g.e.net.inside {
 		g.w.after(0, 500*ms, g.whileConnected(g.join))
+	} else {
+		g.w.after(time.Second, 3*time.Second, g.whileConnected(func() {
+			if !g.occupant { // what says so was still on its way
+				g.join()
+			}
+		}))
 	}
 }
 
