@@ -137,8 +137,11 @@ func (e *engine) decide(now time.Time) {
 		g.company = now
 	}
 	was := g.duty
-	asleep := len(g.others) > 0 && now.Sub(e.settled) > lease
-	if asleep {
+	asleep := now.Sub(e.settled) > lease
+	if asleep && was == listening && !now.Before(g.listenTill) {
+		g.listenTill = now.Add(listenFor) // or it was a long wait; then this does little harm
+	}
+	if asleep = asleep && len(g.others) > 0; asleep {
 		e.lan.heard = now
 		g.hold(now.Add(takeoverIn))
 		g.pause(e.settled, now) // what they have said meanwhile is still to come
