@@ -230,12 +230,12 @@ func (s *Server) carryOut(a Action) {
 	case Dial:
 		s.dial(a)
 	case Drain:
-		s.hose(a.Stream).drain(func() { // the loop may be waiting for who calls it
-			s.wg.Go(func() { s.call(func(time.Time) { s.engine.HandleDrained(a.Stream) }) })
-		})
+		s.drain(a.Stream)
 	case Forget:
-		s.cfg.Log.Info("stream ended", "stream", a.Stream)
-		delete(s.hoses, a.Stream)
+		if s.hoses[a.Stream] != nil {
+			s.cfg.Log.Info("stream ended", "stream", a.Stream)
+			delete(s.hoses, a.Stream)
+		}
 	case Attach:
 		if l != nil {
 			l.attach(s.hose(a.Stream), a)
@@ -245,6 +245,19 @@ func (s *Server) carryOut(a Action) {
 		if l != nil {
 			l.told(a)
 		}
+	}
+}
+
+// drain tells the engine when a stream has delivered all that it took. Whoever
+// finds that out may be somebody whom the loop waits for: another goroutine tells.
+func (s *Server) drain(id StreamID) {
+	done := func() {
+		s.wg.Go(func() { s.call(func(time.Time) { s.engine.HandleDrained(id) }) })
+	}
+	if h := s.hoses[id]; h != nil {
+		h.drain(done)
+	} else {
+		done() // nobody was ever connected
 	}
 }
 
