@@ -295,7 +295,9 @@ func (g *simGate) enterLAN() {
 }
 
 func (g *simGate) joinLAN() {
-	if stay := g.stay; slices.ContainsFunc(g.w.gates, func(o *simGate) bool { return o != g && o.lives() && (o.e.lan.frozen || o.in.last.After(g.w.now.Add(time.Second))) }) {
+	if stay := g.stay; slices.ContainsFunc(g.w.gates, func(o *simGate) bool {
+		return o != g && o.lives() && (o.e.lan.frozen || o.in.last.After(g.w.now.Add(time.Second)))
+	}) {
 		g.w.after(100*ms, time.Second, func() { // nobody joins before those who are there have agreed
 			if g.stay == stay {
 				g.joinLAN()
