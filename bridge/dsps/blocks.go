@@ -35,16 +35,14 @@ func (r *BlockReader) Read(b []byte) (int, error) {
 // ID is that of the peer that sent what was read last.
 func (r *BlockReader) ID() string { return r.id }
 
+// head takes the head of the next block. It waits only if what is there is not
+// all of it.
 func (r *BlockReader) head() error {
 	for {
-		_, err := r.r.Peek(r.r.Buffered() + 1) // waits for a byte more than there is
+		b, err := r.r.Peek(r.r.Buffered())
 		if err != nil {
-			if r.r.Buffered() > 0 && err == io.EOF {
-				return io.ErrUnexpectedEOF
-			}
 			return err
 		}
-		b, _ := r.r.Peek(r.r.Buffered())
 		h, n, err := ParseBlock(b)
 		if err != nil {
 			return err
@@ -52,6 +50,12 @@ func (r *BlockReader) head() error {
 		if n > 0 {
 			r.id, r.left = h.ID, h.Size
 			_, err = r.r.Discard(n)
+			return err
+		}
+		if _, err := r.r.Peek(len(b) + 1); err != nil {
+			if len(b) > 0 && err == io.EOF {
+				return io.ErrUnexpectedEOF
+			}
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package dsps
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -42,6 +43,36 @@ func TestSizesOfBlocks(t *testing.T) { // DS-10
 		h, n, err := ParseBlock([]byte(tt.head))
 		if got := err == nil; got != (tt.size >= 0) || got && (h.Size != tt.size || n != len(tt.head)) {
 			t.Errorf("%q: %+v, %d bytes, %v; want %d", tt.head, h, n, err, tt.size)
+		}
+	}
+}
+
+// DS-10: what has come is read, whether more comes or not, and in whatever pieces.
+func TestBlocksAreReadAsTheyCome(t *testing.T) {
+	const in = "020\r1\r" + "040\r2\rab" + "030\r3\rc"
+	for n := 1; n <= len(in); n++ {
+		ours, theirs := io.Pipe()
+		go func() {
+			for i := 0; i < len(in); i += n {
+				_, _ = io.WriteString(theirs, in[i:min(i+n, len(in))])
+			}
+		}() // and then silence
+		r, got := NewBlockReader(ours), ""
+		for len(got) < len("2a2b3c") {
+			var b [1]byte
+			if _, err := io.ReadFull(r, b[:]); err != nil {
+				t.Fatal(err)
+			}
+			got += r.ID() + string(b[:])
+		}
+		if got != "2a2b3c" {
+			t.Errorf("by %d: %q", n, got)
+		}
+		ours.Close()
+	}
+	for end, want := range map[string]error{"": io.EOF, "0": io.ErrUnexpectedEOF, "050\rx\rab": io.ErrUnexpectedEOF} {
+		if _, err := io.Copy(io.Discard, NewBlockReader(strings.NewReader(in+end))); err != want && (err != nil || want != io.EOF) {
+			t.Errorf("%q: %v, want %v", end, err, want)
 		}
 	}
 }
