@@ -56,7 +56,9 @@ type Client struct {
 	mu      sync.Mutex
 	waiting map[token]func(dsps.IQ) // for answers
 	streams map[dsps.JID]*Stream    // by the service's address
-	relays  map[dsps.JID][]*relaying
+	relay   *relaying               // that is being set up
+
+	turn chan struct{} // held by who sets up a relay: keys do not say for which
 }
 
 // A token is what an answer is known by: an id, and the service without resource,
@@ -71,7 +73,7 @@ func New(cfg Config) *Client {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
-	return &Client{cfg: cfg, waiting: map[token]func(dsps.IQ){}, streams: map[dsps.JID]*Stream{}, relays: map[dsps.JID][]*relaying{}}
+	return &Client{cfg: cfg, waiting: map[token]func(dsps.IQ){}, streams: map[dsps.JID]*Stream{}, turn: make(chan struct{}, 1)}
 }
 
 // HandleIQ takes a stanza that came from from, who is who it says. It reports

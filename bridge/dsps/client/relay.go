@@ -8,7 +8,8 @@ import (
 
 // A relaying is a stream that one service connects to ours on another.
 type relaying struct {
-	to   *Stream // on the other service
+	by   dsps.JID // the service, bare
+	to   *Stream  // on the other
 	done chan error
 }
 
@@ -26,22 +27,25 @@ func (c *Client) Relay(ctx context.Context, service dsps.JID, s *Stream, host st
 	}
 	q := o.create()
 	q.Dests = []dsps.Dest{{JID: s.At, Host: host, Port: s.Prepared.Port}}
-	return c.relay(ctx, service, s, q)
+	return c.setUp(ctx, service, s, q)
 }
 
 // Reconnect has the service of a stream that Relay returned connect to s again.
 func (c *Client) Reconnect(ctx context.Context, relay, s *Stream) error {
-	_, err := c.relay(ctx, relay.At, s, dsps.Create{})
+	_, err := c.setUp(ctx, relay.At, s, dsps.Create{})
 	return err
 }
 
-func (c *Client) relay(ctx context.Context, at dsps.JID, to *Stream, q dsps.Create) (*Stream, error) {
-	r := &relaying{to, make(chan error, 1)}
-	key := at.Bare()
-	c.mu.Lock()
-	c.relays[key] = append(c.relays[key], r)
-	c.mu.Unlock()
-	defer c.forgetRelay(key, r)
+func (c *Client) setUp(ctx context.Context, at dsps.JID, to *Stream, q dsps.Create) (*Stream, error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	r := &relaying{at.Bare(), to, make(chan error, 1)}
+	c.setRelay(r)
+	defer c.setRelay(nil)
 	s, err := c.prepare(ctx, dsps.IQ{Kind: "get", ID: newID(), To: at, Queries: []dsps.Query{q}}, dsps.Master)
 	if err != nil {
 		return nil, err
@@ -56,30 +60,23 @@ func (c *Client) relay(ctx context.Context, at dsps.JID, to *Stream, q dsps.Crea
 	}
 }
 
-func (c *Client) forgetRelay(key dsps.JID, r *relaying) {
+func (c *Client) setRelay(r *relaying) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, other := range c.relays[key] {
-		if other == r {
-			c.relays[key] = append(c.relays[key][:i:i], c.relays[key][i+1:]...)
-		}
-	}
-	if len(c.relays[key]) == 0 {
-		delete(c.relays, key)
-	}
+	c.relay = r
 }
 
 // relayKey takes a key of the other service, from the one that connects to it,
 // has the other give the next, and brings it back.
 func (c *Client) relayKey(iq dsps.IQ, q dsps.RelayKey) bool {
 	c.mu.Lock()
-	list := c.relays[iq.From.Bare()]
-	c.mu.Unlock()
-	if len(list) == 0 {
+	r := c.relay
+	if r == nil || r.by != iq.From.Bare() {
+		c.mu.Unlock()
 		return false
 	}
-	r := list[0] // they are asked for in turn
-	c.forgetRelay(iq.From.Bare(), r)
+	c.relay = nil // one key
+	c.mu.Unlock()
 	_, err := c.then(dsps.IQ{Kind: "get", ID: newID(), To: r.to.At, Queries: []dsps.Query{dsps.Auth(q)}}, func(a dsps.IQ) {
 		r.done <- c.bring(iq, a)
 	})
