@@ -33,8 +33,8 @@ func (p *tlsPeer) say(text string) {
 	}
 }
 
-// until reads up to and with this text.
-func (p *tlsPeer) until(text string) {
+// until reads up to and with this text, and returns it all.
+func (p *tlsPeer) until(text string) string {
 	p.t.Helper()
 	var got []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(got, []byte(text)); {
@@ -43,6 +43,7 @@ func (p *tlsPeer) until(text string) {
 		}
 		got = append(got, b...)
 	}
+	return string(got)
 }
 
 // secured is p under TLS.

@@ -13,7 +13,7 @@ func (r *Remote) Join(room, nick string) Event {
 	r.tb.Helper()
 	r.Raw(fmt.Sprintf("<presence to='%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>", escape(room+"/"+nick)))
 	e := r.Await("own presence in "+room, func(e Event) bool {
-		return e.Ev == "presence" && e.From == room+"/"+nick && slices.Contains(e.Codes, "110")
+		return e.Ev == "presence" && e.Type == "" && e.From == room+"/"+nick && slices.Contains(e.Codes, "110")
 	})
 	if slices.Contains(e.Codes, "201") {
 		r.Configure(room, nil)

@@ -63,6 +63,7 @@ func measureRoom(ctx context.Context, tb e2e.TB, members int, out sheet) {
 		}
 		for _, p := range paces {
 			var rawRates, rates []float64
+			before := room.cpu()
 			for round := range cliqueRounds {
 				_, got := raw.send(ctx, p.packet, p.rate)
 				rawRates = append(rawRates, float64(got)*float64(p.packet-cliqueHeader)/rawTime.Seconds()/1e6)
@@ -70,6 +71,9 @@ func measureRoom(ctx context.Context, tb e2e.TB, members int, out sheet) {
 			}
 			point := fmt.Sprintf("%d_members_%dKiB_loss_%d", members, p.message>>10, loss)
 			rate, yardstick := median(rates), median(rawRates)
+			messages := float64(cliqueRounds * floodBytes(loss) / p.message)
+			out.figure("clique_"+point+"_cpu_of_sender", (room.cpu()[0]-before[0])/messages, "µs/msg")
+			out.figure("clique_"+point+"_cpu_of_receiver", (room.cpu()[1]-before[1])/messages, "µs/msg")
 			out.figure("raw_multicast_"+point, yardstick, "MB/s")
 			out.figure("clique_"+point, rate, "MB/s")
 			out.figure("clique_"+point+"_over_raw", rate/yardstick, "ratio")
@@ -115,13 +119,25 @@ func (r *benchRoom) join(rate int, hosts ...*e2e.Host) time.Duration {
 	return time.Since(begin)
 }
 
+// cpu is what the first two members have taken so far, in microseconds.
+func (r *benchRoom) cpu() (spent [2]float64) {
+	for i := range spent {
+		spent[i] = float64(r.members[i].Usage().CPU.Microseconds())
+	}
+	return spent
+}
+
+func floodBytes(loss int) int {
+	if loss > 0 {
+		return cliqueLossy
+	}
+	return cliqueLossless
+}
+
 // flood has the first member say messages as fast as the room takes them, and
 // returns in MB/s how fast they came to the slowest.
 func (r *benchRoom) flood(id string, loss, size int) float64 {
-	bytes := cliqueLossless
-	if loss > 0 {
-		bytes = cliqueLossy
-	}
+	bytes := floodBytes(loss)
 	r.members[0].Flood(cliqueRoom.Name, id, bytes/size, size, true)
 	begin := r.members[0].Await("flood "+id, func(e e2e.MemberEvent) bool { return e.Ev == "flooding" && e.ID == id }).At
 	var end int64

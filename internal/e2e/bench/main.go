@@ -5,7 +5,7 @@
 //	figure NAME VALUE UNIT
 //
 // Arguments name the parts to measure: talk, mirrors, presence, publish,
-// resume, durable, waiting, clique, idle;
+// resume, durable, waiting, clique, rooms, idle;
 // none means all. The absolute figures move from machine to machine; ratios
 // and medians do not move as much.
 package main
@@ -35,6 +35,7 @@ var parts = []struct {
 	{"durable", measureOnAndOff},
 	{"waiting", measureWaiting},
 	{"clique", measureClique},
+	{"rooms", measureRooms},
 	{"idle", measureIdle},
 }
 

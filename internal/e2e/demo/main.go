@@ -35,6 +35,7 @@ type stage struct {
 	office     *e2e.Office
 	bob, carol *e2e.Purple
 	alice      *e2e.Remote
+	crone      *e2e.Member
 }
 
 func newStage(tb e2e.TB, w io.Writer) *stage {
@@ -44,14 +45,17 @@ meshgate: people on an office LAN and people anywhere on XMPP talk to each other
 
     Bob's PC    Pidgin's Bonjour client ──┐
     Carol's PC  Pidgin's Bonjour client ──┤ office LAN, no server on it
-                                          │
+                and a crone in a Clique   │
+                room, "Witchcraft"        │
                                       meshgate ────── XMPP server ────── Alice
                                                       example.org       in another city
 
 Building this on the spot: network namespaces, Avahi, libpurple, Prosody, and
 slixmpp for Alice. None of them knows of the gateway.
 `)
-	opt := e2e.OfficeOptions{Hosts: 3}
+	opt := e2e.OfficeOptions{Hosts: 3, Config: map[string]any{"rooms": []any{
+		map[string]any{"name": roomName, "muc": roomMUC, "make": true},
+	}}}
 	s.office = e2e.NewOffice(tb, opt)
 	s.office.Avahi()
 	s.tell("the XMPP server runs, and Avahi on every PC")
@@ -109,6 +113,7 @@ func (s *stage) play() {
 	s.alice.SendMessage(e2e.Message{To: o.GatewayJID(), Body: "@bob one more thing", ID: "late"})
 	e := s.alice.Await("an answer", func(e e2e.Event) bool { return e.Ev == "message" && (e.ID == "late" || e.Body != "") })
 	s.tell("Alice writes to Bob all the same and is told: %q", answer(e))
+	s.meet()
 	s.print("\nBoth directions work.\n")
 }
 
