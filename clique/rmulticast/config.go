@@ -23,13 +23,14 @@ type Config struct {
 	// as long as they hold us for a member and one of them has it. What was given to Send
 	// and not handed out is lost; what was is told by Sent, unless all others have it,
 	// or one of them and the caller has had the time to note it (see Stats.Sent).
-	// A message of more than 64 KiB that was half there when we were killed, or did not
+	// A message of more than 256 KiB that was half there when we were killed, or did not
 	// come to be told for other reasons, may be lost.
 	//
 	// That holds for snapshots that are kept before the datagrams of their Output leave,
 	// where a kill cannot undo it; no sync of the disk is needed. With an older one the
 	// others are asked for what we had said since, and we go on if they have it still.
-	// What we said in it that we have and nobody keeps any more we have been told before.
+	// What we said in it that we have and nobody keeps any more is passed over: it was
+	// told before, but for what waited for something else.
 	//
 	// We join anew, as without, if the snapshot is torn, too old, of another name or from
 	// before anybody was a member; if nobody answers; if somebody does not know us any

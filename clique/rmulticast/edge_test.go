@@ -439,3 +439,29 @@ func TestLimitsOfSending(t *testing.T) {
 		t.Errorf("b was told %d messages", len(b.got))
 	}
 }
+
+// CQ-05: who has come to nothing often and then asks for us is heard at once; who
+// has left is not.
+func TestWhoAsksForUsIsHeard(t *testing.T) {
+	l := newLAN(t, 49)
+	room := l.room("a", "b")
+	a := room[0]
+	ask := Packet{Type: AttemptJoin, Senders: []SenderID{a.Self(), room[1].Self()}}
+	p := l.stranger(puppetID, 7)
+	p.asked = true
+	for range 60 {
+		p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
+		l.run(2 * time.Second)
+	}
+	l.until(time.Minute, "a does not look", func() bool { return a.isBuried(l.now.Add(20*time.Second), p.id) })
+	p.heard[Join] = 0
+	p.say(ask)
+	l.until(8*time.Second, "it is a member", func() bool { return a.members[p.id] == p.name })
+	p.say(Packet{Type: Bye})
+	l.run(15 * time.Second)
+	p.say(ask)
+	l.run(10 * time.Millisecond)
+	if a.senders[p.id] != nil {
+		t.Error("a hears who has left")
+	}
+}

@@ -10,6 +10,9 @@ func (e *Engine) hearForeign(now time.Time, p *Packet) {
 	if e.table.state == joining || p.Type == Bye || p.Sender == e.self {
 		return
 	}
+	if p.Type == AttemptJoin && slices.Contains(p.Senders, e.self) {
+		e.pardon(p.Sender)
+	}
 	if e.addSender(now, p.Sender) == nil || !p.Type.reliable() && p.Type != Session {
 		return
 	}

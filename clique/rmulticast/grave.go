@@ -81,6 +81,16 @@ func (e *Engine) forgetAcks(id SenderID) {
 type shun struct {
 	until time.Time
 	times int
+	bye   bool // it has left, and will not come back
+}
+
+// pardon looks again at a node that asks for us: it does its part. Two that only
+// looked at each other in turns, each when the other does not, would never meet.
+func (e *Engine) pardon(id SenderID) {
+	if s, ok := e.shunned[id]; ok && !s.bye {
+		s.until = time.Time{}
+		e.shunned[id] = s
+	}
 }
 
 func (e *Engine) shun(now time.Time, id SenderID) {
@@ -92,7 +102,9 @@ func (e *Engine) shun(now time.Time, id SenderID) {
 // hearBye notes that the id will not come back: nobody says BYE for the others
 // and goes on. Of somebody in the graph it is taken in order.
 func (e *Engine) hearBye(now time.Time, p *Packet) {
-	e.shunUntil(p.Sender, now.Add(byeRest), e.shunned[p.Sender], now)
+	s := e.shunned[p.Sender]
+	s.bye = true
+	e.shunUntil(p.Sender, now.Add(byeRest), s, now)
 	if s := e.senders[p.Sender]; s != nil && s.state == fresh {
 		e.fail(now, s.id, 0, Said)
 	}

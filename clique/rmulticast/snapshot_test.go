@@ -80,7 +80,9 @@ func TestSnapshotIsSmall(t *testing.T) {
 	p := l.enterPuppet(100, room...)
 	for i := range 50 {
 		p.data(StreamID(i), Start, 1<<20, strings.Repeat("y", 1300))
-		p.data(StreamID(i), 0, 1<<20, strings.Repeat("y", 1300))
+		for range 6 {
+			p.data(StreamID(i), 0, 1<<20, strings.Repeat("y", 1300))
+		}
 	}
 	l.run(5 * time.Second)
 	if n := len(a.Snapshot()); n < keptHeld/2 || n > keptHeld+6000 {
