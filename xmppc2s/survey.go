@@ -2,10 +2,8 @@ package xmppc2s
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"meshgate/internal/stanza"
-	"meshgate/internal/xmlframe"
 )
 
 const (
@@ -53,23 +50,20 @@ const (
 // session of the account goes on undisturbed. Beside cfg, ctx bounds it. The
 // error is an *Error where the session could not be had.
 func Ask(ctx context.Context, cfg Config) (Survey, error) {
-	cfg = cfg.withDefaults()
 	own, err := cfg.JID.WithResource("survey-" + strconv.FormatInt(time.Now().UnixNano(), 36))
 	if err != nil {
 		return Survey{}, fmt.Errorf("xmppc2s: %w", err)
 	}
 	cfg.JID = own
-	c := connector{cfg: &cfg, dns: net.DefaultResolver, cache: tls.NewLRUClientSessionCache(1)}
-	v := c.connect(ctx, nil, "", nil)
-	if v.err != nil {
-		return Survey{}, v.err
+	p, err := Login(ctx, cfg)
+	if err != nil {
+		return Survey{}, err
 	}
-	defer v.link.raw.Close()
-	defer context.AfterFunc(ctx, func() { v.link.raw.Close() })()
-	s := &surveyor{cfg: &cfg, link: v.link, framer: xmlframe.NewOpen(cfg.MaxStanza)}
-	s.framer.SkipLarge = true
-	s.found.Addr = v.link.addr
-	if certs := v.link.tls.PeerCertificates; v.link.tls.Version != 0 && len(certs) > 0 {
+	defer p.link.raw.Close()
+	defer context.AfterFunc(ctx, func() { p.link.raw.Close() })()
+	s := &surveyor{Errand: p}
+	s.found.Addr = p.link.addr
+	if certs := p.link.tls.PeerCertificates; p.link.tls.Version != 0 && len(certs) > 0 {
 		s.found.TLS, s.found.CertExpires = true, certs[0].NotAfter
 	}
 	if err := s.run(); err != nil {
@@ -80,11 +74,8 @@ func Ask(ctx context.Context, cfg Config) (Survey, error) {
 
 // A surveyor is one such session. It belongs to one goroutine.
 type surveyor struct {
-	cfg    *Config
-	link   *link
-	framer *xmlframe.Framer
-	frames []xmlframe.Frame
-	found  Survey
+	*Errand
+	found Survey
 
 	asked map[string]question // by id, not answered yet
 	last  int
@@ -143,21 +134,6 @@ func (s *surveyor) awaits(addrs ...string) bool {
 	return false
 }
 
-// leave ends the stream and waits until the server has done so: a connection
-// that is cut would leave a session behind that waits to be resumed.
-func (s *surveyor) leave() error {
-	if err := s.write([]byte("</stream:stream>")); err != nil {
-		return err
-	}
-	end := time.AfterFunc(s.cfg.StopTimeout, func() { s.link.raw.Close() })
-	defer end.Stop()
-	for {
-		if _, err := s.next(s.cfg.StopTimeout); err != nil {
-			return nil // by its end tag, or not: we are done
-		}
-	}
-}
-
 // ask appends a question. It is written by the caller.
 func (s *surveyor) ask(b []byte, to, ns, name string, take func(question, *stanza.Element)) []byte {
 	s.last++
@@ -165,41 +141,6 @@ func (s *surveyor) ask(b []byte, to, ns, name string, take func(question, *stanz
 	s.asked[id] = question{to, time.Now(), take}
 	return stanza.Append(b, stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: "get"}, stanza.Attr{Name: "id", Value: id},
 		stanza.Attr{Name: "to", Value: to}, stanza.New(ns, name)), stanza.NSClient)
-}
-
-func (s *surveyor) write(b []byte) error {
-	_ = s.link.conn.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)) // a closed connection says so in Write
-	_, err := s.link.conn.Write(b)
-	return err
-}
-
-// next returns the next element of the stream. It waits so long for more of
-// it, and may be called again after that.
-func (s *surveyor) next(patience time.Duration) (*stanza.Element, error) {
-	buf := make([]byte, 16<<10)
-	for {
-		for len(s.frames) > 0 {
-			f := s.frames[0]
-			s.frames = s.frames[1:]
-			switch f.Kind {
-			case xmlframe.Element:
-				if el, err := stanza.Parse(f.Bytes, stanza.NSClient, stanza.Limits{Nodes: maxIQNodes}); err == nil {
-					return el, nil
-				}
-			case xmlframe.Close:
-				return nil, &Error{Problem: StreamEnded, Text: "the server has ended the stream"}
-			}
-		}
-		_ = s.link.conn.SetReadDeadline(time.Now().Add(patience)) // likewise
-		n, err := s.link.conn.Read(buf)
-		var ferr error
-		if s.frames, ferr = s.framer.Feed(buf[:n]); ferr != nil {
-			return nil, ferr
-		}
-		if len(s.frames) == 0 && err != nil {
-			return nil, err
-		}
-	}
 }
 
 // answered takes an answer to a question. Everything else that a server may

@@ -12,7 +12,6 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"meshgate/internal/stanza"
-	"meshgate/internal/xmlframe"
 )
 
 // A server that lists components, of which one never answers, is no broken one.
@@ -26,7 +25,7 @@ func TestSurveyDoesNotWaitForAComponentThatHangs(t *testing.T) {
 			"alice@example.org": "<identity category='pubsub' type='pep'/>",
 			"rooms.example.org": "<identity category='conference' type='text'/>",
 		}, "<item jid='hangs.example.org'/><item jid='rooms.example.org'/>")
-		s := &surveyor{cfg: &cfg, link: &link{conn: newByteConn(ours), raw: ours, dialect: "urn:xmpp:sm:3"}, framer: xmlframe.NewOpen(cfg.MaxStanza)}
+		s := &surveyor{Errand: newErrand(&cfg, &link{conn: newByteConn(ours), raw: ours, dialect: "urn:xmpp:sm:3"})}
 		began := time.Now()
 		if err := s.run(); err != nil {
 			t.Error(err)
