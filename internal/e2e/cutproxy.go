@@ -199,6 +199,7 @@ func (p *Proxy) write(l *link, d Direction, pieces <-chan piece) {
 					l.end(RST)
 					return
 				}
+				QuickAck(l.to(d)) // to write puts the kernel back to acknowledging late
 				pc.b = pc.b[n:]
 			}
 			if cut {

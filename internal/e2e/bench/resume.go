@@ -34,9 +34,11 @@ func measureResume(ctx context.Context, tb e2e.TB, out sheet) {
 	})
 	o.Gateway.AwaitLog("online")
 	roots := must(ends.Roots(o.Server))(tb)
+	use := user(ctx, tb, o, roots)
 	var bare, reset, killed []time.Duration
 	for range resumeRounds {
 		bare = append(bare, connect(ctx, tb, o, proxy.Addr(), roots))
+		use() // what ends as soon as it has begun is not tried again at once
 		begin := time.Now()
 		proxy.Cut(e2e.RST)
 		reset = append(reset, resumedAt(tb, o.Gateway).Sub(begin))
@@ -53,6 +55,28 @@ func measureResume(ctx context.Context, tb e2e.TB, out sheet) {
 	}
 	out.figure("resume_after_reset_p50_over_connect", float64(quantile(reset, 0.5))/float64(quantile(bare, 0.5)), "ratio")
 	out.figure("resume_after_reset_p95_over_connect", float64(quantile(reset, 0.95))/float64(quantile(bare, 0.95)), "ratio")
+}
+
+// user returns what makes use of the gateway's session: a contact asks who is
+// there, and has an answer.
+func user(ctx context.Context, tb e2e.TB, o *e2e.Office, roots *x509.CertPool) (use func()) {
+	answers := make(chan struct{}, 2*resumeRounds)
+	alice := must(ends.Login(ctx, o.Server, roots, "alice", func(_ time.Time, st *stanza.Element) {
+		if st.Is(stanza.NSClient, "message") {
+			answers <- struct{}{}
+		}
+	}))(tb)
+	gateway := jid.MustParse(o.Server.JID(e2e.GatewayUser))
+	return func() {
+		if err := alice.Send(ctx, gateway, "", "@who"); err != nil {
+			tb.Fatalf("bench: %v", err)
+		}
+		select {
+		case <-answers:
+		case <-ctx.Done():
+			tb.Fatalf("bench: the gateway does not answer")
+		}
+	}
 }
 
 // connect is how long TLS, SASL and bind take a client that acknowledges at
