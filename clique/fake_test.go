@@ -54,6 +54,7 @@ type fakeHost struct {
 	resume  []byte
 	blocked string // what the handler is told of this room waits
 	freed   chan struct{}
+	disk    time.Duration // how long the handler takes to keep a snapshot
 }
 
 var theLink = mdns.Link{Name: "lan0", Index: 1, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fe80::1/64")}}
@@ -120,7 +121,12 @@ func (h *fakeHost) stop() {
 
 func (h *fakeHost) HandleClique(ctx context.Context, ev Event) {
 	h.lan.mu.Lock()
-	freed := h.freed
+	freed, disk := h.freed, h.disk
+	if _, ok := ev.(Snapshot); ok && disk > 0 {
+		h.lan.mu.Unlock()
+		time.Sleep(disk)
+		h.lan.mu.Lock()
+	}
 	if got, ok := ev.(Received); ok && got.Room == h.blocked {
 		h.lan.mu.Unlock()
 		select {

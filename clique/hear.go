@@ -26,7 +26,6 @@ func (l *roomLoop) flush() {
 			return
 		}
 		l.post(time.Now(), out.Datagrams)
-		l.handOut()
 		if turn {
 			l.check(time.Now())
 		} else if len(out.Datagrams) == 0 {

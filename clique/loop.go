@@ -47,7 +47,7 @@ type roomLoop struct {
 
 	members    map[rmulticast.SenderID]*member
 	sends      []*outgoing // that the engine has
-	sent       uint64      // what the engine had sent when they were looked at last
+	sent       uint64      // what of what the engine has sent is handed out
 	parcels    []parcel    // packets that wait
 	snapshots  uint64      // told
 	complained time.Time

@@ -35,26 +35,34 @@ type parcel struct {
 	data  []byte
 	after uint64 // the snapshot's count
 	at    time.Time
+	sent  uint64 // of the last packet of an output: what the engine has sent with it
 }
 
 // post sends packets, or puts them behind the snapshots that they have to wait for.
 func (l *roomLoop) post(now time.Time, packets [][]byte) {
 	for _, b := range packets {
-		l.parcels = append(l.parcels, parcel{b, l.snapshots, now})
+		l.parcels = append(l.parcels, parcel{data: b, after: l.snapshots, at: now})
+	}
+	if len(packets) > 0 {
+		l.parcels[len(l.parcels)-1].sent = l.engine.Stats().Sent
 	}
 	l.postHeld(now)
 }
 
-// postHeld sends what need not wait any more: nothing does when we leave.
+// postHeld sends what need not wait any more: nothing does when we leave. What is
+// handed out is told at once: others acknowledge it soon, and then no snapshot has it
+// any more.
 func (l *roomLoop) postHeld(now time.Time) {
 	kept := l.r.news.kept.Load()
 	for len(l.parcels) > 0 {
-		if p := &l.parcels[0]; p.after > kept && now.Sub(p.at) < holdLimit && l.at != leaving {
+		p := l.parcels[0]
+		if p.after > kept && now.Sub(p.at) < holdLimit && l.at != leaving {
 			return
 		}
-		l.radio.send(l.parcels[0].data)
+		l.radio.send(p.data)
 		l.parcels[0] = parcel{}
 		l.parcels = l.parcels[1:]
+		l.handOut(p.sent)
 	}
 }
 

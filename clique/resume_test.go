@@ -2,7 +2,11 @@ package clique
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"net/netip"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -32,6 +36,53 @@ func TestAKilledMemberGoesOn(t *testing.T) {
 		again.say("Lab", "five")
 		pass(3 * time.Second)
 		bob.want("nothing but the words", "alice@a in Lab: three\nalice@a in Lab: five")
+	})
+}
+
+// Who is killed in mid-talk has been told of each line that the others have that it
+// was handed out, or is told by the next run: also if the disk is slow, and there is
+// always something that waits for it.
+func TestWhatOthersHaveIsToldToBeSent(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{})
+		lan.mu.Lock()
+		alice.disk = 100 * time.Millisecond
+		lan.mu.Unlock()
+		var mu sync.Mutex
+		known := map[string]bool{}
+		for i := range 30 {
+			line := fmt.Sprint("line ", i)
+			alice.Send("Lab", textMessage(line), func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				known[line] = err == nil
+			})
+			bob.Send("Lab", textMessage("aha"), func(error) {}) // which says what he has
+			pass(30 * time.Millisecond)
+		}
+		mu.Lock()
+		told := maps.Clone(known)
+		mu.Unlock()
+		heard := strings.Split(bob.log(), "\n")
+		resume := alice.kill()
+		again := lan.idle("alice@a", Config{})
+		again.addr = alice.addr
+		again.run()
+		again.join(Room{Name: "Lab", Resume: resume})
+		pass(10 * time.Second)
+		for line := range strings.SplitSeq(again.log(), "\n") {
+			if line, ok := strings.CutPrefix(line, "said in Lab: "); ok {
+				told[line] = true
+			}
+		}
+		if len(heard) < 10 {
+			t.Errorf("bob has heard %q", heard)
+		}
+		for _, line := range heard {
+			if line = strings.TrimPrefix(line, "alice@a in Lab: "); !told[line] {
+				t.Errorf("bob has %q, and alice does not know", line)
+			}
+		}
 	})
 }
 

@@ -32,12 +32,8 @@ func (l *roomLoop) give(now time.Time, o *outgoing) {
 	l.r.finish(o, err)
 }
 
-// handOut tells of what the engine has sent and nothing holds back.
-func (l *roomLoop) handOut() {
-	if len(l.sends) == 0 || len(l.parcels) > 0 {
-		return
-	}
-	sent := l.engine.Stats().Sent
+// handOut tells of what is handed out: so many messages of the engine's.
+func (l *roomLoop) handOut(sent uint64) {
 	for ; l.sent < sent && len(l.sends) > 0; l.sent++ {
 		o := l.sends[0]
 		l.sends = l.sends[1:]
