@@ -56,7 +56,7 @@ type History struct {
 // Limits bound what others can make the gateway do and keep, for each room.
 type Limits struct {
 	MemberRate bounds.Rate // lines of each LAN member; default 60 per minute, burst 20
-	BodyBytes  int         // of a line; default 8192
+	BodyBytes  int         // of a line; at most 61440, default 8192
 	Due        int         // LAN lines that are not in the MUC yet, on disk; the oldest goes; default 1000
 	Held       int         // MUC lines that are not on the LAN yet, on disk; the oldest goes; default 1000
 	Undone     int         // of those, in memory only, until they go to the disk; default 64
@@ -70,6 +70,7 @@ type Timing struct {
 	Notice   time.Duration // between two notices on the LAN; default 10 s
 	LostTold time.Duration // without the MUC, until the LAN is told; default 10 s
 	LineKept time.Duration // how long a LAN line waits for the MUC; default 24 h
+	HeldKept time.Duration // how old a MUC line may be that comes to the LAN; default 168 h
 	Spill    time.Duration // how long a MUC line waits for the LAN in memory; default 1 s
 	Alone    time.Duration // after the LAN was entered, until nobody is expected there any more; default 15 s
 }
@@ -85,6 +86,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Mark, "meshgate")
 	defaultTo(&c.Limits.MemberRate, bounds.Rate{PerMinute: 60, Burst: 20})
 	defaultTo(&c.Limits.BodyBytes, 8192)
+	c.Limits.BodyBytes = min(c.Limits.BodyBytes, maxBody)
 	defaultTo(&c.Limits.Due, 1000)
 	defaultTo(&c.Limits.Held, 1000)
 	defaultTo(&c.Limits.Undone, 64)
@@ -94,6 +96,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Timing.Notice, 10*time.Second)
 	defaultTo(&c.Timing.LostTold, 10*time.Second)
 	defaultTo(&c.Timing.LineKept, 24*time.Hour)
+	defaultTo(&c.Timing.HeldKept, 168*time.Hour)
 	defaultTo(&c.Timing.Spill, time.Second)
 	defaultTo(&c.Timing.Alone, 15*time.Second)
 	defaultTo(&c.Location, time.Local)
@@ -114,8 +117,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// maxHistory bounds History.Lines.
-const maxHistory = 100
+const (
+	maxHistory = 100      // lines in History.Lines
+	maxBody    = 60 << 10 // bytes of a line: written as JSON it is twice that at most, and fits a row
+)
 
 // Validate says in words what is wrong with the configuration.
 func (c Config) Validate() error {

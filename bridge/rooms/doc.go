@@ -33,12 +33,33 @@
 // site are those of its gateway's nick, like anybody's.
 //
 // What cannot be known is not done exactly once: a gateway that comes back alone does
-// not know what another, dead now, has given to the LAN since. What is given to a LAN
-// that has just been cut off, and not noticed yet, is lost for it, if the cut lasts for
-// longer than Clique can mend. A gateway that is killed between the loss of its session
-// and the next one may send again what another has sent meanwhile. In a MUC without an archive, and with a
-// history shorter than the absence, a line that the server has acknowledged counts as said.
-// An occupant whose lines have no ids at all may be heard twice after a loss.
+// not know what another, dead now, has given to the LAN since. What was given to a LAN
+// of which nothing has been heard since is given again when all its members were lost
+// (holdAgain), so who heard us, and was not heard, has it twice; and after a kill in
+// between it is lost. A gateway that is killed between the loss of its session and the
+// next one may send again what another has sent meanwhile. In a MUC without an archive,
+// and with a history shorter than the absence, a line that the server has acknowledged
+// counts as said. An occupant whose lines have no ids at all may be heard twice after a
+// restart. A line that the MUC puts off ("wait") comes behind those that were sent after it.
+//
+// # What the LAN can do
+//
+// Clique knows no secrets: who is on the LAN can speak as anybody there, to other
+// members as well as to us. What gateways say of lines is believed only if they have said
+// that they are gateways of this MUC, which any member can say, too. So a member can
+//
+//   - say of LAN lines that they are done with ("given-up", "over"), and of MUC lines
+//     that they are on the LAN ("last", via): then they are not passed on. Both are
+//     still where they were said.
+//   - say that it carries: then nothing is passed on for idleAfter, until it counts as
+//     idle for idleFor (watchRival). Who is only slow, and not idle, hears so
+//     ("instead") and stands by. One that says it anew under other names, or settles
+//     MUC lines only, is not caught.
+//
+// An occupant of the MUC cannot do that: words other than a line's own do not settle it.
+// Only one who is on the LAN, too, can take a line's id before any gateway has heard it.
+// A secret that the gateways of a site share would help against the first two, and not
+// against a member that speaks in the name of others, so there is none.
 //
 // # Who is there
 //

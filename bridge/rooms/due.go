@@ -3,6 +3,7 @@ package rooms
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"meshgate/bridge/rewrite"
@@ -89,7 +90,7 @@ func (e *engine) sendDue(now time.Time) {
 	}
 	waits := make(map[linklocal.Instance]bool) // for a line of theirs that another gateway may still send
 	for _, line := range slices.Clone(d.lines) {
-		if waits[line.From] = waits[line.From] || e.isClaimed(now, line.ID); waits[line.From] {
+		if waits[line.From] = waits[line.From] || e.isClaimed(now, line); waits[line.From] {
 			continue
 		}
 		switch {
@@ -130,11 +131,14 @@ func (e *engine) undelivered(now time.Time, ev xmppc2s.Undelivered) {
 	line := e.due.byID[lineID(ev.Stanza.Attr("id"))]
 	switch {
 	case line == nil || line.sent.IsZero():
-	case errors.Is(ev.Err, xmppc2s.ErrDeadly), errors.Is(ev.Err, xmppc2s.ErrDropped):
+	case errors.Is(ev.Err, xmppc2s.ErrDeadly), errors.Is(ev.Err, xmppc2s.ErrDropped), errors.Is(ev.Err, xmppc2s.ErrTooLarge):
 		e.giveUp(line, wordsNotTaken)
 		e.endDue(now, line, &e.fromLAN.Bounced)
 	default:
 		e.unsend(line)
+		if errors.Is(ev.Err, xmppc2s.ErrNoRoom) || errors.Is(ev.Err, xmppc2s.ErrQueueFull) || errors.Is(ev.Err, xmppc2s.ErrExpired) {
+			line.tries-- // the MUC was not asked
+		}
 		e.due.pause = now.Add(sendRetry)
 	}
 }
@@ -153,20 +157,37 @@ func (e *engine) reflected(now time.Time, ev xmppc2s.RoomMessage) bool {
 	via, marked := rewrite.ReadVia(ev.Stanza)
 	ours := ev.Own || marked && e.isOurSite(via.Site)
 	for _, id := range []string{ev.Stanza.Attr("id"), ev.OriginID} {
-		if line := e.due.byID[lineID(id)]; line != nil {
-			end := &e.fromLAN.Elsewhere
-			if ev.Own {
-				end = &e.fromLAN.Delivered
-			}
-			e.endDue(now, line, end)
+		line := e.due.byID[lineID(id)]
+		switch {
+		case line == nil:
+			continue
+		case ev.Own:
+			e.endDue(now, line, &e.fromLAN.Delivered)
+			return true
+		case line.isSaidBy(ev.Stanza): // who is in the MUC can say anything under this id
+			e.gates.watchedAt = now
+			e.endDue(now, line, &e.fromLAN.Elsewhere)
 			return true
 		}
 	}
-	if id := ev.Stanza.Attr("id"); ours && len(id) == lineIDLen {
-		e.pass(now, e.lineMark(lineID(id)), true) // it may still come on the LAN
-		e.handover.grants.Forget(lineID(id))
+	if id := lineID(ev.Stanza.Attr("id")); ours && len(id) == lineIDLen {
+		if _, left := e.handover.grants.Get(now, id); left {
+			e.handover.grants.Forget(id)
+			e.passed.Forget(e.lineMark(id))
+		}
+		e.pass(now, e.lineMark(id), true) // it may still come on the LAN
+	}
+	if ours && !ev.Own {
+		e.gates.watchedAt = now // somebody does carry, even if the MUC changes words
 	}
 	return ours
+}
+
+// isSaidBy reports whether a message of the MUC has a line's words.
+func (l *lanLine) isSaidBy(st *stanza.Element) bool {
+	ours := rewrite.MemberToMUC(l.From, l.Text, "", "", rewrite.Via{}, time.Time{})
+	fields := func(st *stanza.Element) []string { return strings.Fields(st.Child(stanza.NSClient, "body").Text()) }
+	return slices.Equal(fields(ours), fields(st))
 }
 
 // refused takes a line that came back from the MUC.

@@ -32,11 +32,12 @@ type engine struct {
 
 	handover handover
 
-	passed  *bounds.Memory[mark, bool]       // true: it was seen on the other side before it came
-	before  map[mark]bool                    // what has passed in runs before
-	members *bounds.Limiter                  // lines of each
-	refusal *bounds.Memory[string, struct{}] // whom the LAN was told of that they may not be heard
-	answers *bounds.Limiter                  // of questions
+	passed   *bounds.Memory[mark, bool]        // true: it was seen on the other side before it came
+	before   map[mark]bool                     // what has passed in runs before
+	members  *bounds.Limiter                   // lines of each
+	refusal  *bounds.Memory[string, struct{}]  // whom the LAN was told of that they may not be heard
+	answers  *bounds.Limiter                   // of questions
+	nameless *bounds.Memory[mucKey, time.Time] // live lines without an id, and when they came
 
 	fromLAN, fromMUC Ledger // without Pending
 	takenOver        uint64
@@ -48,14 +49,16 @@ type engine struct {
 
 // A lanSide is how things stand with the Clique room.
 type lanSide struct {
-	entered  bool
-	frozen   bool
-	frozenAt time.Time
-	others   uint64 // packets that were heard
-	cut      bool   // nobody is there, and they have not said good-bye: it may be us who are gone
-	group    netip.AddrPort
-	heard    time.Time // anybody, last
-	pause    time.Time // nothing is sent before that
+	entered   bool
+	enteredAt time.Time
+	frozen    bool
+	frozenAt  time.Time
+	others    uint64 // packets that were heard …
+	asked     bool   // … when we wanted to know
+	cut       bool   // nobody is there, and they have not said good-bye: it may be us who are gone
+	group     netip.AddrPort
+	heard     time.Time // anybody, last
+	pause     time.Time // nothing is sent before that
 }
 
 // A mucSide is how things stand with the MUC.
@@ -75,8 +78,9 @@ type mucSide struct {
 func (s *mucSide) ready() bool { return s.online && s.inside && s.caught }
 
 const (
-	maxPassed  = 8192
-	passedKept = 30 * 24 * time.Hour
+	maxPassed   = 8192
+	maxNameless = 256
+	passedKept  = 30 * 24 * time.Hour
 )
 
 // refusalKept is how often the LAN is told at most that a member is not heard.
@@ -98,6 +102,7 @@ func newEngine(now time.Time, cfg *Config, room Room, site string, before map[ma
 		refusal:  bounds.NewMemory[string, struct{}](maxMembers, refusalKept),
 		members:  bounds.NewLimiter(cfg.Limits.MemberRate, maxMembers),
 		answers:  bounds.NewLimiter(answerRate, 2),
+		nameless: bounds.NewMemory[mucKey, time.Time](maxNameless, passedKept),
 		due:      due{byID: make(map[lineID]*lanLine)},
 		held:     held{byKey: make(map[mucKey]*mucLine), byToken: make(map[uint64]*mucLine)},
 		people:   newPeople(),
@@ -168,7 +173,7 @@ func (e *engine) handleClique(now time.Time, ev clique.Event) {
 		e.freeze(now, ev.Frozen)
 	case clique.Restarted:
 		if len(e.people.members) > 0 {
-			e.cutOff()
+			e.cutOff(now)
 		}
 		e.lanLost()
 	case clique.Closed:
@@ -194,7 +199,7 @@ func (e *engine) freeze(now time.Time, frozen bool) {
 
 func (e *engine) entered(now time.Time, ev clique.Entered) {
 	e.lan.entered, e.lan.frozen, e.lan.group = true, false, ev.Group
-	e.lan.heard = now
+	e.lan.heard, e.lan.enteredAt = now, now
 	e.gates.listenTill = now.Add(e.cfg.Timing.Alone)
 	if e.lan.cut {
 		e.gates.listenTill = now.Add(cutFor)
@@ -203,8 +208,9 @@ func (e *engine) entered(now time.Time, ev clique.Entered) {
 
 // cutOff notes that all members were lost at once. What was given to the LAN since
 // somebody was heard may not be there: others shall not take our word for it.
-func (e *engine) cutOff() {
-	e.lan.cut, e.held.last = true, e.held.sure
+func (e *engine) cutOff(now time.Time) {
+	e.lan.cut = true
+	e.holdAgain(now)
 }
 
 // lanLost notes that nobody is a member any more, as far as we know.
@@ -247,7 +253,7 @@ func (e *engine) left(now time.Time, ev clique.Left) {
 		e.gates.company = now
 	}
 	if len(e.people.members) == 0 && ev.Why != rmulticast.Said {
-		e.cutOff()
+		e.cutOff(now)
 		e.gates.listenTill = now.Add(cutFor)
 	}
 }
@@ -275,7 +281,7 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 	case xmppc2s.RoomSubject:
 		e.subject(ev)
 	case xmppc2s.RoomCaughtUp:
-		e.caughtUp(now)
+		e.caughtUp(now, ev.Start)
 	case xmppc2s.RoomRefused:
 		e.refused(now, ev)
 	}
@@ -289,6 +295,7 @@ func (e *engine) handleTimeout(now time.Time) { e.settle(now) }
 func (e *engine) settle(now time.Time) {
 	e.decide(now)
 	e.expire(now)
+	e.expireHeld(now)
 	e.sendDue(now)
 	e.sendHeld(now)
 	e.spill(now)
@@ -304,9 +311,10 @@ func (e *engine) settle(now time.Time) {
 func (e *engine) nextTimeout() (next time.Time) {
 	times := e.gates.appendTimes(nil)
 	times = e.due.appendTimes(times, e.cfg.Timing.LineKept, e.net.since)
-	times = e.held.appendTimes(times, e.cfg.Timing.Spill, e.lan.pause)
+	times = e.held.appendTimes(times, e.cfg.Timing, e.lan.pause, e.settled)
 	times = e.told.appendTimes(times, e.cfg.Timing.LostTold)
 	times = e.said.appendTimes(times)
+	times = append(times, e.idleAt(e.settled))
 	for _, at := range times {
 		if at.After(e.settled) && (next.IsZero() || at.Before(next)) {
 			next = at

@@ -24,6 +24,9 @@ type bench struct {
 	tales    []tell
 	writes   []uint64
 	done     int
+	marks    map[mark]bool
+	rows     map[string][]byte
+	status   string // in the MUC
 	number   rmulticast.PacketID
 }
 
@@ -34,8 +37,9 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 		change(&cfg)
 	}
 	cfg = cfg.withDefaults()
-	b := &bench{now: start}
+	b := &bench{now: start, marks: make(map[mark]bool), rows: make(map[string][]byte)}
 	b.engine = newEngine(b.now, &cfg, cfg.Rooms[0], cfg.Site, nil)
+	b.restore(b.now, saved{})
 	b.handleClique(b.now, clique.Entered{Room: "Witchcraft"})
 	b.handleClique(b.now, clique.Joined{Room: "Witchcraft", Members: []string{"crone@h1"}})
 	b.handleServer(b.now, xmppc2s.Online{})
@@ -60,6 +64,13 @@ func (b *bench) carryOut() {
 				b.muc, b.stanzas = append(b.muc, bodyOf(a.stanza)), append(b.stanzas, a.stanza)
 			case write:
 				b.writes = append(b.writes, a.token)
+				b.change(a.changes)
+			case later:
+				b.change(a)
+			case remember:
+				b.marks[a.mark] = true
+			case setStatus:
+				b.status = a.text
 			case tell:
 				b.tales = append(b.tales, a)
 			case finish:
@@ -67,6 +78,14 @@ func (b *bench) carryOut() {
 					f()
 				}
 			}
+		}
+	}
+}
+
+func (b *bench) change(changes []Change) {
+	for _, c := range changes {
+		if delete(b.rows, string(c.Key)); c.Value != nil {
+			b.rows[string(c.Key)] = c.Value
 		}
 	}
 }
@@ -129,9 +148,6 @@ func want(t *testing.T, what string, got []string, lines ...string) {
 // site, or of another MUC; of another site it is an occupant's like any other.
 func TestWhatGatewaysWriteDoesNotComeBack(t *testing.T) {
 	b := newBench(t, nil)
-	via := func(site, room, id string) *stanza.Element {
-		return stanza.New("urn:x-meshgate:via:0", "via", stanza.Attr{Name: "site", Value: site}, stanza.Attr{Name: "room", Value: room}, stanza.Attr{Name: "id", Value: id})
-	}
 	b.says("meshgate@gw2", words("[alice] hi"), via("office", "other@conference.example.org", "s1"))
 	b.hears("gw2", "s1", "[crone@h1] hi", via("office", b.engine.muc, ""))
 	b.hears("meshgate", "s2", "[crone@h1] hi")

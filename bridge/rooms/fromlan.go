@@ -20,8 +20,12 @@ func (e *engine) received(now time.Time, ev clique.Received) {
 	}
 	if via, ok := rewrite.ReadVia(ev.Stanza); ok { // another gateway has said it (IJ-08)
 		l.Ignored++
-		e.heardCarried(now, via)
-		e.heardGivenUp(now, ev.Stanza)
+		if e.gates.others[ev.From] != nil { // anybody can write such a mark
+			e.heardCarried(now, via)
+			e.heardGivenUp(now, ev.Stanza)
+		} else if e.gates.duty == listening {
+			e.listen(now.Add(listenFor), e.lan.enteredAt.Add(aloneFor)) // a gateway that carries says soon that it is one
+		}
 		return
 	}
 	c := rewrite.ParseCliqueLine(ev.Stanza)

@@ -20,15 +20,38 @@ func (e *engine) roomMessage(now time.Time, ev xmppc2s.RoomMessage) {
 	case e.reflected(now, ev):
 		l.Ignored++
 	case c.Kind == rewrite.Encrypted:
-		l.Refused++
-		e.told.complain(e.nickOf(ev.Nick), wordsSealed)
+		e.sealed(now, ev, c)
 	case c.Kind != rewrite.Words:
 		l.Ignored++
 	default:
 		e.roomWords(now, ev, c)
 		return
 	}
-	e.emit(finish{ev.Done})
+	e.passOver(now, ev, "")
+}
+
+// sealed takes a line that nobody can show; the LAN is told, once.
+func (e *engine) sealed(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Content) {
+	key, unsure := newMUCKey(ev, c)
+	if _, passed := e.hasPassed(now, e.heldMark(key)); passed || unsure && !ev.Stamp.IsZero() {
+		e.fromMUC.Duplicate++
+		return
+	}
+	e.fromMUC.Refused++
+	e.told.complain(e.nickOf(ev.Nick), wordsSealed)
+	if !unsure {
+		e.pass(now, e.heldMark(key), false)
+	}
+}
+
+// sameFor is how far a history's clock may be from ours, for a line without any id.
+const sameFor = time.Minute
+
+// isNameless reports whether a line of a history is one without any id that was
+// heard live.
+func (e *engine) isNameless(now time.Time, key mucKey, stamp time.Time) bool {
+	came, ok := e.nameless.Get(now, key)
+	return ok && came.Sub(stamp).Abs() < sameFor
 }
 
 // roomWords takes words of an occupant. They are not done before they are on the
@@ -38,13 +61,15 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 	key, unsure := newMUCKey(ev, c)
 	early, passed := e.hasPassed(now, e.heldMark(key))
 	same := e.held.byKey[key]
-	if unsure && ev.Stamp.IsZero() {
-		key, passed, same = mucKey("x-"+e.newID()), false, nil // nobody can tell whether a line without any id comes again
+	switch {
+	case !unsure:
+	case ev.Stamp.IsZero(): // nobody can tell whether a line without any id comes again
+		e.nameless.Put(now, key, now)
+		key, passed, same = mucKey("x-"+e.newID()), false, nil
+	default:
+		passed = passed || e.isNameless(now, key, ev.Stamp)
 	}
-	at := ev.Stamp
-	if at.IsZero() {
-		at = now
-	}
+	at := said(now, ev)
 	switch {
 	case same != nil:
 		l.Duplicate++
@@ -54,12 +79,16 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 		l.Elsewhere++
 		e.said.add(at, e.nickOf(ev.Nick), c.Body)
 		e.toldAfter(now, key)
+	case passed && e.isQuestion(c.Body, e.net.nick):
+		l.Duplicate++
+		key = ""
 	case passed:
 		l.Duplicate++
 	case ev.Stamp.IsZero() && e.isQuestion(c.Body, e.net.nick):
 		l.Answered++
 		e.pass(now, e.heldMark(key), false)
 		e.answerMUC(now)
+		key = ""
 	default:
 		e.addHeld(now, &mucLine{
 			Key: key, Archive: ev.ID, Nick: ev.Nick, Text: rewrite.Clip(c.Body, e.cfg.Limits.BodyBytes), At: at.UnixMilli(),
@@ -67,7 +96,15 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 		})
 		return
 	}
-	e.emit(finish{ev.Done})
+	e.passOver(now, ev, key)
+}
+
+// said is when a line was said.
+func said(now time.Time, ev xmppc2s.RoomMessage) time.Time {
+	if ev.Stamp.IsZero() {
+		return now
+	}
+	return ev.Stamp
 }
 
 // nickOf is how the LAN sees an occupant.
@@ -96,12 +133,12 @@ func (e *engine) isQuestion(text, nick string) bool {
 
 func (e *engine) answerLAN(now time.Time) {
 	if e.mayCarry(now) && e.answers.Allow(now, "lan") {
-		e.notify(wordsOccupants(e.muc, e.occupants(), e.net.ready()))
+		e.notify(wordsOccupants(e.muc, andMore(e.occupants(), e.people.more), e.net.ready()))
 	}
 }
 
 func (e *engine) answerMUC(now time.Time) {
-	if e.mayCarry(now) && e.answers.Allow(now, "muc") {
+	if (e.mayCarry(now) || e.isDeserted()) && e.answers.Allow(now, "muc") {
 		e.emit(sendMUC{rewrite.NoticeToMUC(e.cfg.Mark, wordsMembers(e.room.Name, e.shownMembers()), e.muc, e.newID(), e.via(""))})
 	}
 }

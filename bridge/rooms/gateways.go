@@ -1,6 +1,8 @@
 package rooms
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +23,7 @@ const (
 	listenFor   = 2 * time.Second         // after others were met, until the gateways among them have been heard
 	joinHold    = 500 * time.Millisecond  // the same, for one that carries
 	companyKept = time.Minute
+	aloneFor    = 2 * time.Minute // for as long at most those who are heard and do not let us in keep us waiting: a join and a failure take 90 s
 )
 
 // Bounds of what other gateways make us keep.
@@ -69,10 +72,12 @@ func (a gateway) before(b gateway) bool {
 
 type otherGateway struct {
 	gateway
-	site  string
-	mine  []lineID // that it has sent, before it lost its session
-	heard time.Time
-	lost  bool // it was silent for too long already when the room froze, or we slept
+	site    string
+	mine    []lineID // that it has sent, before it lost its session
+	instead string   // the gateway that it takes for idle
+	heard   time.Time
+	lost    bool      // it was silent for too long already when the room froze, or we slept
+	idle    time.Time // it counts as not ready till then, since it was to carry and did not
 }
 
 // alive reports whether it was heard lately, or could not have been.
@@ -92,6 +97,9 @@ type gateways struct {
 	beat                         time.Time // when we said something last
 	company                      time.Time // when another one was there last
 	sayNow                       bool
+
+	watched   string    // the rival under which something of what is due has to get into the MUC …
+	watchedAt time.Time // … since then, or something has
 }
 
 // pause has the time up to now not count as silence, since nobody could be heard
@@ -146,6 +154,7 @@ func (e *engine) decide(now time.Time) {
 		g.hold(now.Add(takeoverIn))
 		g.pause(e.settled, now) // what they have said meanwhile is still to come
 	}
+	e.watchRival(now)
 	switch {
 	case !e.lan.entered || !e.net.ready():
 		g.become(unable)
@@ -191,17 +200,58 @@ func (e *engine) doubtful(now time.Time) bool {
 	return len(e.gates.others) > 0 && !e.lan.frozen && silence > doubtAfter && silence < doubtFor
 }
 
-// heardLAN notes that somebody on the LAN has been heard, if only by a packet.
-func (e *engine) heardLAN(now time.Time) { e.lan.heard, e.held.sure = now, e.held.last }
+// heardLAN notes that somebody on the LAN has been heard, if only by a packet. Who is
+// heard and is no member yet may be busy with others: then we are not alone.
+func (e *engine) heardLAN(now time.Time) {
+	e.lan.heard = now
+	if e.isAlone() {
+		e.listen(now.Add(e.cfg.Timing.Alone), e.lan.enteredAt.Add(aloneFor))
+		return
+	}
+	e.held.sure, e.held.unsure = e.held.last, nil
+}
+
+// count takes how many packets were heard so far. What was before we asked says
+// nothing about now.
+func (e *engine) count(now time.Time, n uint64) {
+	asked := e.lan.asked
+	e.lan.asked = e.watchesLAN()
+	if e.lan.asked && asked && n != e.lan.others {
+		e.heardLAN(now)
+	}
+	e.lan.others = n
+}
+
+// isAlone reports whether we are in the Clique room, and nobody else is.
+func (e *engine) isAlone() bool { return e.lan.entered && len(e.people.members) == 0 }
+
+// listen listens till then, at most up to a limit.
+func (e *engine) listen(till, limit time.Time) {
+	if till.After(limit) {
+		till = limit
+	}
+	if till.After(e.gates.listenTill) {
+		e.gates.listenTill = till
+	}
+}
 
 // watchesLAN reports whether that is wanted.
-func (e *engine) watchesLAN() bool { return e.lan.entered && len(e.gates.others) > 0 }
+func (e *engine) watchesLAN() bool {
+	return e.lan.entered && (len(e.gates.others) > 0 || len(e.held.unsure) > 0 || e.isAlone() && e.gates.duty != carrying)
+}
 
 // rival is the member that is to carry instead of us; "": none.
 func (e *engine) rival(now time.Time) string {
 	best, name := e.gates.self, ""
-	for member, o := range e.gates.others {
-		if o.ready && o.alive(now, e.lan.frozen) && o.gateway.before(best) {
+	for _, member := range slices.Sorted(maps.Keys(e.gates.others)) {
+		o := e.gates.others[member]
+		if !o.ready || !o.alive(now, e.lan.frozen) || now.Before(o.idle) {
+			continue
+		}
+		if o.instead == e.gates.self.id {
+			return member
+		}
+		if o.gateway.before(best) {
 			best, name = o.gateway, member
 		}
 	}
@@ -240,7 +290,7 @@ func (e *engine) announce(now time.Time) {
 		stanza.Attr{Name: "room", Value: e.muc}, stanza.Attr{Name: "site", Value: e.site},
 		stanza.Attr{Name: "id", Value: g.self.id}, stanza.Attr{Name: "since", Value: strconv.FormatInt(g.self.since, 10)},
 		stanza.Attr{Name: "ready", Value: flag(g.self.ready)}, stanza.Attr{Name: "carrying", Value: flag(g.self.carrying)},
-		stanza.Attr{Name: "last", Value: string(e.held.sure)}, e.offer(now), e.claim(now),
+		stanza.Attr{Name: "last", Value: string(e.held.sure)}, stanza.Attr{Name: "instead", Value: e.idleRival(now)}, e.offer(now), e.claim(now),
 	}, e.handover.answer()...)
 	e.emit(sendLAN{stanza: stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(nsGateway, "gateway", parts...))})
 }
@@ -272,7 +322,7 @@ func (e *engine) heardGateway(now time.Time, from string, st *stanza.Element) bo
 	}
 	*o = otherGateway{
 		gateway: gateway{id: id, since: since, ready: el.Attr("ready") == "1", carrying: el.Attr("carrying") == "1"},
-		site:    el.Attr("site"), heard: now, mine: listed(el.Child(nsGateway, "mine")),
+		site:    el.Attr("site"), heard: now, mine: listed(el.Child(nsGateway, "mine")), instead: el.Attr("instead"), idle: o.idle,
 	}
 	if last != "" {
 		e.settleUpTo(now, last)

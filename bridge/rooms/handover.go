@@ -93,10 +93,14 @@ func (e *engine) claim(now time.Time) *stanza.Element {
 	return idList("mine", ids)
 }
 
-// isClaimed reports whether another gateway may still send a line.
-func (e *engine) isClaimed(now time.Time, id lineID) bool {
+// isClaimed reports whether another gateway may still send a line. It can not say so
+// for longer than a session can be resumed.
+func (e *engine) isClaimed(now time.Time, line *lanLine) bool {
+	if now.Sub(line.came) > claimFor {
+		return false
+	}
 	for _, o := range e.gates.others {
-		if o.alive(now, e.lan.frozen) && slices.Contains(o.mine, id) {
+		if o.alive(now, e.lan.frozen) && slices.Contains(o.mine, line.ID) {
 			return true
 		}
 	}
@@ -169,7 +173,9 @@ func (e *engine) heardDue(now time.Time, from string, id lineID) {
 	case left && holder != from && e.gates.others[holder] != nil:
 		return
 	case left, !passed:
-		e.pass(now, e.lineMark(id), true)
+		if !passed {
+			e.passed.Put(now, e.lineMark(id), true) // for this run only, like the grant: the next one shall not take it for said
+		}
 		h.grants.Put(now, id, from)
 		h.yours[other.id] = append(h.yours[other.id], id)
 	default:

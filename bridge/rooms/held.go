@@ -7,6 +7,7 @@ import (
 
 	"meshgate/bridge/rewrite"
 	"meshgate/clique"
+	"meshgate/xmppc2s"
 )
 
 // A mucLine is a line of the MUC that was not on the LAN yet. It is its own row.
@@ -38,13 +39,17 @@ type held struct {
 	seq     uint64
 	undone  int        // lines without a row
 	order   []*mucLine // all that are not safe yet, or behind one that is not
-	sure    mucKey     // last, when somebody on the LAN was heard last: up to here the LAN has all
+	sure    mucKey     // last, when somebody on the LAN was heard last: up to here the LAN has all …
+	unsure  []*mucLine // … and these were given to it since then
 	last    mucKey     // the newest of the lines before which all have ended
 	ending  []*mucLine // all that have not ended, or are behind one that has not
 	upTo    mucKey     // another gateway has got that far, and this line was not told to us yet
 	mark    markRow
 	noSpill time.Time // the disk takes nothing
 }
+
+// maxUnsure bounds the lines that the LAN may not have.
+const maxUnsure = 64
 
 // endingPart bounds the lines that have ended behind one that has not, as a
 // multiple of those that have not.
@@ -108,6 +113,36 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 	}
 }
 
+// passOver notes a line that has nothing to wait for: it is done, and so is what is
+// before it, if nothing else is. Of several behind one that waits the last will do.
+// key, if any, is that of a line that the LAN has.
+func (e *engine) passOver(now time.Time, ev xmppc2s.RoomMessage, key mucKey) {
+	h := &e.held
+	line := &mucLine{Key: key, Archive: ev.ID, At: said(now, ev).UnixMilli(), ended: true, dones: []func(){ev.Done}}
+	if n := len(h.order); n > 0 && h.order[n-1].ended {
+		if line.Key == "" {
+			line.Key = h.order[n-1].Key
+		}
+		h.order[n-1] = line
+	} else {
+		h.order = append(h.order, line)
+	}
+	e.finish(line)
+}
+
+// expireHeld gives up what has waited for too long.
+func (e *engine) expireHeld(now time.Time) {
+	before := now.Add(-e.cfg.Timing.HeldKept).UnixMilli()
+	for len(e.held.lines) > 0 {
+		oldest := e.held.lines[0]
+		if oldest.token != 0 || oldest.At > before {
+			return
+		}
+		e.told.overflow++
+		e.endHeld(now, oldest, &e.fromMUC.Expired)
+	}
+}
+
 // finish says that a line is done: it has ended, or is on the disk. What is done
 // up to some line is noted, for whoever enters the room next.
 func (e *engine) finish(line *mucLine) {
@@ -122,6 +157,11 @@ func (e *engine) finish(line *mucLine) {
 		return
 	}
 	last := h.order[n-1]
+	for _, l := range h.order[:n] {
+		if l.Key != "" {
+			h.mark.Last = l.Key
+		}
+	}
 	h.order = h.order[n:]
 	if last.Archive != "" {
 		h.mark.After = last.Archive
@@ -178,6 +218,9 @@ func (e *engine) handleSent(now time.Time, token uint64, err error) {
 	case err == nil:
 		e.said.add(time.UnixMilli(line.At), e.nickOf(line.Nick), line.Text)
 		e.endHeld(now, line, &e.fromMUC.Delivered)
+		if h := &e.held; len(h.unsure) < maxUnsure {
+			h.unsure = append(h.unsure, line)
+		}
 	case errors.Is(err, clique.ErrTooLarge):
 		e.endHeld(now, line, &e.fromMUC.Bounced)
 	default:
@@ -280,14 +323,41 @@ func (e *engine) handleWritten(now time.Time, token uint64, err error) {
 	e.settle(now)
 }
 
-// appendTimes appends when spill or sendHeld are wanted.
-func (h *held) appendTimes(times []time.Time, spill time.Duration, pause time.Time) []time.Time {
+// holdAgain makes lines wait again that were given to the LAN when it was cut off
+// from us already, it seems. A run after this one takes them for given.
+func (e *engine) holdAgain(now time.Time) {
+	h := &e.held
+	h.last = h.sure
+	lines := slices.DeleteFunc(h.unsure, func(l *mucLine) bool { return h.byKey[l.Key] != nil })
+	h.unsure = nil
+	if len(h.lines)+len(lines) > e.cfg.Limits.Held {
+		return
+	}
+	for _, l := range lines {
+		e.fromMUC.Delivered--
+		e.passed.Forget(e.heldMark(l.Key))
+		l.token, l.ended, l.written, l.writing, l.came, l.dones = 0, false, false, false, now, nil
+		h.byKey[l.Key] = l
+		h.undone++
+	}
+	h.lines, h.ending = slices.Concat(lines, h.lines), slices.Concat(lines, h.ending)
+}
+
+// appendTimes appends when spill, expireHeld or sendHeld are wanted, or the LAN is to
+// be listened to.
+func (h *held) appendTimes(times []time.Time, t Timing, pause, settled time.Time) []time.Time {
+	if len(h.unsure) > 0 {
+		times = append(times, settled.Add(time.Second))
+	}
 	if len(h.lines) == 0 {
 		return times
 	}
+	if oldest := h.lines[0]; oldest.token == 0 {
+		times = append(times, time.UnixMilli(oldest.At).Add(t.HeldKept))
+	}
 	for _, line := range h.lines {
 		if !line.written && !line.writing {
-			times = append(times, line.came.Add(spill))
+			times = append(times, line.came.Add(t.Spill))
 			break
 		}
 	}

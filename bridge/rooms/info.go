@@ -13,7 +13,8 @@ type Info struct {
 	MUC       jid.JID
 	Group     netip.AddrPort // zero: the Clique room is not found yet
 	Members   []string       // of the Clique room, by presence name, without us and other gateways
-	Occupants []string       // of the MUC, by nick, without us
+	Occupants []string       // of the MUC, by nick, without us …
+	More      int            // … and how many of them are not named
 	State     string         // in words
 	Carrier   string         // the presence name of the gateway that carries; "": we do, or nobody does
 	Refused   string         // why the MUC does not let us in, in words; "": it does, or nothing is known

@@ -33,7 +33,7 @@ func (e *engine) offline(now time.Time, ev xmppc2s.Offline) {
 }
 
 func (e *engine) enteredMUC(now time.Time, ev xmppc2s.RoomEntered) {
-	e.people.enter(ev.Occupants, e.cfg.Limits.Occupants)
+	e.people.enter(ev.Occupants, ev.More, e.cfg.Limits.Occupants)
 	if e.net.inside {
 		e.net.nick = ev.Nick // entered twice: what was sent meanwhile is on its way
 		return
@@ -59,7 +59,7 @@ func (e *engine) lostMUC(now time.Time, ev xmppc2s.RoomLost) {
 
 // caughtUp settles what was sent before the room was entered: what was missed has
 // all been told, and what has come back by now has been, too.
-func (e *engine) caughtUp(now time.Time) {
+func (e *engine) caughtUp(now time.Time, start string) {
 	if !e.net.inside || e.net.caught {
 		return
 	}
@@ -67,7 +67,7 @@ func (e *engine) caughtUp(now time.Time) {
 	e.net.refused = ""
 	e.told.found()
 	e.sortOut(now)
-	e.beginMark(now)
+	e.beginMark(now, start)
 }
 
 func (e *engine) subject(ev xmppc2s.RoomSubject) {

@@ -173,7 +173,7 @@ func (e *engine) peopleWords() string {
 	if !e.told.began {
 		e.told.began = true
 		p.tellNone()
-		return wordsJoined(e.muc, e.occupants())
+		return wordsJoined(e.muc, andMore(e.occupants(), e.people.more))
 	}
 	if p.told == nil {
 		p.tellNone()

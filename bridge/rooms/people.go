@@ -33,15 +33,18 @@ func newPeople() people {
 }
 
 // enter notes who is in the MUC.
-func (p *people) enter(list []xmppc2s.Occupant, limit int) {
-	p.occupants, p.renamed, p.more, p.known, p.shown = make(map[string]bool), make(map[string]string), 0, true, nil
+func (p *people) enter(list []xmppc2s.Occupant, more, limit int) {
+	p.occupants, p.renamed, p.more, p.known, p.shown = make(map[string]bool), make(map[string]string), more, true, nil
 	for _, o := range list {
 		p.come(o.Nick, limit)
 	}
 }
 
 func (p *people) come(nick string, limit int) {
-	if len(p.occupants) >= limit {
+	switch {
+	case p.occupants[nick]:
+		return
+	case len(p.occupants) >= limit:
 		p.more++
 		return
 	}
@@ -169,10 +172,10 @@ func (e *engine) showMembers() {
 		return
 	}
 	status := "standing by"
-	switch e.gates.duty {
-	case carrying, doubting:
+	switch {
+	case e.gates.duty == carrying, e.gates.duty == doubting, e.isDeserted():
 		status = "LAN: " + joinNames(e.shownMembers())
-	case standing:
+	case e.gates.duty == standing:
 	default:
 		return // it will be known soon
 	}
@@ -182,12 +185,18 @@ func (e *engine) showMembers() {
 	}
 }
 
+// isDeserted reports whether all members were lost at once, no other gateway among
+// them: what is said waits for them, but the MUC is told that nobody is there.
+func (e *engine) isDeserted() bool {
+	return e.lan.cut && e.net.ready() && e.isAlone() && e.gates.company.IsZero()
+}
+
 // info is how things stand, for people.
 func (e *engine) info(now time.Time) Info {
 	i := Info{
 		Name: e.room.Name, MUC: e.room.MUC, Group: e.lan.group,
 		Members: e.memberNames(), Occupants: e.occupants(), Refused: e.net.refused,
-		MembersOnly: e.net.membersOnly,
+		MembersOnly: e.net.membersOnly, More: e.people.more,
 	}
 	switch {
 	case !e.lan.entered:

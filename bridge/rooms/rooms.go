@@ -141,17 +141,23 @@ func (r *Rooms) Run(ctx context.Context) error {
 // begin makes the engines of what former runs have left, and has both sides enter.
 func (r *Rooms) begin(now time.Time) (rooms []*engine) {
 	past := make(map[string]*saved)
+	for _, room := range r.cfg.Rooms {
+		past[room.Name] = &saved{}
+	}
+	var gone []Change // of rooms that are not joined any more
 	site := r.cfg.Site
 	for key, value := range r.parts.Past.All() {
 		name, rest, ok := strings.Cut(string(key), "\x00")
 		if string(key) == siteKey && site == "" {
 			site = string(value)
-		} else if ok {
-			if past[name] == nil {
-				past[name] = &saved{}
-			}
-			past[name].add([]byte(rest), value)
+		} else if s := past[name]; ok && s != nil {
+			s.add([]byte(rest), value)
+		} else if name != "" {
+			gone = append(gone, Change{Key: slices.Clone(key)})
 		}
+	}
+	if len(gone) > 0 {
+		r.parts.Past.Later(gone...)
 	}
 	before := make(map[mark]bool)
 	for m := range r.parts.Marks.All() {
@@ -165,9 +171,6 @@ func (r *Rooms) begin(now time.Time) (rooms []*engine) {
 			r.parts.Past.Later(Change{[]byte(siteKey), []byte(site)})
 		}
 		s := past[room.Name]
-		if s == nil {
-			s = &saved{}
-		}
 		e.restore(now, *s)
 		rooms = append(rooms, e)
 		r.enter(e, s.snapshot)
@@ -212,18 +215,14 @@ func isFor(ev clique.Event, room string) bool {
 
 // listen tells the engines that want to know whether anybody is heard on the LAN.
 func (r *Rooms) listen(now time.Time, rooms []*engine) {
-	if !slices.ContainsFunc(rooms, (*engine).watchesLAN) {
-		return
-	}
 	heard := make(map[string]uint64)
-	for _, i := range r.parts.LAN.Rooms() {
-		heard[i.Name] = i.Packets.Others
+	if slices.ContainsFunc(rooms, (*engine).watchesLAN) {
+		for _, i := range r.parts.LAN.Rooms() {
+			heard[i.Name] = i.Packets.Others
+		}
 	}
 	for _, room := range rooms {
-		if n := heard[room.room.Name]; n != room.lan.others {
-			room.lan.others = n
-			room.heardLAN(now)
-		}
+		room.count(now, heard[room.room.Name])
 	}
 }
 

@@ -302,3 +302,16 @@ func TestTheNextRunGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// What a room has left that is not joined any more does not fill the disk.
+func TestARoomThatIsNotJoinedAnyMoreLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.rows[string(rowKey("Coven", rowHeld, 3))] = []byte("{}")
+		r.rows[string(rowKey("Witchcraft", rowSnapshot, 0))] = []byte("as it was")
+		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) { enter(ctx, rooms) })
+		if len(r.rows[string(rowKey("Coven", rowHeld, 3))]) > 0 || len(r.rows[string(rowKey("Witchcraft", rowSnapshot, 0))]) == 0 || len(r.rows[siteKey]) == 0 {
+			t.Errorf("rows: %q", r.rows)
+		}
+	})
+}

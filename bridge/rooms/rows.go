@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
@@ -21,9 +22,13 @@ const (
 )
 
 // A markRow says how far we have come in a MUC.
+//
+// It is the first row that is written, so all others are of the same MUC.
 type markRow struct {
+	MUC   string `json:"muc"`
 	After string `json:"after,omitempty"` // the archive's id of the last line that is done
 	Since int64  `json:"since"`           // its time, in milliseconds of unix time
+	Last  mucKey `json:"last,omitempty"`  // the newest of them that was for the LAN
 }
 
 func rowKey(room string, kind byte, seq uint64) []byte {
@@ -42,16 +47,20 @@ func (e *engine) heldRow(l *mucLine) Change {
 	return Change{rowKey(e.room.Name, rowHeld, l.seq), marshal(l)}
 }
 
-func (e *engine) markChange() Change {
-	return Change{rowKey(e.room.Name, rowMark, 0), marshal(e.held.mark)}
+func (e *engine) markChange() Change { return e.rowOfMark(e.held.mark) }
+
+func (e *engine) rowOfMark(m markRow) Change {
+	return Change{rowKey(e.room.Name, rowMark, 0), marshal(m)}
 }
 
 func marshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // then nothing of XML gets more than twice as long
+	if err := enc.Encode(v); err != nil {
 		panic("rooms: a row cannot be written: " + err.Error()) // it is made of strings and numbers
 	}
-	return b
+	return b.Bytes()
 }
 
 // A saved is what a room's rows say.
@@ -81,10 +90,21 @@ func (s *saved) add(key, value []byte) {
 	}
 }
 
-// restore begins with what a run before has left.
+// restore begins with what a run before has left. What was said in another MUC, with
+// which the Clique room was joined then, is none of this one's business.
 func (e *engine) restore(now time.Time, s saved) {
+	if s.mark.MUC != e.muc {
+		for _, l := range s.due {
+			e.emit(later{Change{Key: e.dueRow(l).Key}})
+		}
+		for _, l := range s.held {
+			e.emit(later{Change{Key: e.heldRow(l).Key}})
+		}
+		s = saved{mark: markRow{MUC: e.muc}}
+		e.emit(later{e.rowOfMark(s.mark)})
+	}
 	e.held.mark = s.mark
-	e.held.last = mucKey(s.mark.After)
+	e.held.last = s.mark.Last
 	slices.SortFunc(s.due, func(a, b *lanLine) int { return cmp.Compare(a.seq, b.seq) })
 	slices.SortFunc(s.held, func(a, b *mucLine) int { return cmp.Compare(a.seq, b.seq) })
 	for _, l := range s.due {
@@ -112,19 +132,22 @@ func (e *engine) restore(now time.Time, s saved) {
 	}
 }
 
-// beginMark notes, if nothing is noted yet, that all up to now is not our business.
-func (e *engine) beginMark(now time.Time) {
-	if e.held.mark == (markRow{}) && len(e.held.order) == 0 {
-		e.held.mark.Since = now.UnixMilli()
-		e.emit(later{e.markChange()})
+// beginMark notes, if nothing is noted yet, that all up to now is not our business:
+// start is the archive's last line.
+func (e *engine) beginMark(now time.Time, start string) {
+	m := &e.held.mark
+	if m.After != "" || m.Since != 0 && start == "" || len(e.held.order) > 0 {
+		return
 	}
+	m.After, m.Since = start, max(m.Since, now.UnixMilli())
+	e.emit(later{e.markChange()})
 }
 
 // mucRoom is the room for the session to enter.
 func (e *engine) mucRoom() xmppc2s.Room {
 	r := xmppc2s.Room{
 		JID: e.room.MUC, Nick: e.room.Nick, Password: e.room.Password,
-		After: e.held.mark.After, Lines: e.cfg.Limits.Missed,
+		After: e.held.mark.After, Lines: e.cfg.Limits.Missed, Age: e.cfg.Timing.HeldKept,
 	}
 	if e.held.mark.Since != 0 {
 		r.Since = time.UnixMilli(e.held.mark.Since)

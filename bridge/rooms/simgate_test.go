@@ -272,7 +272,7 @@ func (g *simGate) enterLAN() {
 	var hear func()
 	hear = func() { // somebody's packets, as long as we are here
 		if g.stay == stay && g.e != nil {
-			if g.entered && g.member && !g.isolated && !g.stalled {
+			if g.entered && !g.isolated && !g.stalled {
 				g.e.heardLAN(g.w.now)
 			}
 			g.w.after(time.Second, 2*time.Second, hear)
@@ -298,7 +298,10 @@ func (g *simGate) joinLAN() {
 	if stay := g.stay; slices.ContainsFunc(g.w.gates, func(o *simGate) bool {
 		return o != g && o.lives() && (o.e.lan.frozen || o.in.last.After(g.w.now.Add(time.Second)))
 	}) {
-		g.w.after(100*ms, time.Second, func() { // nobody joins before those who are there have agreed
+		// Nobody joins before those who are there have agreed, which sets all of them free:
+		// it takes a JOIN of each. One may learn that later than another by the time in
+		// which a lost packet is repaired, and not by seconds.
+		g.w.after(100*ms, time.Second, func() {
 			if g.stay == stay {
 				g.joinLAN()
 			}

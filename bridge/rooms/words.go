@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"meshgate/bridge/rewrite"
@@ -28,7 +29,7 @@ func wordsBounced(err *stanza.Error) string {
 }
 
 func wordsDropped(n int) string {
-	return fmt.Sprintf("%d lines of the MUC are missing here: too many waited", n)
+	return fmt.Sprintf("%d lines of the MUC are missing here: too many waited, or for too long", n)
 }
 
 func wordsSubject(nick, text string) string {
@@ -44,6 +45,14 @@ func wordsSubject(nick, text string) string {
 
 func wordsJoined(muc string, occupants []string) string {
 	return "joined with " + muc + "; there: " + joinNames(occupants)
+}
+
+// andMore is a list of names, and how many have none on it.
+func andMore(names []string, n int) []string {
+	if n == 0 {
+		return names
+	}
+	return append(slices.Clip(names), fmt.Sprintf("%d more", n))
 }
 
 func wordsGone(muc, why string) string {

@@ -77,7 +77,7 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 			BodyBytes:  c.Limits.Body,
 			Missed:     c.CatchUp.Messages,
 		},
-		Timing: rooms.Timing{LineKept: c.Outbox.TTL},
+		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: c.CatchUp.Age},
 	}
 	for _, ct := range c.Contacts {
 		j, err := parseAddress(ct.JID)
