@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"meshgate/bridge"
 	"meshgate/bridge/rewrite"
@@ -77,7 +78,7 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 			BodyBytes:  c.Limits.Body,
 			Missed:     c.CatchUp.Messages,
 		},
-		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: c.CatchUp.Age},
+		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: max(c.CatchUp.Age, 10*time.Minute)}, // for what is on its way
 	}
 	for _, ct := range c.Contacts {
 		j, err := parseAddress(ct.JID)
