@@ -6,6 +6,7 @@ type slot struct {
 	p         Packet // its payload is in raw
 	timer     timer  // to ask for it, or to send it again
 	repeating bool   // sent again until that is taken back
+	asked     int    // how often we have asked for it, or somebody has
 }
 
 // A cache holds the packets of one sender from an id on, with holes.

@@ -104,6 +104,7 @@ func (e *Engine) push(now time.Time, s *sender, p *Packet, b []byte) {
 	d := p.ID.diff(s.nextOut)
 	if sl := s.cache.stored(p.ID); sl != nil || d < 0 {
 		e.stats.Duplicates++
+		e.came(sl)
 		e.suppress(sl)
 		return
 	}
@@ -130,6 +131,7 @@ func (e *Engine) push(now time.Time, s *sender, p *Packet, b []byte) {
 // put stores a packet, and stops asking for it.
 func (e *Engine) put(s *sender, p *Packet, raw []byte) {
 	sl := s.cache.open(p.ID)
+	e.came(sl)
 	e.timers.stop(&sl.timer)
 	sl.raw, sl.p = raw, *p
 	e.cached += len(raw)

@@ -300,12 +300,12 @@ func TestToldStartsAreKept(t *testing.T) {
 	}
 	answers := 0
 	l.drop = func(from, to *node, packet *Packet) bool {
-		if from == to && packet.Type == Data && packet.Sender == b.Self() && packet.ID == start+1 {
+		if from == to && packet.Type == Data && packet.Sender == b.Self() && packet.ID == start+2 {
 			answers++
 		}
 		return false
 	}
-	p.emit(Packet{Type: RepairRequest, Target: b.Self(), ID: start + 1})
+	p.emit(Packet{Type: RepairRequest, Target: b.Self(), ID: start + 2})
 	l.run(200 * time.Millisecond)
 	if a.table.state != gathering || answers != 1 {
 		t.Errorf("%d answers, %v", answers, a.table.state)

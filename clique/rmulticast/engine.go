@@ -73,6 +73,7 @@ type Engine struct {
 	unacked   int // packets of data since we last acknowledged
 	asking    pacer
 	repairing pacer
+	patience  patience
 
 	table membership
 }
@@ -80,7 +81,8 @@ type Engine struct {
 // New makes an engine that is not in the room yet: Join starts it.
 func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg, lim: cfg.Limits.withDefaults()}
-	e.asking = pacer{rate: 500, burst: 256}
+	e.asking = pacer{rate: max(500, e.lim.Rate/8), burst: 256}
+	e.patience = 1
 	e.repairing = pacer{rate: e.lim.Rate, burst: burst}
 	e.outbox.pace = pacer{rate: e.lim.Rate, burst: burst}
 	e.probe.timer.fire = e.continueProbing
@@ -264,8 +266,7 @@ func (e *Engine) resend(b []byte) {
 
 // jitter is a time of the span.
 func (e *Engine) jitter(s span) time.Duration {
-	const unit = time.Millisecond
-	return s.lo + time.Duration(e.cfg.Rand.Int64N(int64((s.hi-s.lo)/unit)))*unit
+	return s.lo + time.Duration(e.cfg.Rand.Int64N(int64(s.hi-s.lo)))
 }
 
 // arm sets a timer to a time of the span from now.

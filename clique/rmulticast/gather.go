@@ -155,7 +155,7 @@ func (e *Engine) sendAttempt(now time.Time) {
 	t.calling = e.transmit(now, &Packet{Type: AttemptJoin, Entries: e.depends(), Senders: ask})
 	if again {
 		t.calling.repeating = true
-		e.repeat(now, t.calling)
+		e.repeat(now, t.calling, repairAnswer)
 	}
 }
 

@@ -235,6 +235,9 @@ func (e *Engine) becomeNormal(now time.Time) {
 	for _, s := range e.order {
 		s.hold = mark{}
 	}
+	if len(joined) > 0 {
+		e.sendNoData(now) // which shows of what kind we are before there is anything to repair
+	}
 	e.takeLate(now)
 }
 

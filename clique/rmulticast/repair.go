@@ -26,7 +26,7 @@ func (e *Engine) miss(now time.Time, s *sender, id PacketID) {
 	}
 	sl := s.cache.open(id)
 	sl.timer.fire = func(now time.Time) { e.askRepair(now, s, id, sl) }
-	e.arm(&sl.timer, now, repairFirst)
+	e.arm(&sl.timer, now, e.in(quickFirst, 1))
 }
 
 // askRepair asks for a packet, until it comes. Requests are limited: somebody
@@ -36,7 +36,13 @@ func (e *Engine) askRepair(now time.Time, s *sender, id PacketID, sl *slot) {
 		e.stats.RepairsAsked++
 		e.emit(&Packet{Type: RepairRequest, Sender: e.self, Target: s.id, ID: id})
 	}
-	e.arm(&sl.timer, now, repairAgain)
+	e.askAgain(now, sl)
+}
+
+// askAgain lets somebody who was asked answer first.
+func (e *Engine) askAgain(now time.Time, sl *slot) {
+	sl.asked++
+	e.arm(&sl.timer, now, e.in(quickAgain, sl.asked))
 }
 
 // hearRepairRequest answers if we have the packet. If we miss it as well somebody
@@ -60,7 +66,7 @@ func (e *Engine) hearRepairRequest(now time.Time, p *Packet) bool {
 		return false
 	}
 	if sl := s.cache.get(p.ID); sl != nil {
-		e.arm(&sl.timer, now, repairAgain)
+		e.askAgain(now, sl)
 		return true
 	}
 	for id := s.nextOut; !p.ID.before(id); id++ {
@@ -76,25 +82,25 @@ func (e *Engine) answerRepair(now time.Time, s *sender, id PacketID) bool {
 		return false
 	}
 	if !sl.timer.isSet() {
-		e.repeat(now, sl)
+		e.repeat(now, sl, e.in(quickAnswer, 1))
 	}
 	return true
 }
 
 // repeat sends the packet of a slot after a moment, and again while it is repeating.
-func (e *Engine) repeat(now time.Time, sl *slot) {
+func (e *Engine) repeat(now time.Time, sl *slot, after span) {
 	sl.timer.fire = func(now time.Time) {
 		if !sl.repeating && !e.repairing.take(now) {
-			e.arm(&sl.timer, now, repairAnswer)
+			e.arm(&sl.timer, now, e.in(quickAnswer, 1))
 			return
 		}
 		e.stats.RepairsSent++
 		e.resend(sl.raw)
 		if sl.repeating {
-			e.repeat(now, sl)
+			e.repeat(now, sl, repairAnswer)
 		}
 	}
-	e.arm(&sl.timer, now, repairAnswer)
+	e.arm(&sl.timer, now, after)
 }
 
 // suppress takes back a repair of ours that somebody else has made. gibber does

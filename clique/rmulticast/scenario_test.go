@@ -326,7 +326,7 @@ func TestAnswerWaitsForQuestion(t *testing.T) {
 	a.say("question")
 	l.run(100 * time.Millisecond)
 	b.say("answer")
-	l.run(50 * time.Millisecond)
+	l.run(quickFirst.lo)
 	want(t, "what c was told too soon", c.texts(""))
 	l.run(2 * time.Second)
 	want(t, "what c was told", c.texts(""), "question", "answer")

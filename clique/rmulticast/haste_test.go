@@ -1,0 +1,103 @@
+package rmulticast
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lossy has the first of a room of so many send messages, of whose packets each of
+// the others misses the first copy with the given chance, or all of them do. It
+// returns how many packets somebody missed, and how many requests and repairs there
+// were.
+func lossy(t *testing.T, l *lan, room []*node, chance float64, together bool) (missed, asked, sent int) {
+	const messages = 400
+	lost := map[PacketID]bool{}
+	seen := map[string]bool{}
+	l.drop = func(from, to *node, p *Packet) bool {
+		copy := fmt.Sprint(p.ID, to.name)
+		if p.Type != Data || from != room[0] || to == from || seen[copy] {
+			return false
+		}
+		seen[copy] = true
+		if lost[p.ID] && together || l.rng.Float64() < chance {
+			lost[p.ID] = true
+			return true
+		}
+		return false
+	}
+	before, told := repairs(room), len(room[1].got)
+	for range messages {
+		room[0].say(strings.Repeat("z", 1000))
+	}
+	l.run(3 * time.Second)
+	for _, n := range room[1:] {
+		if got := len(n.got) - told; got != messages {
+			t.Errorf("%s was told %d messages", n.name, got)
+		}
+	}
+	after := repairs(room)
+	return len(lost), int(after.RepairsAsked - before.RepairsAsked), int(after.RepairsSent - before.RepairsSent)
+}
+
+// repairs are those of all together.
+func repairs(room []*node) (sum Stats) {
+	for _, n := range room {
+		st := n.Stats()
+		sum.RepairsAsked += st.RepairsAsked
+		sum.RepairsSent += st.RepairsSent
+	}
+	return sum
+}
+
+// CQ-02: however many miss a packet, and however many have it, few ask for it and few
+// repeat it, though none of them waits as long as gibber does.
+func TestFewAskAndFewAnswer(t *testing.T) {
+	for _, count := range []int{2, 4, 8, 16, 32} {
+		for _, together := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d members, all miss the same %v", count, together), func(t *testing.T) {
+				l, room := members(t, count, false)
+				missed, asked, sent := lossy(t, l, room, 0.05, together)
+				if asked < missed || asked > missed*7/5 || sent > missed*3/2 {
+					t.Errorf("of %d packets that were missed %d were asked for and %d sent", missed, asked, sent)
+				}
+			})
+		}
+	}
+}
+
+// CQ-02: where order is not kept we learn to wait before we ask.
+func TestPatience(t *testing.T) {
+	l, room := members(t, 8, false)
+	lossy(t, l, room, 0, false)
+	if p := room[1].patience; p > 1 {
+		t.Errorf("patience is %v where nothing is late", p)
+	}
+	l, room = members(t, 8, false)
+	l.latency = 30 * time.Millisecond
+	_, hasty, _ := lossy(t, l, room, 0, false)
+	_, asked, _ := lossy(t, l, room, 0, false)
+	if p := room[1].patience; p < 5 || asked > hasty/2 {
+		t.Errorf("patience is %v after %d and %d requests for what was only late", p, hasty, asked)
+	}
+}
+
+// CQ-02: all that are of our kind know it before there is anything to repair; as soon
+// as one of gibber's may miss something all take gibber's times.
+func TestHasteAmongOurKind(t *testing.T) {
+	l, room := members(t, 2, false)
+	for _, n := range room {
+		if s := n.in(quickFirst, 1); s.hi > 20*time.Millisecond {
+			t.Errorf("%s asks after %v", n.name, s)
+		}
+	}
+	l.enterPuppet(100, room...)
+	for _, q := range []quick{quickFirst, quickAgain, quickAnswer} {
+		for _, n := range room {
+			if s := n.in(q, 1); s != q.gibber {
+				t.Errorf("%s takes %v beside one of gibber's, which takes %v", n.name, s, q.gibber)
+			}
+		}
+	}
+}
