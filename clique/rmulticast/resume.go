@@ -26,6 +26,7 @@ type resumption struct {
 	next  PacketID          // and we and somebody those before this, …
 	have  PacketID          // … somebody those before this
 	said  map[SenderID]bool // who has told what he has of us
+	told  bool              // one of them has not been away itself
 	heard bool              // any of the members
 	lost  bool              // we cannot go on
 
@@ -38,7 +39,7 @@ func (e *Engine) becomeResuming(now time.Time) {
 	e.phase = resuming
 	r := &e.resume
 	r.since, r.from, r.next, r.have = now, e.next, e.next, e.me.cache.first
-	r.said, r.heard, r.lost = map[SenderID]bool{}, false, false
+	r.said, r.told, r.heard, r.lost = map[SenderID]bool{}, false, false, false
 	e.timers.set(&r.timer, now.Add(resumeListen))
 	e.sendSession(now)
 }
@@ -67,7 +68,8 @@ func (e *Engine) hearResuming(now time.Time, p *Packet, b []byte) {
 		e.resume.lost = true
 		return
 	case p.Type == Session:
-		e.resume.said[p.Sender] = true
+		_, whole := next(p, p.Sender) // who has come back himself does not list himself
+		e.resume.said[p.Sender], e.resume.told = true, e.resume.told || whole
 	}
 	if listed {
 		e.sawOwn(now, have)
@@ -125,7 +127,7 @@ func (e *Engine) judge(now time.Time) {
 	switch {
 	case r.lost, waited >= resumeListen && !r.heard, waited >= resumeLimit && (len(r.said) == 0 || !e.hasOwn()):
 		e.becomeConnecting(now)
-	case (waited >= resumeListen && len(r.said) > 0 || e.allSaid()) && e.hasOwn():
+	case (waited >= resumeListen && r.told || waited >= resumeLimit || e.allSaid()) && e.hasOwn():
 		e.goOn(now)
 	case !r.timer.isSet():
 		e.timers.set(&r.timer, r.since.Add(resumeLimit))
