@@ -46,8 +46,9 @@ type Past interface {
 // A Change puts a row, or with a nil Value removes it.
 type Change struct{ Key, Value []byte }
 
-// MaxRowBytes is the most bytes of a row with its key.
-const MaxRowBytes = 128 << 10
+// MaxRowBytes is the most bytes of a row with its key: a snapshot of Clique's has
+// hardly less in the worst case.
+const MaxRowBytes = 512 << 10
 
 // MaxRows is how many rows there may be.
 func (c Config) MaxRows() int {

@@ -1,16 +1,26 @@
 package rmulticast
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
 
 // An archive writes what it is given, or reads it: one function for both says what
 // a snapshot consists of, and the two cannot differ.
 type archive struct {
 	b       []byte // so far, or still to be read
 	reading bool
-	bad     bool // it ends too soon, or something is out of bounds
+	bad     bool // it ends too soon, is too long, or something is out of bounds
 }
 
 func (a *archive) fail() { a.bad, a.b = true, nil }
+
+// check has no more written than a snapshot may be.
+func (a *archive) check() {
+	if a.bad || len(a.b) > MaxSnapshot-crc32.Size {
+		a.fail()
+	}
+}
 
 type integer interface {
 	~uint8 | ~uint16 | ~uint32 | ~int | ~int64
@@ -20,6 +30,7 @@ type integer interface {
 func number[T integer](a *archive, v *T) {
 	if !a.reading {
 		a.b = binary.AppendUvarint(a.b, uint64(*v))
+		a.check()
 		return
 	}
 	x, n := binary.Uvarint(a.b)
@@ -66,6 +77,7 @@ func (a *archive) bytes(v *[]byte, limit int) {
 	switch {
 	case !a.reading:
 		a.b = append(a.b, *v...)
+		a.check()
 	case n > limit || n > len(a.b):
 		a.fail()
 	default:

@@ -14,21 +14,33 @@ const (
 	keptLate        = 16        // ATTEMPT-JOINs
 )
 
+// MaxSnapshot is the most bytes of a snapshot. A hundred members have room for all
+// that they can declare in a join phase, among fifty more that have failed; not if they
+// have thousands of messages under way that are not in order.
+const MaxSnapshot = 448 << 10
+
 // Snapshot is what another engine needs to go on as this node, see [Config.Resume];
-// nil: we are not in the room. It has some 50 bytes for each other member and what
-// nobody has acknowledged yet of our last packets, up to 16 KiB of them; in a join
-// phase, or with messages of several packets under way, up to 256 KiB more.
+// nil: we are not in the room, or it would be too large. It has some 50 bytes for each
+// other member and what nobody has acknowledged yet of our last packets, up to 16 KiB
+// of them; in a join phase, or with messages of several packets under way, up to 256 KiB
+// more.
 func (e *Engine) Snapshot() []byte {
 	if e.phase != connected {
 		return nil
 	}
-	st := e.still()
-	size := 64 + 64*len(e.order)
+	return e.still().bytes()
+}
+
+func (st *still) bytes() []byte {
+	size := 64 + 64*len(st.senders)
 	for _, raw := range st.own {
 		size += len(raw) + 2
 	}
 	a := &archive{b: make([]byte, 0, size)}
 	st.archive(a)
+	if a.bad {
+		return nil
+	}
 	return binary.BigEndian.AppendUint32(a.b, crc32.ChecksumIEEE(a.b))
 }
 

@@ -100,6 +100,52 @@ func TestSnapshotIsSmall(t *testing.T) {
 }
 
 // Leave, and a restart, take the snapshot back; before anybody can be left.
+// Whatever others do, a snapshot is not larger than whoever keeps it has to expect;
+// and a full room in the midst of a join phase has one.
+func TestSnapshotsHaveABound(t *testing.T) {
+	full := func(failures, messages int) *still {
+		st := &still{version: snapshotVersion, name: strings.Repeat("n", 63), self: 1, next: 1 << 31, state: joining}
+		for i := range maxMembers {
+			s := &sender{id: ^SenderID(i), named: true, name: strings.Repeat("n", 63), state: running, nextOut: 1 << 31}
+			for range messages {
+				m := &message{start: 1 << 31, end: 1<<31 + 1, total: 1 << 10, size: 1 << 10, parts: [][]byte{make([]byte, 1<<10)}}
+				for j := range maxMembers {
+					m.depends = append(m.depends, Entry{^SenderID(j), 1 << 31})
+				}
+				s.ready = append(s.ready, m)
+			}
+			st.senders = append(st.senders, s)
+		}
+		for i := range maxMembers + failures {
+			r := &record{id: ^SenderID(i), declared: make(map[SenderID]bool)}
+			for j := range maxMembers + failures {
+				r.declared[^SenderID(j)] = true
+			}
+			st.records = append(st.records, r)
+			st.live = append(st.live, r.id)
+		}
+		for range 11 {
+			st.own = append(st.own, make([]byte, maxReceived))
+		}
+		return st
+	}
+	if n := len(full(0, 0).bytes()); n == 0 {
+		t.Error("a room of 100 members has none")
+	} else {
+		t.Logf("a room of 100 members, in a join phase: %d bytes", n)
+	}
+	if n := len(full(maxFailures, 0).bytes()); n == 0 || n > MaxSnapshot {
+		t.Errorf("with failures: %d bytes", n)
+	} else {
+		t.Logf("with 50 failures: %d bytes", n)
+	}
+	a := &archive{}
+	full(0, keptReady).archive(a)
+	if !a.bad || len(a.b) > MaxSnapshot {
+		t.Errorf("with messages under way: %d bytes", len(a.b))
+	}
+}
+
 func TestSnapshotTakenBack(t *testing.T) {
 	l, room := talkers(t, "a", "b", "c")
 	if len(room[2].crash.snapshot) == 0 || room[2].Snapshot() == nil {
