@@ -27,7 +27,7 @@ func (e *engine) roomMessage(now time.Time, ev xmppc2s.RoomMessage) {
 		e.roomWords(now, ev, c)
 		return
 	}
-	e.passOver(now, ev, "")
+	e.passOver(now, ev)
 }
 
 // sealed takes a line that nobody can show; the LAN is told, once.
@@ -79,16 +79,12 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 		l.Elsewhere++
 		e.said.add(at, e.nickOf(ev.Nick), c.Body)
 		e.toldAfter(now, key)
-	case passed && e.isQuestion(c.Body, e.net.nick):
-		l.Duplicate++
-		key = ""
 	case passed:
 		l.Duplicate++
 	case ev.Stamp.IsZero() && e.isQuestion(c.Body, e.net.nick):
 		l.Answered++
 		e.pass(now, e.heldMark(key), false)
 		e.answerMUC(now)
-		key = ""
 	default:
 		e.addHeld(now, &mucLine{
 			Key: key, Archive: ev.ID, Nick: ev.Nick, Text: rewrite.Clip(c.Body, e.cfg.Limits.BodyBytes), At: at.UnixMilli(),
@@ -96,7 +92,7 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 		})
 		return
 	}
-	e.passOver(now, ev, key)
+	e.passOver(now, ev)
 }
 
 // said is when a line was said.

@@ -208,7 +208,11 @@ func (e *engine) heardLAN(now time.Time) {
 		e.listen(now.Add(e.cfg.Timing.Alone), e.lan.enteredAt.Add(aloneFor))
 		return
 	}
-	e.held.sure, e.held.unsure = e.held.last, nil
+	h := &e.held
+	if h.sure, h.unsure = h.last, nil; h.mark.Last != h.sure {
+		h.mark.Last = h.sure
+		e.emit(later{e.markChange()})
+	}
 }
 
 // count takes how many packets were heard so far. What was before we asked says

@@ -115,14 +115,10 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 
 // passOver notes a line that has nothing to wait for: it is done, and so is what is
 // before it, if nothing else is. Of several behind one that waits the last will do.
-// key, if any, is that of a line that the LAN has.
-func (e *engine) passOver(now time.Time, ev xmppc2s.RoomMessage, key mucKey) {
+func (e *engine) passOver(now time.Time, ev xmppc2s.RoomMessage) {
 	h := &e.held
-	line := &mucLine{Key: key, Archive: ev.ID, At: said(now, ev).UnixMilli(), ended: true, dones: []func(){ev.Done}}
+	line := &mucLine{Archive: ev.ID, At: said(now, ev).UnixMilli(), ended: true, dones: []func(){ev.Done}}
 	if n := len(h.order); n > 0 && h.order[n-1].ended {
-		if line.Key == "" {
-			line.Key = h.order[n-1].Key
-		}
 		h.order[n-1] = line
 	} else {
 		h.order = append(h.order, line)
@@ -157,11 +153,6 @@ func (e *engine) finish(line *mucLine) {
 		return
 	}
 	last := h.order[n-1]
-	for _, l := range h.order[:n] {
-		if l.Key != "" {
-			h.mark.Last = l.Key
-		}
-	}
 	h.order = h.order[n:]
 	if last.Archive != "" {
 		h.mark.After = last.Archive

@@ -28,7 +28,7 @@ type markRow struct {
 	MUC   string `json:"muc"`
 	After string `json:"after,omitempty"` // the archive's id of the last line that is done
 	Since int64  `json:"since"`           // its time, in milliseconds of unix time
-	Last  mucKey `json:"last,omitempty"`  // the newest of them that was for the LAN
+	Last  mucKey `json:"last,omitempty"`  // held.sure
 }
 
 func rowKey(room string, kind byte, seq uint64) []byte {
@@ -104,7 +104,7 @@ func (e *engine) restore(now time.Time, s saved) {
 		e.emit(later{e.rowOfMark(s.mark)})
 	}
 	e.held.mark = s.mark
-	e.held.last = s.mark.Last
+	e.held.last, e.held.sure = s.mark.Last, s.mark.Last
 	slices.SortFunc(s.due, func(a, b *lanLine) int { return cmp.Compare(a.seq, b.seq) })
 	slices.SortFunc(s.held, func(a, b *mucLine) int { return cmp.Compare(a.seq, b.seq) })
 	for _, l := range s.due {
@@ -128,7 +128,6 @@ func (e *engine) restore(now time.Time, s saved) {
 		e.fromMUC.Entered++
 		l.came = now
 		e.hold(l)
-		e.held.last = ""
 	}
 }
 

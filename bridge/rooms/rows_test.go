@@ -196,6 +196,9 @@ func TestRowsAreSmallEnough(t *testing.T) {
 			n++
 		}
 	}
+	if rmulticast.MaxSnapshot+256 > MaxRowBytes {
+		t.Error("the largest snapshot does not fit a row, with its room and group")
+	}
 	if n < 10 {
 		t.Errorf("only %d rows are long", n)
 	}
