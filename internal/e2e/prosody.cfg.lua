@@ -30,7 +30,7 @@ c2s_direct_tls_ssl = { certificate = "@DIR@/cert.pem"; key = "@DIR@/key.pem"; }
 VirtualHost "@DOMAIN@"
 
 Component "@ROOMS@" "muc"
-	modules_enabled = { "muc_mam" }
+	modules_enabled = { "muc_mam", "lab_forget" }
 
 Component "@PROXY@" "proxy65"
 	proxy65_address = "@LAN@"

@@ -28,6 +28,18 @@ module:hook("iq-get/host/urn:xmpp:time:time", function(e)
 end);
 `
 
+// prosodyForget has a room forget an occupant, and nobody is told.
+const prosodyForget = `local rooms = module:depends("muc");
+module:hook("iq-get/bare/urn:x-lab:forget", function(e)
+	local room = rooms.get_room_from_jid(e.stanza.attr.to);
+	local nick = e.stanza.attr.to .. "/" .. e.stanza.tags[1].attr.nick;
+	for jid in room._occupants[nick]:each_session() do room._jid_nick[jid] = nil; end
+	room._occupants[nick] = nil;
+	e.origin.send(require "util.stanza".reply(e.stanza));
+	return true;
+end);
+`
+
 // prosodyReady says when every host and component is loaded.
 const prosodyReady = `module:set_global();
 module:hook("server-started", function() module:log("info", "everything is started"); end);
@@ -39,6 +51,7 @@ func (h *Host) Prosody(opt ServerOptions) *Server {
 	s := h.newServer("prosody", opt)
 	h.WriteFile("prosody/plugins/mod_lab_resume_fix.lua", prosodyResumeFix)
 	h.WriteFile("prosody/plugins/mod_lab_ready.lua", prosodyReady)
+	h.WriteFile("prosody/plugins/mod_lab_forget.lua", prosodyForget)
 	h.WriteFile("prosody/plugins/mod_lab_clock.lua", replaceAll(prosodyClock, "@AHEAD@", fmt.Sprint(int(opt.Clock.Seconds()))))
 	conf := h.WriteFile("prosody/prosody.cfg.lua", s.prosodyConfig())
 	s.writeProsodyAccounts()

@@ -89,13 +89,7 @@ func TestWhatIsTypedIsNotSaid(t *testing.T) {
 func TestNoLineIsLostWhenTheUplinkBreaks(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
-		var proxy *Proxy
-		h := openHall(t, OfficeOptions{Ejabberd: ejabberd, Config: NoLimits(), Through: func(s *Server) string {
-			if proxy == nil {
-				proxy = s.Host().Proxy(s.LoopbackAddr())
-			}
-			return proxy.Addr()
-		}})
+		h, proxy := openHallThrough(t, ejabberd)
 		const rounds, each = 6, 10
 		for round := range rounds {
 			h.talk(round*each, each/2)
