@@ -421,3 +421,23 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 		t.Errorf("early: %+v", m)
 	}
 }
+
+// CQ-13, IJ-08: so much has waited for another process that it is told before the
+// room has said whether its ids count. It has its ids all the same: whoever is told
+// by the archive, or was told by that process, knows it again.
+func TestWhatWaitedForAnotherProcessKeepsItsID(t *testing.T) {
+	r := newMUCRig(t)
+	r.desk.fresh(r.now, false)
+	r.enter(Room{After: "a"})
+	for range r.desk.maxHeld {
+		r.live("ann", "b")
+	}
+	r.wantLines(strings.TrimSpace(strings.Repeat("b ", r.desk.maxHeld)))
+	r.explored(withArchive)
+	r.says(coven + "/gate'")
+	r.welcome("gate", "ann")
+	hears[RoomEntered](r)
+	r.gives(r.asks(), "a b c", true)
+	r.wantLines("c")
+	hears[RoomCaughtUp](r)
+}

@@ -178,7 +178,7 @@ func (r *mucRoom) tellLine(t mucTelling) {
 // line is a message of the room.
 func (r *mucRoom) line(nick string, el *stanza.Element, stamp time.Time) RoomMessage {
 	m := RoomMessage{Room: r.jid, Nick: nick, Stanza: el, Stamp: stamp, Own: r.isOwn(nick, el, !stamp.IsZero())}
-	if r.about.ids {
+	if r.about.ids || r.isUnknown() {
 		m.ID = stanzaID(el, r.key)
 	}
 	if id := el.Child(stanza.NSSID, "origin-id").Attr("id"); len(id) <= maxArchiveID {
@@ -186,6 +186,11 @@ func (r *mucRoom) line(nick string, el *stanza.Element, stamp time.Time) RoomMes
 	}
 	return m
 }
+
+// isUnknown reports whether lines come of a room that did not say yet what it is:
+// another process was in it. So much may come that not all of it can wait for the
+// answer; and it is called what that process called it, and what the archive will.
+func (r *mucRoom) isUnknown() bool { return r.desk.takeover && !r.entered && !r.about.known }
 
 // isOwn reports whether a line is ours: by the id that the room gives its
 // occupants, else by the nick, unless that is another's by now. In the past we
