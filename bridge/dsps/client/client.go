@@ -188,6 +188,12 @@ func (c *Client) Create(ctx context.Context, service dsps.JID, o Options) (*Stre
 	return c.prepare(ctx, dsps.IQ{Kind: "get", ID: newID(), To: service, Queries: []dsps.Query{o.create()}}, dsps.Master)
 }
 
+// Take goes on with a stream that another client at this address has created or
+// joined: Connect wants of p where the service is, if its address does not say it.
+func (c *Client) Take(at dsps.JID, r dsps.Right, p dsps.Prepared) (*Stream, error) {
+	return c.addStream(at, p, r)
+}
+
 // Join joins a public stream, as a slave.
 func (c *Client) Join(ctx context.Context, public dsps.JID) (*Stream, error) {
 	return c.prepare(ctx, dsps.IQ{Kind: "result", ID: newID(), To: public, Queries: []dsps.Query{dsps.Answer{Accept: true}}}, dsps.Slave)

@@ -419,6 +419,33 @@ func TestPeerToPeer(t *testing.T) {
 	b.must(<-got)
 }
 
+// Who has created a stream may go on with it in another process.
+func TestStreamIsTakenOver(t *testing.T) {
+	b := newSwitchboard(t)
+	b.service("dsps.office")
+	made := b.guest(rob).create("dsps.office", Options{})
+	s, err := b.guest(rob).Take(made.At, dsps.Master, made.Prepared)
+	b.must(err)
+	conn := b.connect(s, Method{})
+	g := b.guest(ann)
+	b.must(s.Invite(b.ctx, Offer{Right: dsps.Slave, Peers: []dsps.JID{ann}}))
+	c := b.connect(g.accept(), Method{})
+	got := make(chan error, 1)
+	go func() {
+		_, err := c.Receive(b.ctx, io.Discard, Meta{Size: 5})
+		got <- err
+	}()
+	who, err := s.Who(b.ctx)
+	b.must(err)
+	if id := <-conn.Ready(); len(who) != 2 || id != who[1].ID {
+		t.Errorf("%q is ready, of %+v", id, who)
+	}
+	_, err = conn.Send(b.ctx, strings.NewReader("hello"))
+	b.must(err)
+	b.must(s.Leave(b.ctx))
+	b.must(<-got)
+}
+
 func TestCallsEndWithTheirContext(t *testing.T) {
 	b := newSwitchboard(t)
 	g := b.guest(ann)

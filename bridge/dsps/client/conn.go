@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"meshgate/bridge/dsps"
@@ -30,6 +31,8 @@ var errWire = errors.New("dsps: the service does not speak the protocol")
 type Conn struct {
 	conn   net.Conn
 	blocks *dsps.BlockReader
+	heed   sync.Once // for ready
+	ready  chan string
 }
 
 // Connect goes through a handshake. Whoever is connected already, or was and
@@ -94,7 +97,7 @@ func (s *Stream) shake(ctx context.Context, c net.Conn, m Method) (*Conn, error)
 	if _, err := c.Write(dsps.AppendKey(nil, next)); err != nil {
 		return nil, err
 	}
-	return &Conn{c, dsps.NewBlockReader(in)}, nil
+	return &Conn{conn: c, blocks: dsps.NewBlockReader(in)}, nil
 }
 
 // awaitJoined waits until the service has taken the last key: what others send

@@ -97,35 +97,57 @@ func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 // that transfer can begin."
 const begin = '\r'
 
-// WaitFor waits until n peers have said that transfer can begin.
-func (c *Conn) WaitFor(ctx context.Context, n int) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	ready, b := map[string]bool{}, make([]byte, 512)
-	for len(ready) < n {
-		k, err := c.Read(b)
+// Ready yields who says that transfer can begin, by ID, and is closed when the
+// connection ends. From the first call on all that others say is read by it,
+// and Read is not for others any more.
+func (c *Conn) Ready() <-chan string {
+	c.heed.Do(func() {
+		c.ready = make(chan string, maxEvents)
+		go func() { // ends with the connection
+			defer close(c.ready)
+			c.listen()
+		}()
+	})
+	return c.ready
+}
+
+// listen reads until the connection ends: who does not read what others say
+// holds up the stream.
+func (c *Conn) listen() {
+	known, b := map[string]bool{}, make([]byte, 4<<10)
+	for {
+		n, err := c.Read(b)
 		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("dsps: waiting for receivers: %w", err)
+			return
 		}
-		if bytes.IndexByte(b[:k], begin) >= 0 {
-			ready[c.ID()] = true
+		if id := c.ID(); bytes.IndexByte(b[:n], begin) >= 0 && !known[id] && len(known) < maxEvents {
+			known[id] = true
+			c.ready <- id // there is room for each of them
+		}
+	}
+}
+
+// WaitFor waits until n more peers have said that transfer can begin.
+func (c *Conn) WaitFor(ctx context.Context, n int) error {
+	for range n {
+		select {
+		case _, ok := <-c.Ready():
+			if !ok {
+				return fmt.Errorf("dsps: waiting for receivers: %w", io.ErrUnexpectedEOF)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil
 }
 
 // Send sends all of r, and returns when the service has it. After it, Leave.
+// It reads what others say, and does not look at it.
 func (c *Conn) Send(ctx context.Context, r io.Reader) (int64, error) {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	ended := make(chan struct{})
-	go func() { // who does not read what others say holds up the stream
-		defer close(ended)
-		_, _ = io.Copy(io.Discard, c)
-	}()
+	ready := c.Ready()
 	n, err := io.Copy(struct{ io.Writer }{c}, r)
 	if err == nil {
 		err = c.CloseWrite()
@@ -133,7 +155,8 @@ func (c *Conn) Send(ctx context.Context, r io.Reader) (int64, error) {
 	if err != nil {
 		c.Close()
 	}
-	<-ended
+	for range ready { // until the service has closed the connection
+	}
 	c.Close()
 	if ctx.Err() != nil {
 		err = ctx.Err()
