@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // commands are those that meshgate help explains.
-var commands = []string{"run", "check", "peers", "browse", "doctor", "trace", "queue", "rooms", "forget", "version", "help"}
+var commands = []string{"run", "check", "peers", "browse", "doctor", "trace", "queue", "rooms", "forget", "stream", "version", "help"}
 
 // suggestCommand says what a mistyped command may have been meant for.
 func suggestCommand(name string) string {
@@ -48,6 +48,7 @@ usage: meshgate COMMAND [flags]
   queue    list what waits for the server, show, drop or retry it
   rooms    list the rooms, and who is in them
   forget   have the gateway trust a peer's next TLS key
+  stream   send something big to one or many, or receive it
   version  print the version
   help     explain a command: meshgate help run
 
@@ -102,9 +103,10 @@ interface, and for how long. The gateway's own mirrors are in it too.
 exit codes: 0 it worked, 1 no gateway answers, 2 the command line is wrong,
 78 the configuration is wrong
 `,
-	"trace": traceHelp,
-	"queue": queueHelp,
-	"rooms": roomsHelp,
+	"trace":  traceHelp,
+	"queue":  queueHelp,
+	"rooms":  roomsHelp,
+	"stream": streamHelp,
 	"forget": `usage: meshgate forget [-config FILE | -socket PATH] NAME
 
 Has the gateway that runs on this machine forget the TLS key of a peer. The

@@ -72,6 +72,8 @@ func realMain(args []string, p process) int {
 		return roomsCommand(rest, p)
 	case "forget":
 		return forgetCommand(rest, p)
+	case "stream":
+		return streamCommand(rest, p)
 	case "version", "-version", "--version":
 		return versionCommand(rest, p)
 	case "help", "-h", "-help", "--help":

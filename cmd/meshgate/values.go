@@ -70,7 +70,11 @@ func (c *config) rootCAs() (*x509.CertPool, error) {
 	if c.Account.CAFile == "" {
 		return nil, nil
 	}
-	name := c.resolve(c.Account.CAFile)
+	return readRoots(c.resolve(c.Account.CAFile))
+}
+
+// readRoots reads a file of CA certificates.
+func readRoots(name string) (*x509.CertPool, error) {
 	b, err := readCapped(name, maxCABytes)
 	if err != nil {
 		return nil, err

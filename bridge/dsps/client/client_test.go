@@ -208,7 +208,7 @@ func TestFileForThree(t *testing.T) {
 	s := sender.create("dsps.office", Options{})
 	conn := b.connect(s, Method{})
 	var wg sync.WaitGroup
-	for i, how := range []Method{{}, {TLS: true}, {HTTP: true, TLS: true}} {
+	for i, how := range []Method{{}, {TLS: true}, {HTTP: true}, {HTTP: true, TLS: true}} {
 		jid := dsps.JID("guest@home.org/") + dsps.JID(rune('a'+i))
 		g := b.guest(jid)
 		b.must(s.Invite(b.ctx, Offer{Right: dsps.Slave, Peers: []dsps.JID{jid}, Comments: []*stanza.Element{m.Comment()}}))
@@ -235,7 +235,7 @@ func TestFileForThree(t *testing.T) {
 			<-mine.Dropped()
 		})
 	}
-	b.must(conn.WaitFor(b.ctx, 3))
+	b.must(conn.WaitFor(b.ctx, 4))
 	n, err := conn.Send(b.ctx, bytes.NewReader(file))
 	if n != int64(len(file)) || err != nil {
 		t.Errorf("sent %d, %v", n, err)

@@ -38,15 +38,7 @@ type Conn struct {
 // Connect goes through a handshake. Whoever is connected already, or was and
 // lost the connection, does the same.
 func (s *Stream) Connect(ctx context.Context, m Method) (*Conn, error) {
-	host := s.Prepared.Host
-	if host == "" {
-		host = s.At.Host()
-	}
-	port := s.Prepared.Port
-	if port == 0 {
-		port = dsps.DefaultPort
-	}
-	c, err := s.client.cfg.Dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	c, err := s.client.cfg.Dial(ctx, "tcp", s.Addr())
 	if err != nil {
 		return nil, fmt.Errorf("dsps: %w", err)
 	}
@@ -64,9 +56,21 @@ func (s *Stream) Connect(ctx context.Context, m Method) (*Conn, error) {
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("dsps: connecting to %s: %w", host, err)
+		return nil, fmt.Errorf("dsps: connecting to %s: %w", s.Addr(), err)
 	}
 	return conn, nil
+}
+
+// Addr is where the service listens, as host:port.
+func (s *Stream) Addr() string {
+	host, port := s.Prepared.Host, s.Prepared.Port
+	if host == "" {
+		host = s.At.Host()
+	}
+	if port == 0 {
+		port = dsps.DefaultPort
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 func (s *Stream) shake(ctx context.Context, c net.Conn, m Method) (*Conn, error) {
@@ -155,6 +159,7 @@ func askHTTP(c net.Conn, in *input, host string) error {
 	}
 	for range maxHeaders {
 		if h, err := in.line(); err != nil || h == "" {
+			in.crlf = false // what comes next may be written by somebody else
 			return err
 		}
 	}

@@ -1,0 +1,423 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"meshgate/bridge/dsps"
+	"meshgate/bridge/dsps/client"
+	"meshgate/internal/stanza"
+	"meshgate/xmppc2s"
+)
+
+const streamService = "dsps.office"
+
+// An exchange is an XMPP server and a data stream service, in memory but for
+// the data, which goes over loopback.
+type exchange struct {
+	t        *testing.T
+	server   *dsps.Server
+	mu       sync.Mutex
+	sessions map[string]*fakeSession
+	came     chan string // who has logged in
+}
+
+func newExchange(t *testing.T) *exchange {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &exchange{t: t, sessions: map[string]*fakeSession{}, came: make(chan string, 100)}
+	secrets := rand.New(rand.NewChaCha8([32]byte{5}))
+	all := func(dsps.JID) bool { return true }
+	cfg := dsps.ServerConfig{Listen: "none", Engine: dsps.Config{
+		Rand: secrets, Addresses: dsps.Resources{Bare: streamService, Rand: secrets},
+		Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port,
+		Policy: dsps.Policy{MayCreate: func(j dsps.JID) bool { return !strings.HasPrefix(string(j), "mallory@") }, MayJoin: all, MayInvite: func(_, _ dsps.JID) bool { return true }},
+	}}
+	x.server = dsps.NewServer(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := x.server.Run(ctx, x); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			x.server.Serve(c)
+		}
+	})
+	t.Cleanup(func() { ln.Close(); cancel(); wg.Wait() })
+	return x
+}
+
+// login is a session of the exchange, for whoever knows the password.
+func (x *exchange) login(_ context.Context, cfg xmppc2s.Config) (carrier, error) {
+	if cfg.Password != "secret" {
+		return nil, &xmppc2s.Error{Problem: xmppc2s.WrongLogin, Text: "wrong password"}
+	}
+	s := &fakeSession{x: x, address: cfg.JID.String(), in: make(chan *stanza.Element, 100), closed: make(chan struct{}), ended: make(chan struct{})}
+	x.mu.Lock()
+	x.sessions[s.address] = s
+	x.mu.Unlock()
+	x.came <- s.address
+	return s, nil
+}
+
+// await waits until that address has logged in.
+func (x *exchange) await(address string) {
+	for got := range x.came {
+		if got == address {
+			return
+		}
+	}
+}
+
+// SendIQ carries a stanza of the service's.
+func (x *exchange) SendIQ(iq *stanza.Element) {
+	x.mu.Lock()
+	s := x.sessions[iq.Attr("to")]
+	x.mu.Unlock()
+	if s != nil {
+		s.in <- iq
+	} else if typ := iq.Attr("type"); typ == "get" || typ == "set" {
+		x.server.HandleQuery(dsps.JID(iq.Attr("to")), dsps.JID(iq.Attr("from")), (&stanza.Error{Condition: stanza.ServiceUnavailable}).Reply(iq))
+	}
+}
+
+type fakeSession struct {
+	x             *exchange
+	address       string
+	in            chan *stanza.Element
+	closed, ended chan struct{}
+	once          sync.Once
+}
+
+func (s *fakeSession) Address() string { return s.address }
+
+func (s *fakeSession) Send(iq *stanza.Element) error {
+	to := dsps.JID(iq.Attr("to"))
+	if to.Bare() != streamService {
+		go func() { s.in <- (&stanza.Error{Condition: stanza.ServiceUnavailable}).Reply(iq) }()
+		return nil
+	}
+	s.x.server.HandleQuery(dsps.JID(s.address), to, iq)
+	return nil
+}
+
+func (s *fakeSession) Run(handle func(*stanza.Element) bool) error {
+	defer close(s.ended)
+	for {
+		select {
+		case iq := <-s.in:
+			handle(iq)
+		case <-s.closed:
+			return errors.New("closed")
+		}
+	}
+}
+
+func (s *fakeSession) Close() {
+	s.x.mu.Lock()
+	delete(s.x.sessions, s.address)
+	s.x.mu.Unlock()
+	s.once.Do(func() { close(s.closed) })
+	<-s.ended
+}
+
+// A call is one meshgate stream.
+type call struct {
+	code           int
+	stdout, stderr bytes.Buffer
+	signals        chan os.Signal
+	done           chan struct{}
+}
+
+// start runs a command line in the background.
+func (x *exchange) start(stdin io.Reader, args ...string) *call {
+	c := &call{signals: make(chan os.Signal, 1), done: make(chan struct{})}
+	p := process{stdin: stdin, stdout: &c.stdout, stderr: &c.stderr, signals: c.signals, getenv: func(k string) string {
+		return map[string]string{passwordVariable: "secret"}[k]
+	}}
+	go func() {
+		defer close(c.done)
+		c.code = streamWith(args, p, x.login)
+	}()
+	x.t.Cleanup(func() { <-c.done })
+	return c
+}
+
+// ends waits for the end of a command, which it must reach with this exit code.
+func (c *call) ends(t *testing.T, code int) *call {
+	t.Helper()
+	select {
+	case <-c.done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not end")
+	}
+	if c.code != code {
+		t.Fatalf("exit code %d, want %d: %s", c.code, code, &c.stderr)
+	}
+	return c
+}
+
+func args(line string, more ...string) []string { return append(strings.Fields(line), more...) }
+
+func writeFile(t *testing.T, name string, size int) (path string, content []byte) {
+	t.Helper()
+	content = make([]byte, size)
+	r := rand.NewChaCha8([32]byte{7})
+	r.Read(content)
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, content
+}
+
+// DS-17: a file goes to two people by one command, and arrives under its name.
+func TestFileIsSentToTwo(t *testing.T) {
+	x := newExchange(t)
+	file, content := writeFile(t, "report.pdf", 3<<20)
+	var receivers []*call
+	var dirs []string
+	for _, who := range []string{"bob", "carol"} {
+		dirs = append(dirs, t.TempDir())
+		receivers = append(receivers, x.start(nil, args("receive -account "+who+"@example.org -service "+streamService+" -from alice@example.org", dirs[len(dirs)-1])...))
+		x.await(who + "@example.org/stream")
+	}
+	sent := x.start(nil, args("send -account alice@example.org -service "+streamService, file, "bob@example.org", "carol@example.org/stream")...).ends(t, exitOK)
+	for i, r := range receivers {
+		r.ends(t, exitOK)
+		got, err := os.ReadFile(filepath.Join(dirs[i], "report.pdf"))
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("receiver %d: %d bytes, %v", i, len(got), err)
+		}
+		if list, _ := os.ReadDir(dirs[i]); len(list) != 1 {
+			t.Errorf("receiver %d: there are also other files: %v", i, list)
+		}
+		if s := r.stderr.String(); !strings.Contains(s, "alice@example.org sends report.pdf, 3.0 MiB\n") || !strings.Contains(s, "received 3.0 MiB in ") {
+			t.Errorf("receiver %d: %s", i, s)
+		}
+	}
+	if s := sent.stderr.String(); !strings.Contains(s, "waiting for 2 receivers\n") || !strings.Contains(s, "sent 3.0 MiB in ") {
+		t.Errorf("the sender was told %s", s)
+	}
+}
+
+func TestPipes(t *testing.T) {
+	x := newExchange(t)
+	for _, method := range []string{"", "-http"} {
+		content := strings.Repeat("line\n", 1<<16)
+		r := x.start(nil, args("receive -q -account bob@example.org "+method, "-")...)
+		x.await("bob@example.org/stream")
+		x.start(strings.NewReader(content), args("send -q -account alice@example.org "+method+" -service "+streamService, "-", "bob@example.org")...).ends(t, exitOK)
+		if got := r.ends(t, exitOK).stdout.String(); got != content || r.stderr.String() != "" {
+			t.Errorf("%d bytes, %s", len(got), &r.stderr)
+		}
+	}
+}
+
+// A stream that one command has created, others invite to, ask about and send on.
+func TestStreamInSteps(t *testing.T) {
+	x := newExchange(t)
+	file, content := writeFile(t, "a.bin", 1<<20)
+	words := strings.Fields(x.start(nil, args("create -account alice@example.org -public 2 -service "+streamService)...).ends(t, exitOK).stdout.String())
+	if len(words) != 2 {
+		t.Fatalf("create printed %q", words)
+	}
+	stream, at := words[0], words[1]
+	bob := x.start(nil, args("receive -account bob@example.org -")...)
+	x.await("bob@example.org/stream")
+	x.start(nil, args("invite -account alice@example.org", stream, "bob@example.org")...).ends(t, exitOK)
+
+	if s := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, "bob@example.org/stream") || !strings.Contains(s, "alice@example.org/stream-desk") {
+		t.Errorf("who: %s", s)
+	}
+	if s := x.start(nil, args("stats -account alice@example.org -json", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, `"slaves": 1,`) {
+		t.Errorf("stats: %s", s)
+	}
+	listed := x.start(nil, args("stats -account carol@example.org -service "+streamService)...).ends(t, exitOK).stdout.String()
+	rows := strings.Split(listed, "\n")
+	if len(rows) != 3 || !strings.Contains(rows[1], "0 of 2") {
+		t.Fatalf("public streams: %s", listed)
+	}
+	public := strings.Fields(rows[1])[0]
+	carol := x.start(nil, args("join -account carol@example.org/c", public)...)
+	x.await("carol@example.org/c")
+	for connected := 0; connected < 2; { // bob and carol
+		list := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String()
+		connected = strings.Count(list, " connected")
+		x.await("alice@example.org/stream-desk")
+	}
+	x.start(nil, args("send -account alice@example.org -stream "+stream+" -at "+at, file)...).ends(t, exitOK)
+	for _, c := range []*call{bob, carol} {
+		if got := c.ends(t, exitOK).stdout.Bytes(); !bytes.Equal(got, content) {
+			t.Errorf("%d bytes: %s", len(got), &c.stderr)
+		}
+	}
+}
+
+func TestSenderIsToldWhoDoesNotCome(t *testing.T) {
+	x := newExchange(t)
+	c := x.start(strings.NewReader("x"), args("send -account alice@example.org -service "+streamService, "-", "nobody@example.org", "none@example.org/x")...).ends(t, exitFailed)
+	for _, want := range []string{"nobody@example.org/stream declines, or is not there\n", "none@example.org/x declines", "meshgate stream: nobody receives\n"} {
+		if !strings.Contains(c.stderr.String(), want) {
+			t.Errorf("no %q in %s", want, &c.stderr)
+		}
+	}
+	// Those who come get it all the same.
+	r := x.start(nil, args("receive -account bob@example.org -")...)
+	x.await("bob@example.org/stream")
+	x.start(strings.NewReader("hello"), args("send -account alice@example.org -service "+streamService, "-", "nobody@example.org", "bob@example.org")...).ends(t, exitOK)
+	if got := r.ends(t, exitOK).stdout.String(); got != "hello" {
+		t.Errorf("bob got %q", got)
+	}
+	// Bob wants something of somebody else only.
+	r = x.start(nil, args("receive -account bob@example.org -service "+streamService+" -from carol@example.org -")...)
+	x.await("bob@example.org/stream")
+	x.start(strings.NewReader("hello"), args("send -account alice@example.org -service "+streamService, "-", "bob@example.org")...).ends(t, exitFailed)
+	r.signals <- syscall.SIGINT
+	if r.ends(t, exitFailed); !strings.Contains(r.stderr.String(), "of alice@example.org through") {
+		t.Errorf("%s", &r.stderr)
+	}
+}
+
+func TestStreamFailsInWords(t *testing.T) {
+	x := newExchange(t)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{args("create -account mallory@example.org -service " + streamService), "meshgate stream: refused: 403 Forbidden: you may not create streams here\n"},
+		{args("create -account alice@example.org -service nobody@example.org"), "meshgate stream: no data stream service is there, or it is not there for you\n"},
+		{args("who -account alice@example.org dsps.office/nothing"), "meshgate stream: refused: 401 Unauthorized\n"},
+		{args("send -account alice@example.org -service dsps.office /nonexistent/file bob@example.org"), "meshgate stream: /nonexistent/file: there is no such file\n"},
+		{args("send -account alice@example.org -service dsps.office", t.TempDir(), "bob@example.org"), "it is a directory; pack it"},
+		{args("create -account alice@example.org -password-file /nonexistent/pw -service dsps.office"), "meshgate stream: /nonexistent/pw: there is no such file\n"},
+		{args("receive -account alice@example.org -wait 1ms"), "meshgate stream: nobody has invited us\n"},
+	} {
+		c := x.start(strings.NewReader(""), tt.args...).ends(t, exitFailed)
+		if !strings.Contains(c.stderr.String(), tt.want) {
+			t.Errorf("%q: %s, want %s", tt.args, &c.stderr, tt.want)
+		}
+	}
+}
+
+func TestPasswordComesFromAFile(t *testing.T) {
+	x := newExchange(t)
+	file := filepath.Join(t.TempDir(), "pw")
+	for pw, code := range map[string]int{"secret\n": exitOK, "wrong\n": exitFailed} {
+		if err := os.WriteFile(file, []byte(pw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x.start(nil, args("create -account alice@example.org -service "+streamService+" -password-file", file)...).ends(t, code)
+	}
+}
+
+// Ctrl-C ends a sender that waits for input, and the receiver is not left with
+// half a file.
+func TestSignalEndsATransfer(t *testing.T) {
+	x := newExchange(t)
+	dir := t.TempDir()
+	r := x.start(nil, args("receive -account bob@example.org", dir)...)
+	x.await("bob@example.org/stream")
+	in, out := io.Pipe()
+	defer out.Close()
+	s := x.start(in, args("send -account alice@example.org -service "+streamService, "-", "bob@example.org")...)
+	if _, err := out.Write([]byte("the beginning")); err != nil { // it is read: the transfer has begun, or will
+		t.Fatal(err)
+	}
+	s.signals <- os.Interrupt
+	if s.ends(t, exitFailed); !strings.HasSuffix(s.stderr.String(), "meshgate stream: stopped\n") {
+		t.Errorf("%s", &s.stderr)
+	}
+	r.signals <- os.Interrupt
+	<-r.done
+}
+
+// What is not what its sender has described is not kept. DS-17
+func TestDamagedFileIsNotKept(t *testing.T) {
+	const text = "hello"
+	right := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+	for name, tt := range map[string]struct {
+		meta client.Meta
+		args string
+		code int
+		want string
+	}{
+		"whole":       {client.Meta{Name: "x", Size: 5, SHA256: right}, "", exitOK, ""},
+		"other hash":  {client.Meta{Name: "x", Size: 5, SHA256: strings.Repeat("0", 64)}, "", exitFailed, "damaged"},
+		"too short":   {client.Meta{Name: "x", Size: 6}, "", exitFailed, "5 of 6 bytes"},
+		"too long":    {client.Meta{Name: "x", Size: 4}, "", exitFailed, "damaged"},
+		"over -max":   {client.Meta{Name: "x", Size: 5}, "-max 4", exitFailed, "which is more than -max 4 B"},
+		"unannounced": {client.Meta{Name: "x", Size: -1}, "-max 4", exitFailed, "more comes than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newExchange(t)
+			dir := t.TempDir()
+			r := x.start(nil, args("receive -account bob@example.org "+tt.args, dir)...)
+			x.await("bob@example.org/stream")
+			x.liar(tt.meta, text)
+			r.ends(t, tt.code)
+			list, _ := os.ReadDir(dir)
+			if kept := len(list) > 0; kept != (tt.code == exitOK) || !strings.Contains(r.stderr.String(), tt.want) {
+				t.Errorf("%v are kept; %s", list, &r.stderr)
+			}
+		})
+	}
+}
+
+// liar sends bob a text that it describes as it likes.
+func (x *exchange) liar(meta client.Meta, text string) {
+	ctx := x.t.Context()
+	r := &streamRun{o: &streamOptions{account: "liar@example.org/l"}, login: x.login, process: process{getenv: func(string) string { return "secret" }}}
+	s, err := r.open(ctx)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	defer s.close()
+	stream, err := s.Create(ctx, streamService, client.Options{})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	conn, err := stream.Connect(ctx, client.Method{})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	defer conn.Close()
+	offer := client.Offer{Right: dsps.Slave, Peers: []dsps.JID{"bob@example.org/stream"}, Comments: []*stanza.Element{meta.Comment()}}
+	if err := stream.Invite(ctx, offer); err != nil {
+		x.t.Fatal(err)
+	}
+	defer leave(ctx, stream)
+	for {
+		select {
+		case <-conn.Ready():
+			_, _ = conn.Send(ctx, strings.NewReader(text)) // he may have enough before the end
+			return
+		case e := <-stream.Events():
+			if e.Status == dsps.Reject {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"meshgate/bridge/dsps"
+	"meshgate/bridge/dsps/client"
+)
+
+// inquire has do ask about the stream or service with that address, and shows the
+// answer as JSON or as text.
+func inquire[T any](ctx context.Context, r *streamRun, address string, do func(context.Context, *streamSession, dsps.JID) (T, error), text func(T) string) error {
+	at, err := parseJID(address)
+	if err != nil {
+		return err
+	}
+	s, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ask, cancel := s.asking()
+	defer cancel()
+	answer, err := do(ask, s, at)
+	if err != nil {
+		return err
+	}
+	if r.o.json {
+		return writeJSON(r.process, answer)
+	}
+	_, err = fmt.Fprint(r.stdout, text(answer))
+	return err
+}
+
+// invite invites to a stream that create has made.
+func (r *streamRun) invite(ctx context.Context) error {
+	to, err := r.o.to(1)
+	if err != nil {
+		return err
+	}
+	offer := client.Offer{Right: dsps.Slave, Peers: to}
+	if r.o.master {
+		offer.Right = dsps.Master
+	}
+	return inquire(ctx, r, r.o.args[0], func(ctx context.Context, s *streamSession, at dsps.JID) (int, error) {
+		stream, err := s.Take(at, dsps.Master, dsps.Prepared{})
+		if err != nil {
+			return 0, err
+		}
+		return len(to), stream.Invite(ctx, offer)
+	}, func(int) string { return "" })
+}
+
+// A member is one of a stream.
+type member struct {
+	Address string `json:"address"`
+	Right   string `json:"right"`
+	State   string `json:"state"` // connected, away or invited
+}
+
+// memberStates are the document's words for what a peer does, in ours.
+var memberStates = map[dsps.Status]string{dsps.Connect: "connected", dsps.Wait: "away", dsps.Expire: "invited"}
+
+func (r *streamRun) who(ctx context.Context) error {
+	return inquire(ctx, r, r.o.args[0], func(ctx context.Context, s *streamSession, at dsps.JID) ([]member, error) {
+		stream, err := s.Take(at, dsps.Master, dsps.Prepared{})
+		if err != nil {
+			return nil, err
+		}
+		list, err := stream.Who(ctx)
+		members := make([]member, len(list))
+		for i, p := range list {
+			members[i] = member{string(p.JID), string(p.Right), memberStates[p.Status]}
+		}
+		return members, err
+	}, func(list []member) string { return membersTable(list, columns(r.stdout)) })
+}
+
+func membersTable(list []member, columns int) string {
+	var rows [][]string
+	for _, m := range list {
+		rows = append(rows, []string{plain(m.Address), plain(m.Right), m.State})
+	}
+	return drawTable([]column{{"WHO", 12}, {"RIGHT", 6}, {"STATE", 9}}, rows, columns)
+}
+
+// A streamInfo is the state of a stream.
+type streamInfo struct {
+	Begun      time.Time `json:"begun"`
+	Public     string    `json:"public,omitempty"` // where it is joined
+	Joined     int       `json:"joined"`           // that way
+	MayJoin    int       `json:"may_join"`
+	Masters    int       `json:"masters"`
+	Slaves     int       `json:"slaves"`
+	Relays     int       `json:"relays"`
+	LeastBytes int64     `json:"least_bytes_per_second"`
+}
+
+func infoOf(x dsps.StreamStats, public dsps.JID) streamInfo {
+	return streamInfo{
+		x.Init, string(public), x.Public, x.MaxPublic, x.MasterCount, x.SlaveCount, x.RelayCount, int64(x.MinThroughput),
+	}
+}
+
+// stats tells of a stream, or of the public ones of a service.
+func (r *streamRun) stats(ctx context.Context) error {
+	if r.o.service != "" {
+		return inquire(ctx, r, r.o.service, publicStreams, func(list []streamInfo) string {
+			return publicTable(list, time.Now(), columns(r.stdout))
+		})
+	}
+	return inquire(ctx, r, r.o.args[0], func(ctx context.Context, s *streamSession, at dsps.JID) (streamInfo, error) {
+		stream, err := s.Take(at, dsps.Master, dsps.Prepared{})
+		if err != nil {
+			return streamInfo{}, err
+		}
+		x, err := stream.Stats(ctx)
+		return infoOf(x, x.PublicID), err
+	}, func(x streamInfo) string { return infoText(x, time.Now()) })
+}
+
+func publicStreams(ctx context.Context, s *streamSession, at dsps.JID) ([]streamInfo, error) {
+	list, err := s.Public(ctx, at)
+	out := []streamInfo{}
+	for _, x := range list {
+		for _, public := range x.Peers {
+			out = append(out, infoOf(x, public))
+		}
+	}
+	return out, err
+}
+
+// publicTable lists public streams, by the addresses at which they are joined.
+func publicTable(list []streamInfo, now time.Time, columns int) string {
+	if len(list) == 0 {
+		return "the service has no public streams\n"
+	}
+	var rows [][]string
+	for _, x := range list {
+		rows = append(rows, []string{plain(x.Public), fmt.Sprintf("%d of %d", x.Joined, x.MayJoin), rateWords(x.LeastBytes), age(now.Sub(x.Begun))})
+	}
+	return drawTable([]column{{"STREAM", 12}, {"JOINED", 6}, {"AT LEAST", 8}, {"FOR", 3}}, rows, columns)
+}
+
+func infoText(x streamInfo, now time.Time) string {
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "%-8s  %s\n", name, value) }
+	line("begun", age(now.Sub(x.Begun))+" ago")
+	line("masters", strconv.Itoa(x.Masters))
+	line("slaves", strconv.Itoa(x.Slaves))
+	line("relays", strconv.Itoa(x.Relays))
+	if x.MayJoin > 0 {
+		line("public", fmt.Sprintf("%d of %d, at %s", x.Joined, x.MayJoin, plain(x.Public)))
+	}
+	line("at least", rateWords(x.LeastBytes))
+	return b.String()
+}
+
+func rateWords(bytes int64) string {
+	if bytes <= 0 {
+		return "-"
+	}
+	return sizeWords(bytes) + "/s"
+}
