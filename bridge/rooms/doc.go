@@ -38,8 +38,8 @@
 // (holdAgain), so who heard us, and was not heard, has it twice; and after a kill in
 // between it is lost. A gateway that is killed between the loss of its session and the
 // next one may send again what another has sent meanwhile. In a MUC without an archive,
-// and with a history shorter than the absence, a line that the server has acknowledged
-// counts as said. An occupant whose lines have no ids at all may be heard twice after a
+// and with a history that does not go back to what was told before, a line that the
+// server has acknowledged counts as said. An occupant whose lines have no ids at all may be heard twice after a
 // restart. A line that the MUC puts off ("wait") comes behind those that were sent after it.
 //
 // # What the LAN can do

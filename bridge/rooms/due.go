@@ -171,6 +171,7 @@ func (e *engine) reflected(now time.Time, ev xmppc2s.RoomMessage) bool {
 		}
 	}
 	if id := lineID(ev.Stanza.Attr("id")); ours && len(id) == lineIDLen {
+		e.overlap(now, ev, e.lineMark(id), false)
 		if _, left := e.handover.grants.Get(now, id); left {
 			e.handover.grants.Forget(id)
 			e.passed.Forget(e.lineMark(id))
@@ -226,7 +227,7 @@ func isAbsence(c stanza.Condition) bool {
 func (e *engine) sortOut(now time.Time) {
 	e.due.pause = time.Time{}
 	for _, line := range slices.Clone(e.due.lines) {
-		covered := e.net.archive || e.net.earliest.IsZero() || e.net.earliest.UnixMilli() <= line.At
+		covered := e.net.archive || e.net.overlaps || e.net.earliest.IsZero() || e.net.earliest.UnixMilli() <= line.At
 		switch {
 		case !covered && (line.acked || line.old && e.isCarriedElsewhere()):
 			e.endDue(now, line, &e.fromLAN.Delivered)

@@ -69,6 +69,7 @@ type mucSide struct {
 	archive     bool // it has one
 	membersOnly bool
 	earliest    time.Time // line of those that were missed; zero: none was told
+	overlaps    bool      // one of those was told before: none in between is missing
 	since       time.Time // inside and online without a break
 	lost        time.Time // the session was
 	nick        string

@@ -30,6 +30,14 @@ func (e *engine) roomMessage(now time.Time, ev xmppc2s.RoomMessage) {
 	e.passOver(now, ev)
 }
 
+// overlap notes that what was missed begins with what was told before.
+func (e *engine) overlap(now time.Time, ev xmppc2s.RoomMessage, m mark, held bool) {
+	early, passed := e.hasPassed(now, m)
+	if (held || passed && !early) && !e.net.caught && !ev.Stamp.IsZero() {
+		e.net.overlaps = true
+	}
+}
+
 // sealed takes a line that nobody can show; the LAN is told, once.
 func (e *engine) sealed(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Content) {
 	key, unsure := newMUCKey(ev, c)
@@ -61,6 +69,7 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 	key, unsure := newMUCKey(ev, c)
 	early, passed := e.hasPassed(now, e.heldMark(key))
 	same := e.held.byKey[key]
+	e.overlap(now, ev, e.heldMark(key), same != nil)
 	switch {
 	case !unsure:
 	case ev.Stamp.IsZero(): // nobody can tell whether a line without any id comes again
@@ -81,6 +90,9 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 		e.toldAfter(now, key)
 	case passed:
 		l.Duplicate++
+		if h := &e.held; len(h.ending) == 0 && !e.isQuestion(c.Body, e.net.nick) {
+			h.last = key // a run before has given it to the LAN
+		}
 	case ev.Stamp.IsZero() && e.isQuestion(c.Body, e.net.nick):
 		l.Answered++
 		e.pass(now, e.heldMark(key), false)

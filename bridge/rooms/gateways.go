@@ -208,11 +208,7 @@ func (e *engine) heardLAN(now time.Time) {
 		e.listen(now.Add(e.cfg.Timing.Alone), e.lan.enteredAt.Add(aloneFor))
 		return
 	}
-	h := &e.held
-	if h.sure, h.unsure = h.last, nil; h.mark.Last != h.sure {
-		h.mark.Last = h.sure
-		e.emit(later{e.markChange()})
-	}
+	e.held.sure, e.held.unsure = e.held.last, nil
 }
 
 // count takes how many packets were heard so far. What was before we asked says

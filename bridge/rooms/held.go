@@ -107,10 +107,10 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 	if line.written || line.writing {
 		e.emit(later{Change{Key: e.heldRow(line).Key}})
 	}
-	e.finish(line)
 	for len(h.ending) > 0 && h.ending[0].ended {
 		h.last, h.ending = h.ending[0].Key, h.ending[1:]
 	}
+	e.finish(line)
 }
 
 // passOver notes a line that has nothing to wait for: it is done, and so is what is
@@ -145,20 +145,18 @@ func (e *engine) finish(line *mucLine) {
 	h := &e.held
 	e.emit(finish(line.dones))
 	line.dones = nil
-	n := 0
-	for n < len(h.order) && (h.order[n].ended || h.order[n].written) {
-		n++
+	was := h.mark
+	for len(h.order) > 0 && (h.order[0].ended || h.order[0].written) {
+		first := h.order[0]
+		h.order = h.order[1:]
+		if first.Archive != "" {
+			h.mark.After = first.Archive
+		}
+		h.mark.Since = max(h.mark.Since, first.At)
 	}
-	if n == 0 {
-		return
+	if h.mark.Last = h.last; h.mark != was {
+		e.emit(later{e.markChange()})
 	}
-	last := h.order[n-1]
-	h.order = h.order[n:]
-	if last.Archive != "" {
-		h.mark.After = last.Archive
-	}
-	h.mark.Since = max(h.mark.Since, last.At)
-	e.emit(later{e.markChange()})
 }
 
 // toldAfter notes that a line was told that another gateway has given to the LAN

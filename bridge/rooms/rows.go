@@ -28,7 +28,7 @@ type markRow struct {
 	MUC   string `json:"muc"`
 	After string `json:"after,omitempty"` // the archive's id of the last line that is done
 	Since int64  `json:"since"`           // its time, in milliseconds of unix time
-	Last  mucKey `json:"last,omitempty"`  // held.sure
+	Last  mucKey `json:"last,omitempty"`  // held.last
 }
 
 func rowKey(room string, kind byte, seq uint64) []byte {
@@ -122,6 +122,9 @@ func (e *engine) restore(now time.Time, s saved) {
 		e.held.seq = l.seq - 1
 		if e.before[e.heldMark(l.Key)] || e.held.byKey[l.Key] != nil {
 			e.held.seq = l.seq
+			if len(e.held.ending) == 0 {
+				e.held.last = l.Key
+			}
 			e.emit(later{Change{Key: e.heldRow(l).Key}})
 			continue
 		}
@@ -131,6 +134,10 @@ func (e *engine) restore(now time.Time, s saved) {
 	}
 }
 
+// sinceSlack is how much later than the MUC we may say that a line was said: it was on
+// its way, and clocks differ. So much of a history is asked for again.
+const sinceSlack = time.Minute
+
 // beginMark notes, if nothing is noted yet, that all up to now is not our business:
 // start is the archive's last line.
 func (e *engine) beginMark(now time.Time, start string) {
@@ -138,7 +145,7 @@ func (e *engine) beginMark(now time.Time, start string) {
 	if m.After != "" || m.Since != 0 && start == "" || len(e.held.order) > 0 {
 		return
 	}
-	m.After, m.Since = start, max(m.Since, now.UnixMilli())
+	m.After, m.Since = start, max(m.Since, now.Add(sinceSlack).UnixMilli())
 	e.emit(later{e.markChange()})
 }
 
@@ -149,7 +156,7 @@ func (e *engine) mucRoom() xmppc2s.Room {
 		After: e.held.mark.After, Lines: e.cfg.Limits.Missed, Age: e.cfg.Timing.HeldKept,
 	}
 	if e.held.mark.Since != 0 {
-		r.Since = time.UnixMilli(e.held.mark.Since)
+		r.Since = time.UnixMilli(e.held.mark.Since).Add(-sinceSlack)
 	}
 	return r
 }

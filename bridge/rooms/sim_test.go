@@ -38,7 +38,7 @@ type world struct {
 	order  int
 	trace  strings.Builder
 	traced bool
-	cuts   bool // from the LAN
+	cuts   bool // one gateway may have heard a line, and another the next
 
 	humans []*simHuman
 	gates  []*simGate
@@ -206,6 +206,7 @@ func (w *world) gate(name string) *simGate {
 type simMUC struct {
 	w       *world
 	archive []simStored
+	forgets bool // it gives no ids and has no archive, but a history
 }
 
 type simStored struct {
@@ -319,6 +320,7 @@ func (w *world) fail(g *simGate, f fault) {
 		w.after(100*ms, 30*time.Second, g.whileRunning(g.connect))
 	case f == kickOut && g.connected() && g.occupant:
 		g.kick()
+	case f == killProcess && g.isolated && len(g.e.held.unsure) > 0: // what it gave to nobody counts as given then: see doc.go
 	case f == killProcess && w.mayDie(g):
 		g.kill()
 	case f == stopProcess && w.mayDie(g):
@@ -352,7 +354,7 @@ func (w *world) wrong() string {
 			order = append(order, words)
 		}
 	}
-	if !w.cuts { // then one gateway may know a line, another the next
+	if !w.cuts {
 		w.checkOrder("the MUC", order, add)
 	}
 	for _, l := range w.sortedLines() {
@@ -434,9 +436,15 @@ const maxTrace = 400000
 
 func simulate(t *testing.T, gates int, faults ...fault) {
 	t.Helper()
+	simulateIn(t, func(*world) {}, gates, faults...)
+}
+
+// simulateIn simulates worlds that are not like others.
+func simulateIn(t *testing.T, change func(*world), gates int, faults ...fault) {
+	t.Helper()
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
-		if bad, _ := try(seed, gates, faults, false); bad != "" {
-			_, trace := try(seed, gates, faults, true)
+		if bad, _ := try(seed, gates, faults, change, false); bad != "" {
+			_, trace := try(seed, gates, faults, change, true)
 			trace = trace[:min(maxTrace, len(trace))]
 			t.Fatalf("seed %d:\n%s\n%s", seed, bad, trace)
 		}
@@ -444,12 +452,15 @@ func simulate(t *testing.T, gates int, faults ...fault) {
 	t.Logf("%d seeds: each line once on the other side, in order for each speaker, none comes back, all ledgers balance, nothing is left", *seeds)
 }
 
-func try(seed uint64, gates int, faults []fault, traced bool) (bad, trace string) {
+func try(seed uint64, gates int, faults []fault, change func(*world), traced bool) (bad, trace string) {
 	w := newWorld(seed, gates, 3)
+	change(w)
 	for _, g := range w.gates { // unless they are killed both kinds of session will do
 		g.again = w.IntN(2) == 0 && (gates == 1 || !slices.Contains(faults, killProcess) && !slices.Contains(faults, stopProcess))
 	}
-	w.traced, w.cuts = traced, gates > 1 && slices.Contains(faults, cutLAN)
+	// One that comes anew does not know what one without a session has heard before.
+	late := slices.Contains(faults, killProcess) && slices.Contains(faults, cutSession)
+	w.traced, w.cuts = traced, gates > 1 && (late || slices.Contains(faults, cutLAN))
 	w.live(3*time.Minute, faults)
 	return w.wrong(), w.trace.String()
 }
@@ -474,4 +485,15 @@ func TestSimTwoGatewaysLoseTheLAN(t *testing.T) { simulate(t, 2, cutLAN) }
 
 func TestSimThreeGatewaysAndEverything(t *testing.T) {
 	simulate(t, 3, cutSession, kickOut, killProcess, stopProcess, cutLAN)
+}
+
+// A MUC without an archive, whose lines have no ids but those of their senders.
+func forgetful(w *world) { w.muc.forgets = true }
+
+func TestSimAMUCWithAHistoryOnly(t *testing.T) {
+	simulateIn(t, forgetful, 1, killProcess, cutSession, kickOut)
+}
+
+func TestSimTwoGatewaysAndAMUCWithAHistoryOnly(t *testing.T) {
+	simulateIn(t, forgetful, 2, killProcess, cutSession, kickOut)
 }

@@ -112,9 +112,13 @@ func (g *simGate) cut() {
 func (g *simGate) join() {
 	g.toServer.carry(g.w, 5*ms, 100*ms, g.whileConnected(func() {
 		g.occupant = true
-		g.fromServer(&simInbound{ev: xmppc2s.RoomEntered{Room: theMUC, Nick: g.name, Archive: true}})
+		g.fromServer(&simInbound{ev: xmppc2s.RoomEntered{Room: theMUC, Nick: g.name, Archive: !g.w.muc.forgets}})
+		from := g.seen
+		if g.w.muc.forgets {
+			from -= 1 + g.w.IntN(3) // a history begins at a second, and what was in it comes again
+		}
 		for i, s := range g.w.muc.archive {
-			if i >= g.seen {
+			if i >= from {
 				g.fromServer(s.event(g, i+1, s.at))
 			}
 		}
@@ -133,6 +137,9 @@ func (g *simGate) kick() {
 // event is a stored line as the client tells it.
 func (s simStored) event(g *simGate, number int, stamp time.Time) *simInbound {
 	in := &simInbound{number: number}
+	if g.w.muc.forgets {
+		s.id = ""
+	}
 	in.ev = xmppc2s.RoomMessage{
 		Room: theMUC, Nick: s.nick, Stanza: s.st, ID: s.id, Stamp: stamp, Own: s.nick == g.name,
 		OriginID: s.st.Child(stanza.NSSID, "origin-id").Attr("id"),
