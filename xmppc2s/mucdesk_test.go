@@ -228,6 +228,13 @@ func TestARoomThatDoesNotAnswerIsTriedAgain(t *testing.T) {
 	if l := hears[RoomLost](r); l.Why != RoomUnreachable || !strings.Contains(l.Err.Error(), "remote-server-not-found") {
 		t.Errorf("lost: %+v", l)
 	}
+	r.wait(5 * time.Minute)
+	q := r.says("disco#info")
+	r.gets("<iq type='error' id='%s' from='%s'><error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>", q.Attr("id"), coven)
+	if l := hears[RoomLost](r); l.Why != RoomUnreachable || !strings.Contains(l.Err.Error(), "resource-constraint") {
+		t.Errorf("lost: %+v", l)
+	}
+	r.silent()
 }
 
 // CQ-13: a room that has forgotten us without a word is found out.

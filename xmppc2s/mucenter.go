@@ -62,7 +62,7 @@ func (r *mucRoom) explored(now time.Time, iq *stanza.Element) {
 		r.about = parseMUCFeatures(iq.Child(stanza.NSDisco, "query"))
 	default:
 		switch err := stanza.ParseError(iq); {
-		case isRemote(err):
+		case isRemote(err), err.Type == "wait": // without its ids each line would be another than it was before
 			r.lose(now, loss{why: RoomUnreachable, text: err.Error()})
 			return
 		case r.end == RoomDestroyed && err.Condition == stanza.ItemNotFound: // whoever has destroyed it would wonder
