@@ -3,6 +3,7 @@ package rmulticast
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // ErrTooLarge says that a packet cannot be sent: a list with more than 255
@@ -14,6 +15,7 @@ func AppendPacket(b []byte, p *Packet) ([]byte, error) {
 	if len(p.Entries) > maxCount || len(p.Senders) > maxCount || len(p.Name) > MaxName || p.size() > MaxDatagram {
 		return b, ErrTooLarge
 	}
+	b = slices.Grow(b, p.size())
 	b = append(b, protocol...)
 	b = append(b, version, byte(p.Type))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.Sender))

@@ -1,6 +1,7 @@
 package rmulticast
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"runtime"
@@ -93,7 +94,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.ResetTimer()
 			for i := range b.N {
 				binary.BigEndian.PutUint32(raw[headerSize:], uint32(p.next)+uint32(i))
-				n.HandlePacket(l.now, raw)
+				n.HandlePacket(l.now, bytes.Clone(raw)) // as who reads it from the network
 				told += len(n.TakeOutput().Events)
 			}
 			if told != b.N {

@@ -1,7 +1,6 @@
 package rmulticast
 
 import (
-	"bytes"
 	"slices"
 	"time"
 )
@@ -116,9 +115,7 @@ func (e *Engine) push(now time.Time, s *sender, p *Packet, b []byte) {
 		e.stats.Refused++ // it will be asked for once there is room
 		return
 	}
-	raw := bytes.Clone(b)
-	p.Payload = raw[len(raw)-len(p.Payload):]
-	e.put(s, p, raw)
+	e.put(s, p, b)
 	if p.ID.before(s.nextIn) {
 		return
 	}

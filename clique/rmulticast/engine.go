@@ -137,8 +137,8 @@ func (e *Engine) Join(now time.Time) error {
 	return nil
 }
 
-// HandlePacket takes one received datagram, which is not kept. Malformed ones
-// are counted.
+// HandlePacket takes one received datagram, which nobody changes afterwards: it may
+// be kept. Malformed ones are counted.
 func (e *Engine) HandlePacket(now time.Time, b []byte) {
 	e.stats.PacketsIn++
 	p, err := ParsePacket(b)

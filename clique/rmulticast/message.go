@@ -10,7 +10,8 @@ type message struct {
 	total      int
 	size       int // bytes so far
 	parts      [][]byte
-	kept       int // bytes in parts
+	part       [1][]byte // where parts is while there is one
+	kept       int       // bytes in parts
 }
 
 // assemble takes the next DATA of a sender. Fragments of several streams may come
@@ -25,7 +26,9 @@ func (e *Engine) assemble(s *sender, p *Packet) {
 			e.release(s.open[0])
 			s.open = slices.Delete(s.open, 0, 1)
 		}
-		s.open = append(s.open, &message{stream: p.Stream, start: p.ID, depends: p.Entries, total: int(p.Total)})
+		m := &message{stream: p.Stream, start: p.ID, depends: p.Entries, total: int(p.Total)}
+		m.parts = m.part[:0]
+		s.open = append(s.open, m)
 		i = len(s.open) - 1
 	}
 	if i < 0 {
@@ -74,7 +77,7 @@ func kept(list []*message) (n int) {
 // release forgets the bytes of a message.
 func (e *Engine) release(m *message) {
 	e.held -= m.kept
-	m.parts, m.kept = nil, 0
+	m.parts, m.part, m.kept = nil, [1][]byte{}, 0
 }
 
 func (e *Engine) dropMessages(s *sender) {
@@ -97,8 +100,7 @@ func (e *Engine) deliverNext(s *sender) bool {
 	if visible && !e.dataReady(m) {
 		return false
 	}
-	s.ready[0] = nil
-	s.ready = s.ready[1:]
+	s.ready = unshift(s.ready)
 	switch {
 	case !visible:
 		e.stats.Skipped++
@@ -111,6 +113,16 @@ func (e *Engine) deliverNext(s *sender) bool {
 	}
 	e.release(m)
 	return true
+}
+
+// unshift takes the first off a list, and keeps what it has of memory once it is empty.
+func unshift[T any](list []T) []T {
+	var none T
+	list[0] = none
+	if len(list) == 1 {
+		return list[:0]
+	}
+	return list[1:]
 }
 
 func (e *Engine) tell(s *sender, m *message) {

@@ -1,7 +1,6 @@
 package rmulticast
 
 import (
-	"bytes"
 	"slices"
 	"time"
 )
@@ -104,9 +103,7 @@ func (e *Engine) recoverOwn(now time.Time, p *Packet, b []byte) {
 	if e.resume.lost {
 		return
 	}
-	raw := bytes.Clone(b)
-	p.Payload = raw[len(raw)-len(p.Payload):]
-	e.put(e.me, p, raw)
+	e.put(e.me, p, b)
 	if p.ID.before(e.resume.from) {
 		return
 	}

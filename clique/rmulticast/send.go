@@ -153,8 +153,7 @@ func (e *Engine) sendFragment(now time.Time) {
 	if m.sent == len(m.data) {
 		p.Flags |= End
 		e.stats.Sent++
-		e.outbox.list[0] = outgoing{}
-		e.outbox.list = e.outbox.list[1:]
+		e.outbox.list = unshift(e.outbox.list)
 	}
 	e.transmit(now, p)
 	if len(e.outbox.list) == 0 {
@@ -163,7 +162,8 @@ func (e *Engine) sendFragment(now time.Time) {
 }
 
 // depends is what we have of everybody else.
-func (e *Engine) depends() (list []Entry) {
+func (e *Engine) depends() []Entry {
+	list := make([]Entry, 0, len(e.order))
 	for _, s := range e.order {
 		if s != e.me && s.state.listed() {
 			list = append(list, Entry{s.id, s.claim()})
