@@ -20,6 +20,9 @@ type Config struct {
 	// understands. What a Service itself answers needs no mention.
 	Features []string
 
+	// Queries to one of our contacts that somebody else answers; default none.
+	Queries Queries
+
 	Rename   Rename       // how a name is changed that somebody else has; default RenameDigit
 	Publish  *PublishKeys // what may be published of contacts that do not say so themselves; default DefaultKeys
 	Discover bool         // run the active discovery client beside the monitor

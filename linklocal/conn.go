@@ -82,7 +82,7 @@ func (l *loop) addConn(now time.Time, tcp net.Conn, ct *contact, p *pair) {
 		p.conns = append(p.conns, c)
 	}
 	c.stream = newStream(now, streamConfig{
-		role: r, local: ct.name, peer: peer, caps: l.caps, maxStanza: l.cfg.MaxStanza,
+		role: r, local: ct.name, peer: peer, caps: l.capsOf(ct.ID), serves: l.serves(ct.ID), maxStanza: l.cfg.MaxStanza,
 		tls: l.cfg.TLS.policy(r), pin: pin,
 		idle: l.cfg.Idle, header: l.cfg.HeaderTimeout, caller: l.cfg.CallerTimeout,
 		negotiate: l.cfg.NegotiateTimeout, handshake: l.cfg.HandshakeTimeout, close: l.cfg.CloseTimeout,

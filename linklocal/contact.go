@@ -99,7 +99,7 @@ func (l *loop) register(now time.Time, ct *contact) error {
 // textOf is the TXT record of a contact: what may be published of it, with
 // the port where its listener is.
 func (l *loop) textOf(ct *contact) []string {
-	p := l.caps.with(ct.Presence)
+	p := l.capsOf(ct.ID).with(ct.Presence)
 	if p.Status == "" {
 		p.Status = Available
 	}

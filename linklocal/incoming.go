@@ -130,6 +130,15 @@ func (s *stream) handleStanza(now time.Time, el *stanza.Element) {
 }
 
 func (s *stream) handleIQ(el *stanza.Element) {
+	if s.state == open && isFor(s.cfg.serves, el) {
+		s.out.Queries = append(s.out.Queries, el)
+		return
+	}
+	s.answer(el)
+}
+
+// answer answers an iq that nobody else does.
+func (s *stream) answer(el *stanza.Element) {
 	reply, known := answerIQ(el, s.cfg.caps)
 	switch {
 	case reply == nil || s.state != open:

@@ -145,11 +145,12 @@ func (l *loop) take(now time.Time, c *conn) (more bool) {
 	if len(out.Write) > 0 {
 		c.queue = append(c.queue, piece{bytes: out.Write})
 	}
+	more = l.passOn(c, out.Queries)
 	if out.Caller == nil {
-		return false
+		return more
 	}
 	l.identify(now, c, *out.Caller)
-	return c.stream.state != identifying
+	return more || c.stream.state != identifying
 }
 
 // release lets the reader read on, with what it has to deliver first.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"meshgate/internal/mailbox"
@@ -43,6 +44,7 @@ type Service struct {
 	cfg      Config
 	dns      DNS
 	caps     caps
+	serving  caps        // of the contact that serves
 	tls      *tls.Config // of streams, both roles
 	log      *slog.Logger
 	count    *counters
@@ -63,7 +65,7 @@ func New(cfg Config, dns DNS) *Service {
 	cfg = cfg.withDefaults()
 	cfg.Machine = cleanMachine(cfg.Machine)
 	return &Service{
-		cfg: cfg, dns: dns, caps: newCaps(cfg.Node, cfg.Features), tls: cfg.TLS.config(), log: cfg.Log, count: newCounters(),
+		cfg: cfg, dns: dns, caps: newCaps(cfg.Node, cfg.Features), serving: newCaps(cfg.Node, append(slices.Clone(cfg.Features), cfg.Queries.NS)), tls: cfg.TLS.config(), log: cfg.Log, count: newCounters(),
 		inbox:    mailbox.NewLatest[string, mdns.Event](4 * (cfg.MaxPeers + cfg.MaxContacts)),
 		commands: mailbox.New[command](maxCommands),
 	}

@@ -10,6 +10,7 @@ type Stats struct {
 	StanzasIn, StanzasOut   int64
 	SendsFailed             int64            // Done with an error
 	IQAnswered, IQRefused   int64            // of peers
+	IQServed                int64            // taken by those who serve
 	Ignored                 int64            // presence, iq results and other stanzas that mean nothing here
 	Spoofed                 int64            // callers and stanzas whose name is not that of their address (IJ-04)
 	UnknownCallers          int64            // whom mDNS does not know
@@ -36,6 +37,7 @@ type counters struct {
 	contacts, peers, streams                        atomic.Int64
 	streamsIn, streamsOut, stanzasIn, stanzasOut    atomic.Int64
 	sendsFailed, iqAnswered, iqRefused, ignored     atomic.Int64
+	iqServed                                        atomic.Int64
 	spoofed, unknownCallers, overLimit, wrongIface  atomic.Int64
 	peersIgnored, eventsLost, dialsFailed, slowStop atomic.Int64
 	resent                                          atomic.Int64
@@ -62,7 +64,7 @@ func (s *Service) Stats() Stats {
 		StreamsIn: c.streamsIn.Load(), StreamsOut: c.streamsOut.Load(),
 		StanzasIn: c.stanzasIn.Load(), StanzasOut: c.stanzasOut.Load(),
 		SendsFailed: c.sendsFailed.Load(),
-		IQAnswered:  c.iqAnswered.Load(), IQRefused: c.iqRefused.Load(), Ignored: c.ignored.Load(),
+		IQAnswered:  c.iqAnswered.Load(), IQRefused: c.iqRefused.Load(), IQServed: c.iqServed.Load(), Ignored: c.ignored.Load(),
 		Spoofed: c.spoofed.Load(), UnknownCallers: c.unknownCallers.Load(),
 		OverLimit: c.overLimit.Load(), WrongInterface: c.wrongIface.Load(),
 		PeersIgnored: c.peersIgnored.Load(), EventsLost: c.eventsLost.Load(),

@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"strings"
 	"time"
 
 	"meshgate/internal/stanza"
@@ -47,6 +48,7 @@ type streamConfig struct {
 	local     Instance // our contact
 	peer      Instance // initiator: whom we called
 	caps      caps     // that disco#info tells
+	serves    string   // namespace of queries that somebody else answers; "": none
 	maxStanza int      // bytes
 
 	tls TLSPolicy // of this direction
@@ -63,9 +65,10 @@ type streamOutput struct {
 	Opened   bool
 	Write    []byte
 	Messages []*stanza.Element
-	Caller   *callerQuestion // not nil: answer with identified or refuse
-	Secure   bool            // do the TLS handshake when everything has been written; answer with secured or handleEOF
-	Close    bool            // the connection, when everything has been written
+	Queries  []*stanza.Element // for those who serve; if they do not want one: answer
+	Caller   *callerQuestion   // not nil: answer with identified or refuse
+	Secure   bool              // do the TLS handshake when everything has been written; answer with secured or handleEOF
+	Close    bool              // the connection, when everything has been written
 	Counts   streamCounts
 }
 
@@ -240,8 +243,14 @@ func (s *stream) touch(now time.Time) {
 // "The "JIDs" MUST be of the form "username@machine-name" as discovered via
 // SRV (this is the <Instance> portion of the Service Instance Name)."
 // XEP-0174 v0.9 (Exchanging Messages)
+//
+// Who serves has addresses of its own: our name with a resource.
 func (s *stream) appendStanza(b []byte, el *stanza.Element) []byte {
-	el = el.WithAttr("to", string(s.cfg.peer)).WithAttr("from", string(s.cfg.local))
+	from := string(s.cfg.local)
+	if said := el.Attr("from"); strings.HasPrefix(said, from+"/") {
+		from = said
+	}
+	el = el.WithAttr("to", string(s.cfg.peer)).WithAttr("from", from)
 	return stanza.Append(b, el, stanza.NSClient)
 }
 

@@ -220,3 +220,49 @@ func TestOwnPresenceIsCoalesced(t *testing.T) {
 	conn.send("<resumed xmlns='urn:xmpp:sm:3' previd='the-id' h='4'/>")
 	conn.stanza("<presence", "xa", "changed while offline")
 }
+
+// DS-19, IJ-07: queries of the namespace that somebody else answers go to that one, with
+// who has sent them; the client announces it, and says nothing to them itself.
+func TestQueriesReachWhoeverAnswersThem(t *testing.T) {
+	const ns = "urn:example:queries"
+	s := newFake(t)
+	cfg := s.config()
+	told := make(chan *stanza.Element, 10)
+	cfg.Queries = xmppc2s.Queries{NS: ns, HandleIQ: func(to jid.JID, iq *stanza.Element) bool {
+		told <- iq.WithAttr("to", to.String())
+		return iq.Child(ns, "query").Text() != "no"
+	}}
+	c := xmppc2s.New(cfg)
+	h := run(t, c)
+	conn := s.accept()
+	conn.fresh()
+	conn.send("<iq type='get' id='0' from='bob@example.com/x'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+	conn.stanza("<iq", "result", ns)
+	conn.send("<iq type='get' id='1' from='bob@example.com/x'><query xmlns='%s'>yes</query></iq>"+
+		"<iq type='set' id='2' from='bob@example.com/x'><query xmlns='%s'>no</query></iq>"+
+		"<iq type='result' id='3' from='bob@example.com/x'><query xmlns='%s'/></iq>"+
+		"<iq type='result' id='4' from='bob@example.com/x'/><iq type='error' id='5' from='bob@example.com/x'/>", ns, ns, ns)
+	got := conn.stanza("<iq") // to the first nothing was said
+	if el := parseStanza(t, got); el.Attr("id") != "2" || el.Attr("type") != "error" {
+		t.Errorf("answered %s", got)
+	}
+	conn.roundTrip()
+	for _, id := range []string{"1", "2", "3", "5"} {
+		if len(told) == 0 {
+			t.Fatalf("nobody was told of %s", id)
+		}
+		if iq := <-told; iq.Attr("id") != id || iq.Attr("from") != "bob@example.com/x" || !strings.HasPrefix(iq.Attr("to"), "alice@example.org/") {
+			t.Errorf("told of %v, want %s", iq, id)
+		}
+	}
+	if err := c.Send(parseStanza(t, "<iq type='result' id='1' to='bob@example.com/x'/>")); err != nil {
+		t.Error(err)
+	}
+	conn.stanza("<iq", "result", "id='1'")
+	if n := len(h.seen()); n != 1 {
+		t.Errorf("%d events, want only Online", n)
+	}
+	if st := c.Stats(); st.IQsServed != 3 {
+		t.Errorf("%d were taken, want 3", st.IQsServed)
+	}
+}

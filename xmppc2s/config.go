@@ -68,6 +68,9 @@ type Config struct {
 	// name.
 	MaxOccupants int
 
+	// Queries that somebody else answers; default none.
+	Queries Queries
+
 	// AvatarCache is the directory where contacts' pictures are kept; "": in
 	// memory only.
 	AvatarCache string

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/xml"
+	"slices"
 	"time"
 
 	"mellium.im/xmlstream"
@@ -18,12 +19,13 @@ const (
 	rosterID  = "roster-1"
 )
 
-// features are what the client admits to understand, sorted. With "+notify"
-// servers tell us of the contacts' pictures (XEP-0163 §4.3).
+// features are what the client itself understands. With "+notify" servers tell
+// us of the contacts' pictures (XEP-0163 §4.3).
 var features = [...]string{stanza.NSCaps, stanza.NSDisco, stanza.NSItems, stanza.NSMUC, nsVersion, stanza.NSConf, stanza.NSAvMeta + "+notify", stanza.NSPing}
 
-// iq answers an iq, or takes a result that we asked for. What is not answered
-// here gets service-unavailable from the session. No iq is ever passed on.
+// iq answers an iq, or takes a result that we asked for, or has others do
+// so. What is not answered here gets service-unavailable from the session. No
+// iq is ever passed on.
 func (o *outer) iq(ctx context.Context, w xmlstream.TokenWriter, el *stanza.Element) {
 	switch el.Attr("type") {
 	case "result", "error":
@@ -31,17 +33,32 @@ func (o *outer) iq(ctx context.Context, w xmlstream.TokenWriter, el *stanza.Elem
 		case o.teller.desk.answer(time.Now(), el), o.teller.archive.answer(time.Now(), el), o.teller.rooms.answer(time.Now(), el):
 		case el.Attr("type") == "result" && el.Attr("id") == rosterID && o.fromOwnAccount(el):
 			o.act(ctx, o.book.roster(el.Child(stanza.NSRoster, "query")))
+		default:
+			o.serve(el)
 		}
 	case "set":
-		if q := el.Child(stanza.NSRoster, "query"); q != nil && o.fromOwnAccount(el) {
+		if o.serve(el) {
+			o.v.mute()
+		} else if q := el.Child(stanza.NSRoster, "query"); q != nil && o.fromOwnAccount(el) {
 			o.act(ctx, o.book.push(q))
 			o.answer(w, el, nil)
 		}
 	case "get":
-		if payload := o.reply(el); payload != nil || el.Child(stanza.NSPing, "ping") != nil {
+		if o.serve(el) {
+			o.v.mute()
+		} else if payload := o.reply(el); payload != nil || el.Child(stanza.NSPing, "ping") != nil {
 			o.answer(w, el, payload)
 		}
 	}
+}
+
+// serve hands an iq to whoever answers such, and reports whether it was taken.
+func (o *outer) serve(el *stanza.Element) bool {
+	if !o.c.cfg.Queries.taken(o.jid, el) {
+		return false
+	}
+	o.c.counts.served.Add(1)
+	return true
 }
 
 // fromOwnAccount: a roster push from anybody else must be ignored (RFC 6121 §2.1.6).
@@ -98,6 +115,15 @@ func writeTokens(w xmlstream.TokenWriter, el *stanza.Element) error {
 	return w.EncodeToken(start.End())
 }
 
+// features are what the account admits to understand, sorted.
+func (c *Config) features() []string {
+	all := features[:]
+	if c.Queries.NS != "" {
+		all = append(slices.Clone(all), c.Queries.NS)
+	}
+	return slices.Sorted(slices.Values(all))
+}
+
 // discoInfo answers a question about the client itself (XEP-0030), also by
 // the node of its capabilities.
 func (c *Config) discoInfo(node string) *stanza.Element {
@@ -109,7 +135,7 @@ func (c *Config) discoInfo(node string) *stanza.Element {
 		stanza.New(stanza.NSDisco, "identity", stanza.Attr{Name: "category", Value: "client"},
 			stanza.Attr{Name: "type", Value: "bot"}, stanza.Attr{Name: "name", Value: c.Name}),
 	}
-	for _, f := range features {
+	for _, f := range c.features() {
 		parts = append(parts, stanza.New(stanza.NSDisco, "feature", stanza.Attr{Name: "var", Value: f}))
 	}
 	return stanza.New(stanza.NSDisco, "query", parts...)
@@ -118,7 +144,7 @@ func (c *Config) discoInfo(node string) *stanza.Element {
 // capsHash is the verification string of XEP-0115 §5.1.
 func (c *Config) capsHash() string {
 	s := "client/bot//" + c.Name + "<"
-	for _, f := range features {
+	for _, f := range c.features() {
 		s += f + "<"
 	}
 	sum := sha1.Sum([]byte(s))

@@ -17,6 +17,7 @@ type Stats struct {
 	Aside                       int // stanzas that were set aside
 
 	MessagesIn, PresencesIn, IQsIn uint64
+	IQsServed                      uint64 // of IQsIn, answered by others: see Queries
 	// PresencesIgnored came from strangers, or from more resources than are
 	// followed. Oversized and Malformed stanzas were left out.
 	PresencesIgnored, Oversized, Malformed uint64
@@ -41,7 +42,7 @@ type Stats struct {
 
 // counters are safe from any goroutine.
 type counters struct {
-	messagesIn, presencesIn, iqsIn         atomic.Uint64
+	messagesIn, presencesIn, iqsIn, served atomic.Uint64
 	presencesIgnored, oversized, malformed atomic.Uint64
 	sent, refused, unsaid, undelivered     atomic.Uint64
 	connects, failures, tlsResumed         atomic.Uint64
@@ -79,7 +80,7 @@ func (c *Client) Stats() Stats {
 	s := Stats{
 		Online: n.online.Load(),
 		Queued: c.queued.Load(), QueuedBytes: c.queuedBytes.Load(), Undone: c.undone.Load(),
-		MessagesIn: n.messagesIn.Load(), PresencesIn: n.presencesIn.Load(), IQsIn: n.iqsIn.Load(),
+		MessagesIn: n.messagesIn.Load(), PresencesIn: n.presencesIn.Load(), IQsIn: n.iqsIn.Load(), IQsServed: n.served.Load(),
 		PresencesIgnored: n.presencesIgnored.Load(), Oversized: n.oversized.Load(), Malformed: n.malformed.Load(),
 		Sent: n.sent.Load(), Refused: n.refused.Load(), Unsaid: n.unsaid.Load(), Undelivered: n.undelivered.Load(), Unkept: n.unkept.Load(), Unreadable: n.unreadable.Load(),
 		Connects: n.connects.Load(), ConnectFailures: n.failures.Load(), TLSResumed: n.tlsResumed.Load(),

@@ -21,6 +21,7 @@ type vconn struct {
 	cur     []byte     // of the stanza at hand, or of the header that the server would have sent
 	hand    sm.Inbound // the stanza at hand
 	pending bool       // it is neither done nor claimed
+	muted   bool       // somebody else answers it
 	framer  *xmlframe.Framer
 	ignored int // elements that the session wanted to write and that are no business of its own
 }
@@ -41,7 +42,7 @@ func (v *vconn) Read(p []byte) (int, error) {
 		if !ok {
 			return 0, io.EOF
 		}
-		v.cur, v.hand, v.pending = in.Bytes, in, true
+		v.cur, v.hand, v.pending, v.muted = in.Bytes, in, true, false
 	}
 	n := copy(p, v.cur)
 	v.cur = v.cur[n:]
@@ -62,6 +63,10 @@ func (v *vconn) claim() sm.Mark {
 	return v.hand.Mark
 }
 
+// mute leaves out what the session says to the stanza at hand, which somebody
+// else answers.
+func (v *vconn) mute() { v.muted = true }
+
 // Write takes stanzas out of what the session writes. It never fails: an error
 // would break the session's encoder for good. Stream errors and the end of the
 // stream are the session's private matter: to the server this is still the
@@ -69,7 +74,7 @@ func (v *vconn) claim() sm.Mark {
 func (v *vconn) Write(p []byte) (int, error) {
 	frames, err := v.framer.Feed(p)
 	for _, f := range frames {
-		if f.Kind == xmlframe.Element && sm.KindOf(f.Bytes) != sm.Nonza {
+		if !v.muted && f.Kind == xmlframe.Element && sm.KindOf(f.Bytes) != sm.Nonza {
 			v.queue(f.Bytes)
 		} else {
 			v.ignored++

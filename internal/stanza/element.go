@@ -88,6 +88,16 @@ func (e *Element) Child(space, local string) *Element {
 	return nil
 }
 
+// Speaks reports whether a child element is of that namespace.
+func (e *Element) Speaks(space string) bool {
+	for c := range e.Children() {
+		if c.Name.Space == space {
+			return true
+		}
+	}
+	return false
+}
+
 // Children are the child elements in document order.
 func (e *Element) Children() iter.Seq[*Element] {
 	return func(yield func(*Element) bool) {
