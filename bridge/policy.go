@@ -35,6 +35,21 @@ func newPolicy(cfg Config) policy {
 	return p
 }
 
+// A Policy is what the configuration says of who may use the gateway, for others
+// than the hub.
+type Policy struct{ p policy }
+
+// Policy says who may use the gateway.
+func (c Config) Policy() Policy { return Policy{newPolicy(c)} }
+
+// Admits reports whether the peer may.
+func (p Policy) Admits(peer linklocal.Instance) bool { return p.p.admits(peer) }
+
+// Connects reports whether the peer and the contact may reach each other.
+func (p Policy) Connects(peer linklocal.Instance, contact jid.JID) bool {
+	return p.p.connects(peer, contact.Bare().String())
+}
+
 // admits reports whether the peer may use the gateway at all.
 func (p policy) admits(peer linklocal.Instance) bool { return p.peers.Admit(peer) }
 

@@ -14,7 +14,10 @@ type Config struct {
 	Policy    Policy
 	Limits    Limits
 
-	Host     string    // where peers connect; "": what the address says
+	Host string // where peers connect; "": what the address says
+	// HostFor is where one connects, if that is not the same for all; nil: Host.
+	// It is called in the engine's goroutine, and must not wait.
+	HostFor  func(client JID) string
 	Port     int       // default 5290
 	Features []Feature // what is told; others are supported all the same
 

@@ -87,8 +87,12 @@ func (e *Engine) assign(client, at JID) (JID, bool) {
 
 // prepared says that a connection is waited for.
 func (e *Engine) prepared(p *peerState, id string) {
+	host := e.cfg.Host
+	if e.cfg.HostFor != nil {
+		host = e.cfg.HostFor(p.jid)
+	}
 	e.send(IQ{Kind: "result", ID: id, From: p.addr, To: p.jid, Queries: []Query{Prepared{
-		Wait: p.wait, Host: e.cfg.Host, Port: e.cfg.Port, MinThroughput: p.stream.min,
+		Wait: p.wait, Host: host, Port: e.cfg.Port, MinThroughput: p.stream.min,
 		Protocol: Protocol, Features: e.cfg.Features,
 	}}})
 }

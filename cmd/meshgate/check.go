@@ -34,6 +34,7 @@ func (c *config) check() {
 	c.checkContacts()
 	c.checkPeers()
 	c.checkRooms()
+	c.checkStreams()
 	c.checkControl()
 	c.checkState()
 }

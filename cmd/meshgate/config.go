@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"meshgate/bridge/dsps"
+)
 
 // A fileConfig is the shape of the configuration file. A field's tags are its
 // rules (see decoder); what they mean to a person stands in
@@ -14,6 +18,7 @@ type fileConfig struct {
 	PeerRules []peerRule      `yaml:"peer_contacts"`
 	Rooms     []roomConfig    `yaml:"rooms"`
 	Site      string          `yaml:"site"`
+	Streams   streamsConfig   `yaml:"streams"`
 	Limits    limitsConfig    `yaml:"limits"`
 	Outbox    outboxConfig    `yaml:"outbox"`
 	CatchUp   catchUpConfig   `yaml:"catch_up"`
@@ -96,6 +101,22 @@ type historyConfig struct {
 	Age   time.Duration `yaml:"age" range:"1m 168h"`
 }
 
+type streamsConfig struct {
+	Enabled         bool     `yaml:"enabled"`
+	Host            string   `yaml:"host"`
+	LANHost         string   `yaml:"lan_host"`
+	Listen          string   `yaml:"listen"`
+	Port            int      `yaml:"port" range:"1 65535"`
+	CertificateFile string   `yaml:"certificate_file"`
+	KeyFile         string   `yaml:"key_file"`
+	Create          []string `yaml:"create"`
+	Relays          []string `yaml:"relays"`
+	MaxStreams      int      `yaml:"max_streams" range:"1 4096"`
+	MaxPeers        int      `yaml:"max_peers" range:"2 512"`
+	StreamRate      int      `yaml:"stream_bytes_per_second" range:"0 1000000000"`
+	Rate            int      `yaml:"bytes_per_second" range:"0 1000000000"`
+}
+
 type limitsConfig struct {
 	PeerPerMinute    int `yaml:"peer_messages_per_minute" range:"1 1000000"`
 	PeerBurst        int `yaml:"peer_burst" range:"1 100000"`
@@ -128,6 +149,7 @@ func defaults() fileConfig {
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable", Avatar: avatarPeers},
 		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults(), TLS: lanTLSConfig{Incoming: "offer", Outgoing: "offer", Warn: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
+		Streams:   streamsConfig{Port: dsps.DefaultPort, MaxStreams: 256, MaxPeers: 64},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,
 			ContactPerMinute: 60, ContactBurst: 20,

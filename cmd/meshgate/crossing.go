@@ -7,6 +7,7 @@ import (
 	"meshgate/bridge"
 	"meshgate/bridge/rewrite"
 	"meshgate/bridge/rooms"
+	"meshgate/bridge/streams"
 	"meshgate/clique"
 	"meshgate/clique/rmulticast"
 	"meshgate/internal/stanza"
@@ -16,11 +17,14 @@ import (
 )
 
 // A crossing hands what comes from the network to the hub, or to the rooms, and
-// what comes from the LAN to the hub.
+// what comes from the LAN to the hub. The service for streams learns from both
+// who is who.
 type crossing struct {
 	*bridge.Hub
 	rooms  *rooms.Rooms
 	clique interface{ SetName(string) error }
+
+	streams *streams.Service // nil: there is none
 }
 
 // HandleLAN has rooms on the LAN call us what everything else there does.
@@ -28,10 +32,16 @@ func (c crossing) HandleLAN(ctx context.Context, ev linklocal.Event) {
 	if ev, ok := ev.(linklocal.ContactPublished); ok && ev.ID == bridge.ConciergeID {
 		c.clique.SetName(string(ev.Instance)) // a presence name is never refused
 	}
+	if c.streams != nil {
+		c.streams.HandleLAN(ev)
+	}
 	c.Hub.HandleLAN(ctx, ev)
 }
 
 func (c crossing) HandleServer(ctx context.Context, ev xmppc2s.Event) {
+	if c.streams != nil {
+		c.streams.HandleServer(ev)
+	}
 	switch ev := ev.(type) {
 	case xmppc2s.RoomInvited: // somebody is to be told
 	case xmppc2s.RoomEvent:

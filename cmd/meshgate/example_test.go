@@ -179,7 +179,7 @@ func TestSwitchedOffKeysOfTheExampleAreGood(t *testing.T) {
 			got = append(got, p.path)
 		}
 	}
-	want := []string{"account.password_file", "account.ca_file", "lan.tls.certificate_file", "rooms[0].password_file"}
+	want := []string{"account.password_file", "account.ca_file", "lan.tls.certificate_file", "rooms[0].password_file", "streams.certificate_file"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("errors about %q, want %q", got, want)
 		c.write(t.Output())

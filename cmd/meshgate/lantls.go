@@ -30,31 +30,40 @@ func (c *config) lanTLS() linklocal.TLS {
 }
 
 func (c *config) checkLANTLS() {
-	t := c.LAN.TLS
+	c.checkCertificate("lan.tls", c.LAN.TLS.CertificateFile, c.LAN.TLS.KeyFile)
+}
+
+// checkCertificate checks the files of a section.
+func (c *config) checkCertificate(section, certificateFile, keyFile string) {
 	switch {
-	case t.CertificateFile != "" && t.KeyFile == "":
-		c.wrong("lan.tls.certificate_file", "has no key; write key_file, too (the same file, if both are in it)")
-	case t.KeyFile != "" && t.CertificateFile == "":
-		c.wrong("lan.tls.key_file", "has no certificate; write certificate_file, too")
+	case certificateFile != "" && keyFile == "":
+		c.wrong(section+".certificate_file", "has no key; write key_file, too (the same file, if both are in it)")
+	case keyFile != "" && certificateFile == "":
+		c.wrong(section+".key_file", "has no certificate; write certificate_file, too")
 	default:
-		if _, err := c.ownCertificate(); err != nil {
-			c.wrong("lan.tls.certificate_file", "%v", err)
+		if _, err := c.readCertificate(certificateFile, keyFile); err != nil {
+			c.wrong(section+".certificate_file", "%v", err)
 		}
 	}
 }
 
-// ownCertificate is the one of the configuration; with nothing in it if the
-// configuration has none.
+// ownCertificate is the one of the configuration for the LAN; with nothing in it
+// if the configuration has none.
 func (c *config) ownCertificate() (tls.Certificate, error) {
-	t := c.LAN.TLS
-	if t.CertificateFile == "" || t.KeyFile == "" {
+	return c.readCertificate(c.LAN.TLS.CertificateFile, c.LAN.TLS.KeyFile)
+}
+
+// readCertificate reads one that is in two files, or in one; without files it
+// has nothing in it.
+func (c *config) readCertificate(certificateFile, keyFile string) (tls.Certificate, error) {
+	if certificateFile == "" || keyFile == "" {
 		return tls.Certificate{}, nil
 	}
-	cert, err := readCapped(c.resolve(t.CertificateFile), maxCABytes)
+	cert, err := readCapped(c.resolve(certificateFile), maxCABytes)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := readCapped(c.resolve(t.KeyFile), maxCABytes)
+	key, err := readCapped(c.resolve(keyFile), maxCABytes)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -65,16 +74,23 @@ func (c *config) ownCertificate() (tls.Certificate, error) {
 // of our own making that is kept in the state directory, or else in memory.
 func (c *config) lanCertificate(lasting bool, log *slog.Logger) (tls.Certificate, error) {
 	cert, err := c.ownCertificate()
-	switch {
-	case err != nil:
+	if err != nil {
 		return cert, fmt.Errorf("lan.tls.certificate_file: %w", err)
+	}
+	return c.orSelfSigned(cert, certificateFile, lasting, log)
+}
+
+// orSelfSigned is the certificate, or, if there is nothing in it, one of our own
+// making in that file of the state directory.
+func (c *config) orSelfSigned(cert tls.Certificate, name string, lasting bool, log *slog.Logger) (tls.Certificate, error) {
+	switch {
 	case len(cert.Certificate) > 0:
 		return cert, nil
 	case lasting:
-		cert, err = selfsigned.Keep(filepath.Join(c.stateDir(), certificateFile), time.Now())
-		if err != nil {
-			log.Warn("the key for the LAN cannot be kept: after the next start peers may refuse the gateway", "err", err,
-				"mend", "let the gateway's user read and write "+certificateFile+" in state_dir")
+		var err error
+		if cert, err = selfsigned.Keep(filepath.Join(c.stateDir(), name), time.Now()); err != nil {
+			log.Warn("a key cannot be kept: after the next start peers may refuse the gateway", "err", err,
+				"mend", "let the gateway's user read and write "+name+" in state_dir")
 		}
 	}
 	if len(cert.Certificate) > 0 {

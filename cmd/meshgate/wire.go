@@ -13,6 +13,7 @@ import (
 	"meshgate/bridge/rewrite"
 	"meshgate/bridge/rooms"
 	"meshgate/bridge/status"
+	"meshgate/bridge/streams"
 	"meshgate/clique"
 	"meshgate/internal/netwatch"
 	"meshgate/internal/sdnotify"
@@ -36,6 +37,9 @@ type gateway struct {
 	lan    *linklocal.Service
 	clique *clique.Service
 	rooms  *rooms.Rooms
+
+	streams *streams.Service // nil: there is none
+
 	watch  *watch
 	status *status.Server
 	log    *slog.Logger
@@ -79,6 +83,13 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	lan.TLS.Pins = st.pins
 
 	g := &gateway{state: st, log: log}
+	g.streams, err = c.buildStreams(hub, st.lasting, named("streams"), func() []mdns.Link { return g.dns.Links() })
+	if err != nil {
+		return nil, err
+	}
+	if g.streams != nil {
+		server.Queries, lan.Queries = g.streams.Network(), g.streams.LAN()
+	}
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
 	g.lan = linklocal.New(lan, g.dns)
@@ -91,16 +102,26 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.hub = bridge.New(hub, bridge.Parts{
 		LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server, Rooms: g.rooms,
 	})
-	g.watch = newWatch(crossing{g.hub, g.rooms, g.clique}, notify, log,
-		part{"server", func() any { return g.server.Stats() }},
-		part{"hub", func() any { return g.hub.Stats() }},
-		part{"rooms", func() any { return g.rooms.Stats() }},
-		part{"mdns", func() any { return g.dns.Stats() }},
-		part{"clique", func() any { return g.clique.Stats() }},
-		part{"linklocal", func() any { return g.lan.Stats() }},
-		part{"state", func() any { return g.state.Stats() }})
+	g.watch = newWatch(crossing{g.hub, g.rooms, g.clique, g.streams}, notify, log, g.parts()...)
 	g.status = status.New(g.statusConfig(c, named("status")))
 	return g, nil
+}
+
+// parts are those that count.
+func (g *gateway) parts() []part {
+	parts := []part{
+		{"server", func() any { return g.server.Stats() }},
+		{"hub", func() any { return g.hub.Stats() }},
+		{"rooms", func() any { return g.rooms.Stats() }},
+		{"mdns", func() any { return g.dns.Stats() }},
+		{"clique", func() any { return g.clique.Stats() }},
+		{"linklocal", func() any { return g.lan.Stats() }},
+		{"state", func() any { return g.state.Stats() }},
+	}
+	if g.streams != nil {
+		parts = append(parts, part{"streams", func() any { return g.streams.Stats() }})
+	}
+	return parts
 }
 
 // stages are the parts in the order in which they start. They stop in
@@ -108,8 +129,10 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 // rooms, mdns says the goodbyes, the hub takes what still stands at its door, the
 // server session sends that before it leaves, and what was to be remembered is
 // written.
+//
+// Streams of data end before all that.
 func (g *gateway) stages() []stage {
-	return []stage{
+	stages := []stage{
 		{"state", g.state.Run},
 		{"server", func(ctx context.Context) error { return g.server.Run(ctx, g.watch) }},
 		{"network", func(ctx context.Context) error {
@@ -120,9 +143,11 @@ func (g *gateway) stages() []stage {
 		{"mdns", func(ctx context.Context) error { return g.dns.Run(ctx, fromMDNS{g.lan, g.clique}) }},
 		{"clique", func(ctx context.Context) error { return g.clique.Run(ctx, g.rooms) }},
 		{"linklocal", func(ctx context.Context) error { return g.lan.Run(ctx, g.watch) }},
-		{"status", g.status.Run},
-		{"watch", g.watch.Run},
 	}
+	if g.streams != nil {
+		stages = append(stages, stage{"streams", g.runStreams})
+	}
+	return append(stages, stage{"status", g.status.Run}, stage{"watch", g.watch.Run})
 }
 
 func (c *config) serverConfig(password string) (xmppc2s.Config, error) {

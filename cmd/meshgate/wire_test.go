@@ -24,6 +24,7 @@ import (
 
 	"meshgate/bridge"
 	"meshgate/bridge/rooms"
+	"meshgate/bridge/streams"
 	"meshgate/clique"
 	"meshgate/internal/selfsigned"
 	"meshgate/linklocal"
@@ -40,6 +41,8 @@ type wiring struct {
 	Rooms  rooms.Config
 	Clique clique.Config
 	Cert   [][]byte // for the LAN
+	Stream streams.Config
+	Pair   [][]byte // certificate for those
 	Secret string
 	Log    logConfig
 	Status string // the path of the control socket
@@ -71,10 +74,17 @@ func wireWith(t *testing.T, text string, env map[string]string) wiring {
 		t.Fatal(err)
 	}
 	w.Cert = cert.Certificate
+	if cert, err = c.readCertificate(c.Streams.CertificateFile, c.Streams.KeyFile); err != nil {
+		t.Fatal(err)
+	}
+	w.Pair = cert.Certificate
 	if w.Hub, err = c.hubConfig(); err != nil {
 		t.Fatal(err)
 	}
 	if w.Rooms, err = c.roomsConfig(); err != nil {
+		t.Fatal(err)
+	}
+	if w.Stream, err = c.streamsConfig(w.Hub); err != nil {
 		t.Fatal(err)
 	}
 	w.Clique = c.cliqueConfig()
@@ -100,6 +110,7 @@ peer_contacts:
 rooms:
 - name: Witchcraft
   muc: w@muc.example.org
+streams: {enabled: true, host: here}
 limits:
 log:
 `
@@ -193,6 +204,20 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"rooms[].history.lines":              {"Witchcraft", "Witchcraft\n  history: {lines: 7}"},
 		"rooms[].history.age":                {"Witchcraft", "Witchcraft\n  history: {age: 7m}"},
 		"site":                               {"limits:", "site: here\nlimits:"},
+		"streams":                            {"enabled: true", "enabled: false"},
+		"streams.enabled":                    {"enabled: true", "enabled: false"},
+		"streams.host":                       {"here", "there"},
+		"streams.lan_host":                   {"here", "here, lan_host: there"},
+		"streams.listen":                     {"here", "here, listen: 127.0.0.7"},
+		"streams.port":                       {"here", "here, port: 7777"},
+		"streams.certificate_file":           {"here", "here, certificate_file: " + pair + ", key_file: " + pair},
+		"streams.key_file":                   {"here", "here, certificate_file: " + pair + ", key_file: " + pair},
+		"streams.create":                     {"here", "here, create: [bob@example.org]"},
+		"streams.relays":                     {"here", "here, relays: [there]"},
+		"streams.max_streams":                {"here", "here, max_streams: 7"},
+		"streams.max_peers":                  {"here", "here, max_peers: 7"},
+		"streams.stream_bytes_per_second":    {"here", "here, stream_bytes_per_second: 7"},
+		"streams.bytes_per_second":           {"here", "here, bytes_per_second: 7"},
 		"limits":                             {"limits:", "limits: {body: 777}"},
 		"limits.peer_messages_per_minute":    {"limits:", "limits: {peer_messages_per_minute: 7}"},
 		"limits.peer_burst":                  {"limits:", "limits: {peer_burst: 7}"},

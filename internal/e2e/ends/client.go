@@ -49,9 +49,14 @@ func Roots(s *e2e.Server) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// dialServer connects to the server from beside it.
+func dialServer(ctx context.Context, s *e2e.Server) (net.Conn, error) {
+	return s.Host().Dial(ctx, "tcp", s.LoopbackAddr())
+}
+
 // Login logs a user in from beside the server, and sends presence.
 func Login(ctx context.Context, s *e2e.Server, roots *x509.CertPool, user string, handle Handler) (*Client, error) {
-	conn, err := s.Host().Dial(ctx, "tcp", s.LoopbackAddr())
+	conn, err := dialServer(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +70,21 @@ func Login(ctx context.Context, s *e2e.Server, roots *x509.CertPool, user string
 
 // NewClient logs in over conn, which is its own from then on, and sends presence.
 func NewClient(ctx context.Context, conn net.Conn, account jid.JID, password string, roots *x509.CertPool, handle Handler) (*Client, error) {
+	s, err := logIn(ctx, conn, account, password, roots)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{session: s, handle: handle, ended: make(chan struct{})}
+	go func() { // ends with the connection
+		defer close(c.ended)
+		_ = s.Serve(xmpp.HandlerFunc(c.serve)) // however it ends
+		conn.Close()
+	}()
+	return c, c.SetStatus(ctx, "")
+}
+
+// logIn makes a session over conn.
+func logIn(ctx context.Context, conn net.Conn, account jid.JID, password string, roots *x509.CertPool) (*xmpp.Session, error) {
 	features := []xmpp.StreamFeature{
 		xmpp.StartTLS(&tls.Config{ServerName: account.Domainpart(), RootCAs: roots, MinVersion: tls.VersionTLS12}),
 		xmpp.SASL("", password, sasl.ScramSha256, sasl.ScramSha1),
@@ -77,13 +97,7 @@ func NewClient(ctx context.Context, conn net.Conn, account jid.JID, password str
 	if err != nil {
 		return nil, fmt.Errorf("ends: %s: %w", account, err)
 	}
-	c := &Client{session: s, handle: handle, ended: make(chan struct{})}
-	go func() { // ends with the connection
-		defer close(c.ended)
-		_ = s.Serve(xmpp.HandlerFunc(c.serve)) // however it ends
-		conn.Close()
-	}()
-	return c, c.SetStatus(ctx, "")
+	return s, nil
 }
 
 func (c *Client) serve(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {

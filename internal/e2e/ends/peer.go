@@ -87,6 +87,12 @@ func (p *Peer) Send(body string) error {
 	return err
 }
 
+// SendStanza writes a stanza, from one goroutine at a time, as Send does.
+func (p *Peer) SendStanza(st *stanza.Element) error {
+	_, err := p.conn.Write(stanza.Append(nil, st, stanza.NSClient))
+	return err
+}
+
 // Close breaks the connection.
 func (p *Peer) Close() error { return p.conn.Close() }
 

@@ -1,0 +1,55 @@
+package streams
+
+import (
+	"errors"
+	"log/slog"
+
+	"mellium.im/xmpp/jid"
+
+	"meshgate/bridge/dsps"
+	"meshgate/internal/stanza"
+	"meshgate/linklocal"
+)
+
+// A Config says what the service is like and who may use it.
+type Config struct {
+	// Server but for what is decided here: addresses, policy and hosts.
+	Server   dsps.ServerConfig
+	Contacts []Contact
+	Policy   Policy
+	// Create are patterns, see bridge.Config.Peers, of presence names and
+	// addresses that may create streams, out of those who may use the gateway;
+	// none means all.
+	Create []string
+	// Relays are where connections to other services may be made, as host:port.
+	Relays []string
+	// Host is where contacts connect, LANHost where peers do; "": what FindLANHost
+	// says, which must not wait.
+	Host, LANHost string
+	FindLANHost   func() string
+	Log           *slog.Logger // default: none
+}
+
+// A Contact is somebody on the network, and the name of the mirror on the LAN.
+type Contact struct {
+	JID    jid.JID
+	Mirror linklocal.Instance // as it is wanted
+}
+
+// A Policy says who may use the gateway; bridge.Policy is one.
+type Policy interface {
+	Admits(peer linklocal.Instance) bool
+	Connects(peer linklocal.Instance, contact jid.JID) bool
+}
+
+var errAway = errors.New("streams: the contact is not there")
+
+// Parts are what stanzas go out by.
+type Parts struct {
+	LAN interface {
+		Send(linklocal.Outgoing)
+	}
+	Server interface {
+		Send(*stanza.Element) error
+	}
+}
