@@ -77,11 +77,15 @@ func TestLimitsOfTheReadmeAreTrue(t *testing.T) {
 		"| 8192 bytes | `limits.body` |",
 		"| 1000 | `limits.peers` |",
 		"| contacts | 1000 |",
+		"| streams of data; people on one | 256, of which one person creates 16; 64 | `streams.max_…` |",
 		"| 20 stanzas/s, 64 KiB/s, then it is read slower | `limits.stream_…` |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
 		}
+	}
+	if got := defaults().Streams; got.MaxStreams != 256 || got.MaxPeers != 64 || got.Enabled || got.StreamRate != 0 || got.Rate != 0 {
+		t.Errorf("the README's limits of streams are not %+v", got)
 	}
 	rows := pastLimits(defaults().Outbox.Messages)
 	if rows[bridge.Passed].Rows != 26384 || rows[bridge.Refused].Rows != 4096 || !strings.Contains(text, "up to 26,384 messages that were passed on (with the default of `outbox.messages`) and 4096 that") {
