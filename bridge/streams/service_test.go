@@ -251,6 +251,8 @@ func TestAContactHasOneStreamAtATime(t *testing.T) {
 	if got := w.next(w.server); got.Attr("type") != "result" {
 		t.Errorf("of another client: %s", got)
 	}
+	w.contact("dave@example.org/y", "get", "<query type='create'/>")
+	w.next(w.server) // the loop is behind what it has counted
 	if st := w.Stats(); st.Active != 2 {
 		t.Errorf("%d streams", st.Active)
 	}
