@@ -36,6 +36,7 @@ var parts = []struct {
 	{"waiting", measureWaiting},
 	{"clique", measureClique},
 	{"rooms", measureRooms},
+	{"dsps", measureDSPS},
 	{"idle", measureIdle},
 }
 
