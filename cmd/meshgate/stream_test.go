@@ -252,7 +252,7 @@ func TestStreamInSteps(t *testing.T) {
 	if s := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, "bob@example.org/stream") || !strings.Contains(s, "alice@example.org/stream-desk") {
 		t.Errorf("who: %s", s)
 	}
-	if s := x.start(nil, args("stats -account alice@example.org -json", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, `"slaves": 1,`) {
+	if s := x.start(nil, args("stats -account alice@example.org -json", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, `"masters": 1,`) {
 		t.Errorf("stats: %s", s)
 	}
 	listed := x.start(nil, args("stats -account carol@example.org -service "+streamService)...).ends(t, exitOK).stdout.String()
