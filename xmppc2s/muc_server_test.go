@@ -67,10 +67,11 @@ func (h *hall) enter(change func(*xmppc2s.Room)) xmppc2s.RoomEntered {
 // say has bob say this.
 func (h *hall) say(lines ...string) {
 	h.t.Helper()
+	all := append(h.b.lines(), lines...)
 	for _, line := range lines {
 		send(h.t, h.bob, said(h.room, line))
 	}
-	h.b.awaitLines("bob", append(h.b.lines(), lines...)...)
+	h.b.awaitLines("bob", all...)
 }
 
 func said(room jid.JID, line string) *stanza.Element {

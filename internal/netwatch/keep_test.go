@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,31 +31,30 @@ func (patient) run(ctx context.Context, _ func()) error {
 func TestAListenerThatFailsIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := []hearer{nil, failing{}, nil, nil, patient{}} // nil: it cannot listen
-		listens, changes := 0, 0
+		var listens, changes atomic.Int32                     // timers alone are no order to the race detector
 		listen := func() (hearer, error) {
-			l := next[listens]
-			if listens++; l == nil {
-				return nil, errors.New("too many open files")
+			if l := next[listens.Add(1)-1]; l != nil {
+				return l, nil
 			}
-			return l, nil
+			return nil, errors.New("too many open files")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			keep(ctx, slog.New(slog.DiscardHandler), failing{}, listen, func() { changes++ })
+			keep(ctx, slog.New(slog.DiscardHandler), failing{}, listen, func() { changes.Add(1) })
 		}()
-		for i, want := range []struct{ listens, changes int }{{0, 1}, {1, 1}, {2, 3}, {3, 3}, {4, 3}, {5, 4}} {
+		for i, want := range []struct{ listens, changes int32 }{{0, 1}, {1, 1}, {2, 3}, {3, 3}, {4, 3}, {5, 4}} {
 			synctest.Wait()
-			if listens != want.listens || changes != want.changes {
-				t.Errorf("%v later: it has listened anew %d times, with %d changes; want %+v", time.Duration(i)*deaf, listens, changes, want)
+			if got := listens.Load(); got != want.listens || changes.Load() != want.changes {
+				t.Errorf("%v later: it has listened anew %d times, with %d changes; want %+v", time.Duration(i)*deaf, got, changes.Load(), want)
 			}
 			time.Sleep(deaf)
 		}
 		cancel()
 		<-ended
-		if listens != 5 {
-			t.Errorf("it has listened anew %d times", listens)
+		if got := listens.Load(); got != 5 {
+			t.Errorf("it has listened anew %d times", got)
 		}
 	})
 }
