@@ -58,6 +58,7 @@ type node struct {
 type cut struct {
 	what string
 	id   SenderID
+	self SenderID // the node's own
 	had  map[SenderID]int
 	life int
 }
@@ -72,7 +73,7 @@ func (n *node) cut(what string, id SenderID) {
 			had[h.from.ID] = indexOf(h.data)
 		}
 	}
-	n.cuts = append(n.cuts, cut{what, id, had, n.life})
+	n.cuts = append(n.cuts, cut{what, id, n.Self(), had, n.life})
 }
 
 // indexOf reads the number of a message "name/number …"; 0: it has none.

@@ -346,26 +346,38 @@ func (s *talk) checkNumbers() {
 	}
 }
 
-// checkAgreement: who saw the same node come, or go, was told the same before.
+// checkAgreement: who saw the same node come, or go and went on together, was told
+// the same before. Of a room that falls apart, everybody to himself, each piece has
+// its own last words of who went.
 func (s *talk) checkAgreement() {
 	type event struct {
 		id   SenderID
 		what string
 	}
-	seen := map[event]map[SenderID]int{}
-	who := map[event]string{}
+	type witness struct {
+		*node
+		cut
+	}
+	seen := map[event][]witness{}
 	for _, n := range s.nodes {
 		for _, c := range n.cuts {
 			ev := event{c.id, c.what}
-			if seen[ev] == nil {
-				seen[ev], who[ev] = c.had, n.name
-				continue
-			}
-			for id, i := range c.had {
-				if j, ok := seen[ev][id]; ok && i != j && (c.what == "joined" || id == c.id) {
-					s.t.Errorf("when %v %s, %s had been told %d of %v and %s %d", c.id, c.what, n.name, i, id, who[ev], j)
+			for _, w := range seen[ev] {
+				for id, i := range c.had {
+					j, ok := w.had[id]
+					if ok && i != j && (c.what == "joined" || id == c.id && !n.parted(c, w.self) && !w.parted(w.cut, c.self)) {
+						s.t.Errorf("when %v %s, %s had been told %d of %v and %s %d", c.id, c.what, n.name, i, id, w.name, j)
+					}
 				}
 			}
+			seen[ev] = append(seen[ev], witness{n, c})
 		}
 	}
+}
+
+// parted reports whether a node did not stay with another after a cut.
+func (n *node) parted(c cut, from SenderID) bool {
+	return n.life != c.life || slices.ContainsFunc(n.cuts, func(o cut) bool {
+		return o.life == c.life && o.what == "left" && o.id == from
+	})
 }
