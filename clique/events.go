@@ -34,6 +34,12 @@ type Handler interface {
 // [Frozen], [Restarted], [Snapshot] and [Closed].
 type Event interface{ cliqueEvent() }
 
+// A RoomEvent is an Event of a room that we are told to be in.
+type RoomEvent interface {
+	Event
+	RoomName() string // Room.Name
+}
+
 // Events.
 type (
 	// Found: a room is advertised, by others or by us, or now with another group.
@@ -143,3 +149,15 @@ type RoomInfo struct {
 	Members    []string       // the others, sorted
 	Packets    rmulticast.Stats
 }
+
+func (e Entered) RoomName() string   { return e.Room }
+func (e Joined) RoomName() string    { return e.Room }
+func (e Left) RoomName() string      { return e.Room }
+func (e Received) RoomName() string  { return e.Room }
+func (e Said) RoomName() string      { return e.Room }
+func (e Data) RoomName() string      { return e.Room }
+func (e Tubes) RoomName() string     { return e.Room }
+func (e Frozen) RoomName() string    { return e.Room }
+func (e Restarted) RoomName() string { return e.Room }
+func (e Snapshot) RoomName() string  { return e.Room }
+func (e Closed) RoomName() string    { return e.Room }

@@ -111,7 +111,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 		select {
 		case ev := <-r.fromLAN:
 			for _, room := range rooms {
-				if isFor(ev, room.room.Name) {
+				if re, ok := ev.(clique.RoomEvent); ok && re.RoomName() == room.room.Name {
 					room.handleClique(time.Now(), ev)
 				}
 			}
@@ -186,31 +186,6 @@ func (r *Rooms) enter(e *engine, snapshot []byte) {
 		r.cfg.Log.Error("the Clique room cannot be entered", "room", room.Name, "err", err)
 	}
 	r.parts.Server.EnterRoom(e.mucRoom())
-}
-
-// isFor reports whether an event is of a room.
-func isFor(ev clique.Event, room string) bool {
-	switch ev := ev.(type) {
-	case clique.Entered:
-		return ev.Room == room
-	case clique.Joined:
-		return ev.Room == room
-	case clique.Left:
-		return ev.Room == room
-	case clique.Received:
-		return ev.Room == room
-	case clique.Said:
-		return ev.Room == room
-	case clique.Frozen:
-		return ev.Room == room
-	case clique.Restarted:
-		return ev.Room == room
-	case clique.Snapshot:
-		return ev.Room == room
-	case clique.Closed:
-		return ev.Room == room
-	}
-	return false
 }
 
 // listen tells the engines that want to know whether anybody is heard on the LAN.
