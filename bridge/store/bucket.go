@@ -213,6 +213,14 @@ func (b *Bucket) Put(key, value []byte) Change { return Change{bucket: b, key: k
 // Delete removes a key. One that is not there is no error.
 func (b *Bucket) Delete(key []byte) Change { return Change{bucket: b, key: key, remove: true} }
 
+// Set changes a row: with a nil value it deletes it.
+func (b *Bucket) Set(key, value []byte) Change {
+	if value == nil {
+		return b.Delete(key)
+	}
+	return b.Put(key, value)
+}
+
 func (c Change) apply(v *view) error {
 	switch {
 	case c.trim:

@@ -40,11 +40,7 @@ func (o outbox) Row(key []byte) []byte { return o.bucket.Get(key) }
 func (o outbox) Write(changes []xmppc2s.Change, done func(error)) {
 	list := make([]store.Change, len(changes))
 	for i, c := range changes {
-		if c.Value == nil {
-			list[i] = o.bucket.Delete(c.Key)
-		} else {
-			list[i] = o.bucket.Put(c.Key, c.Value)
-		}
+		list[i] = o.bucket.Set(c.Key, c.Value)
 	}
 	o.state.Write(done, list...)
 }
@@ -77,11 +73,7 @@ func (p past) Get(on bridge.Shelf, key []byte) []byte        { return p.buckets[
 func (p past) Write(changes ...bridge.ShelfChange) {
 	list := make([]store.Change, len(changes))
 	for i, c := range changes {
-		if b := p.buckets[c.On]; c.Value == nil {
-			list[i] = b.Delete(c.Key)
-		} else {
-			list[i] = b.Put(c.Key, c.Value)
-		}
+		list[i] = p.buckets[c.On].Set(c.Key, c.Value)
 	}
 	p.state.Later(list...) // what is sent behind it goes through the same queue
 }

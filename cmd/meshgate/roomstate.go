@@ -37,11 +37,7 @@ func (p roomPast) Later(changes ...rooms.Change) { p.state.Later(p.list(changes)
 func (p roomPast) list(changes []rooms.Change) []store.Change {
 	list := make([]store.Change, len(changes))
 	for i, c := range changes {
-		if c.Value == nil {
-			list[i] = p.bucket.Delete(c.Key)
-		} else {
-			list[i] = p.bucket.Put(c.Key, c.Value)
-		}
+		list[i] = p.bucket.Set(c.Key, c.Value)
 	}
 	return list
 }
