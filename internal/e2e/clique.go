@@ -142,20 +142,12 @@ func (m *Member) Await(what string, fits func(MemberEvent) bool) MemberEvent {
 // AwaitWithin is Await with another limit than [JoinPatience].
 func (m *Member) AwaitWithin(d time.Duration, what string, fits func(MemberEvent) bool) MemberEvent {
 	m.tb.Helper()
-	var got MemberEvent
-	_, err := m.await(d, what, func(text string) bool {
-		var ok bool
-		got, ok = parseMemberEvent(text)
-		return ok && fits(got)
-	})
-	if err != nil {
-		m.tb.Fatalf("e2e: %v", err)
-	}
-	return got
+	return awaitEvent(m.Proc, d, what, parseMemberEvent, fits)
 }
 
 func parseMemberEvent(text string) (e MemberEvent, ok bool) {
-	return e, strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &e) == nil
+	ok = strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &e) == nil
+	return e, ok
 }
 
 // AwaitEvent waits for an event of a room.

@@ -246,6 +246,19 @@ func (p *Proc) await(d time.Duration, what string, fits func(string) bool) (stri
 	}
 }
 
+// awaitEvent waits for the first line that is an event, fits and was not had.
+func awaitEvent[E any](p *Proc, d time.Duration, what string, parse func(string) (E, bool), fits func(E) bool) (got E) {
+	p.tb.Helper()
+	_, err := p.await(d, what, func(text string) (ok bool) {
+		got, ok = parse(text)
+		return ok && fits(got)
+	})
+	if err != nil {
+		p.tb.Fatalf("e2e: %v", err)
+	}
+	return got
+}
+
 // awaitThat waits until something holds that lines of output change.
 func (p *Proc) awaitThat(d time.Duration, what string, holds func() bool) {
 	p.tb.Helper()

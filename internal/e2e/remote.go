@@ -139,15 +139,12 @@ func (r *Remote) Await(what string, fits func(Event) bool) Event {
 // AwaitWithin is Await with another limit than [Patience].
 func (r *Remote) AwaitWithin(d time.Duration, what string, fits func(Event) bool) Event {
 	r.tb.Helper()
-	var got Event
-	_, err := r.await(d, what, func(text string) bool {
-		got = Event{}
-		return json.Unmarshal([]byte(text), &got) == nil && fits(got)
-	})
-	if err != nil {
-		r.tb.Fatalf("e2e: %v", err)
-	}
-	return got
+	return awaitEvent(r.Proc, d, what, parseEvent, fits)
+}
+
+func parseEvent(text string) (e Event, ok bool) {
+	ok = json.Unmarshal([]byte(text), &e) == nil
+	return e, ok
 }
 
 // AwaitMessage waits for a message whose body contains a text, from an address
@@ -193,8 +190,7 @@ func (r *Remote) AwaitStatus(from, show, status string) Event {
 func (r *Remote) Events() []Event {
 	var events []Event
 	for _, text := range r.Lines() {
-		var e Event
-		if json.Unmarshal([]byte(text), &e) == nil {
+		if e, ok := parseEvent(text); ok {
 			events = append(events, e)
 		}
 	}
