@@ -12,10 +12,10 @@ import (
 )
 
 // drainBlocks reads blocks as fast as can be: sizes are followed, data is not looked at.
-func (l *line) drainBlocks() {
+func drainBlocks(c net.Conn) {
 	buf := make([]byte, 256<<10)
 	for {
-		if _, err := l.Conn.Read(buf); err != nil {
+		if _, err := c.Read(buf); err != nil {
 			return
 		}
 	}
@@ -27,7 +27,7 @@ func BenchmarkFanOut(b *testing.B) {
 			c := newCrowd(b, n, plain, "")
 			var wg sync.WaitGroup
 			for _, l := range c.slaves {
-				wg.Go(l.drainBlocks)
+				wg.Go(func() { drainBlocks(l) })
 			}
 			piece := make([]byte, 256<<10)
 			rand.Read(piece)
@@ -38,7 +38,7 @@ func BenchmarkFanOut(b *testing.B) {
 				}
 			}
 			c.master.Close()
-			c.rob.drop(c.at, c.rob.jid)
+			c.rob.Drop(c.at, c.rob.JID)
 			wg.Wait()
 		})
 	}
@@ -66,7 +66,7 @@ func BenchmarkPlainRelay(b *testing.B) {
 	sink, out := pair()
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(out, in); out.Close() })
-	wg.Go(func() { (&line{Conn: sink}).drainBlocks() })
+	wg.Go(func() { drainBlocks(sink) })
 	piece := make([]byte, 256<<10)
 	b.SetBytes(int64(len(piece)))
 	for b.Loop() {
@@ -82,9 +82,9 @@ func BenchmarkPlainRelay(b *testing.B) {
 // test's own ends included: idle ones, and those of a stream that is full because
 // nobody reads.
 func BenchmarkMemory(b *testing.B) {
-	for _, m := range []method{plain, {tls: true, eol: "\r"}} {
+	for _, m := range []method{plain, {TLS: true, EOL: "\r"}} {
 		for _, full := range []bool{false, true} {
-			b.Run(fmt.Sprintf("tls=%v/full=%v", m.tls, full), func(b *testing.B) {
+			b.Run(fmt.Sprintf("tls=%v/full=%v", m.TLS, full), func(b *testing.B) {
 				before := inUse()
 				c := newCrowd(b, 40, m, "")
 				if full {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"meshgate/bridge/dsps"
+	"meshgate/internal/e2e/rawstream"
 )
 
 func secrets() *rand.Rand { return rand.New(rand.NewChaCha8([32]byte{7})) }
@@ -23,17 +24,17 @@ func TestEveryWayIn(t *testing.T) {
 	for _, http := range []bool{false, true} {
 		for _, secure := range []bool{false, true} {
 			for _, eol := range []string{"\r", "\n", "\r\n"} {
-				m := method{http, secure, eol}
+				m := method{HTTP: http, TLS: secure, EOL: eol}
 				t.Run(m.String(), func(t *testing.T) {
-					s, o := serve(t)
-					rob, bob := o.person(s, "rob@nauseum.org/dspsclient"), o.person(s, "bob@home.org/b")
-					at := rob.create("", "")
-					master := rob.connect(at, plain, "")
-					rob.presence(rob.jid, "connect")
-					slave := bob.connect(rob.invite(at, bob, "slave", ""), m, "\r\nready")
-					master.wantData("1", "\r\nready") // data may begin like the end of a line
-					master.put("\nhello")
-					slave.wantData("0", "\nhello")
+					_, o := serve(t)
+					rob, bob := o.person("rob@nauseum.org/dspsclient"), o.person("bob@home.org/b")
+					at := rob.Create("", "")
+					master := rob.Connect(at, plain, "")
+					rob.Presence(rob.JID, "connect")
+					slave := bob.Connect(rob.Invite(at, bob, bob.JID, "slave", ""), m, "\r\nready")
+					master.WantData("1", "\r\nready") // data may begin like the end of a line
+					master.Put("\nhello")
+					slave.WantData("0", "\nhello")
 				})
 			}
 		}
@@ -43,30 +44,30 @@ func TestEveryWayIn(t *testing.T) {
 // DS-05: back within wait, another way; what was sent meanwhile is gone.
 func TestReconnectAnotherWay(t *testing.T) {
 	s, o := serve(t)
-	rob, bob := o.person(s, "rob@nauseum.org/dspsclient"), o.person(s, "bob@home.org/b")
-	at := rob.create("", "")
-	master := rob.connect(at, plain, "")
-	rob.presence(rob.jid, "connect")
-	to := rob.invite(at, bob, "slave", "")
-	for i, m := range []method{plain, {tls: true, eol: "\r"}, {http: true, eol: "\r\n"}, {http: true, tls: true, eol: "\n"}} {
-		slave := bob.connect(to, m, "")
-		rob.presence(bob.jid, "connect")
+	rob, bob := o.person("rob@nauseum.org/dspsclient"), o.person("bob@home.org/b")
+	at := rob.Create("", "")
+	master := rob.Connect(at, plain, "")
+	rob.Presence(rob.JID, "connect")
+	to := rob.Invite(at, bob, bob.JID, "slave", "")
+	for i, m := range []method{plain, {TLS: true, EOL: "\r"}, {HTTP: true, EOL: "\r\n"}, {HTTP: true, TLS: true, EOL: "\n"}} {
+		slave := bob.Connect(to, m, "")
+		rob.Presence(bob.JID, "connect")
 		want := fmt.Sprintf("part %d", i)
-		master.put(want)
-		slave.wantData("0", want) // and it begins with a whole block
+		master.Put(want)
+		slave.WantData("0", want) // and it begins with a whole block
 		slave.Close()
-		rob.presence(bob.jid, "waiting")
-		master.put("nobody hears this")
-		rob.taken(s, int64((i+1)*len(want+"nobody hears this")))
+		rob.Presence(bob.JID, "waiting")
+		master.Put("nobody hears this")
+		taken(t, s, int64((i+1)*len(want+"nobody hears this")))
 	}
 }
 
 // taken waits until the server has taken so many bytes.
-func (p *person) taken(s *dsps.Server, n int64) {
-	p.t.Helper()
-	for late := time.Now().Add(patience); s.Stats().Bytes != n; {
+func taken(t testing.TB, s *dsps.Server, n int64) {
+	t.Helper()
+	for late := time.Now().Add(rawstream.Patience); s.Stats().Bytes != n; {
 		if time.Now().After(late) {
-			p.t.Fatalf("%d bytes were taken, want %d", s.Stats().Bytes, n)
+			t.Fatalf("%d bytes were taken, want %d", s.Stats().Bytes, n)
 		}
 		time.Sleep(time.Millisecond) // poll a counter
 	}
@@ -75,45 +76,45 @@ func (p *person) taken(s *dsps.Server, n int64) {
 // DS-04: keys are good once, on their connection, and for their pair.
 func TestHandshakesThatFail(t *testing.T) {
 	s, o := serve(t)
-	rob, bob := o.person(s, "rob@nauseum.org/dspsclient"), o.person(s, "bob@home.org/b")
-	at := rob.create("", "")
+	rob, bob := o.person("rob@nauseum.org/dspsclient"), o.person("bob@home.org/b")
+	at := rob.Create("", "")
 	auth := func(p *person, k string) answer {
-		return p.ask(at, "get", "<query type='auth' xmlns='jabber:iq:dsps'>"+k+"</query>")
+		return p.Ask(at, "get", "<query type='auth' xmlns='jabber:iq:dsps'>"+k+"</query>")
 	}
 	hello := func(text string) (*line, string) {
 		l := dial(t, s)
-		l.put(text + "\r")
-		k, _ := l.until('\r')
+		l.Put(text + "\r")
+		k, _ := l.Until('\r')
 		return l, k
 	}
-	for _, text := range []string{"", "x", bob.jid + " " + at, rob.jid + " " + at + "x", "starttls\rstarttls", strings.Repeat("x", 10000)} {
+	for _, text := range []string{"", "x", bob.JID + " " + at, rob.JID + " " + at + "x", "starttls\rstarttls", strings.Repeat("x", 10000)} {
 		if l, k := hello(text); k != "" && !strings.HasPrefix(text, "starttls") {
 			t.Errorf("%.40q got a key", text)
 		} else if k == "" {
-			l.ended(text)
+			l.Ended(text)
 		}
 	}
-	l, k := hello(rob.jid + " " + at)
+	l, k := hello(rob.JID + " " + at)
 	if a := auth(rob, "wrong"); a.Error.Code != "401" {
 		t.Errorf("a wrong key: %+v", a)
 	}
-	l.ended("a wrong key over XML")
+	l.Ended("a wrong key over XML")
 	if a := auth(rob, k); a.Error.Code != "401" {
 		t.Errorf("an old key: %+v", a)
 	}
-	l, k = hello(rob.jid + " " + at)
+	l, k = hello(rob.JID + " " + at)
 	if a := auth(bob, k); a.Error.Code != "401" {
 		t.Errorf("another's key: %+v", a)
 	}
 	auth(rob, k)
-	l.put(k + "\r")
-	l.ended("a wrong key on the stream")
+	l.Put(k + "\r")
+	l.Ended("a wrong key on the stream")
 
-	rob.connect(at, plain, "")
-	rob.presence(rob.jid, "connect")
-	l, _ = hello(rob.jid + " " + at)
-	l.ended("in use")
-	rob.get("409", func(a answer) bool { return a.Error.Code == "409" })
+	rob.Connect(at, plain, "")
+	rob.Presence(rob.JID, "connect")
+	l, _ = hello(rob.JID + " " + at)
+	l.Ended("in use")
+	rob.Get("409", func(a answer) bool { return a.Error.Code == "409" })
 }
 
 // DS-01: HTTP is one request, which has no body and asks for one thing.
@@ -130,26 +131,26 @@ func TestHTTPIsStrict(t *testing.T) {
 		get + strings.Repeat("X-A: b\r\n", 100) + "\r\n",
 	} {
 		l := dial(t, s)
-		l.put(request)
-		if got, err := io.ReadAll(l.r); err != nil || string(got) != "HTTP/1.0 401 Unauthorized\r\n\r\n" {
+		l.Put(request)
+		if got, err := l.Rest(); err != nil || got != "HTTP/1.0 401 Unauthorized\r\n\r\n" {
 			t.Errorf("%.60q: %q, %v", request, got, err)
 		}
 	}
 	l := dial(t, s)
-	l.put("POST /DSPS/STREAM/ HTTP/1.0\r\n")
-	l.ended("not a request of ours")
+	l.Put("POST /DSPS/STREAM/ HTTP/1.0\r\n")
+	l.Ended("not a request of ours")
 }
 
 // DS-01: TLS where there is no certificate, and noise instead of it.
 func TestTLSThatFails(t *testing.T) {
 	s, _ := serve(t, func(c *dsps.ServerConfig) { c.TLS = nil })
 	l := dial(t, s)
-	l.put("starttls\r\x16")
-	l.ended("no TLS here")
+	l.Put("starttls\r\x16")
+	l.Ended("no TLS here")
 	s, _ = serve(t)
 	l = dial(t, s)
-	l.put("starttls\r\nnoise noise noise")
-	if got, err := io.ReadAll(l.r); err == nil && len(got) > 7 { // an alert
+	l.Put("starttls\r\nnoise noise noise")
+	if got, err := l.Rest(); err == nil && len(got) > 7 { // an alert
 		t.Errorf("%q", got)
 	}
 }
@@ -160,24 +161,24 @@ func TestHalfOpenHandshakesAreBounded(t *testing.T) {
 	var open []*line
 	for _, begin := range []string{"", "GET /DSPS/STREAM/ HTTP/1.0\r\n", "starttls\r"} {
 		l := dial(t, s)
-		l.put(begin)
+		l.Put(begin)
 		open = append(open, l)
 	}
 	over := dial(t, s)
-	over.ended("one too many")
+	over.Ended("one too many")
 	for _, l := range open {
-		l.ended("too slow")
+		l.Ended("too slow")
 	}
 	if st := s.Stats(); st.Refused != 1 {
 		t.Errorf("%+v", st)
 	}
-	rob := o.person(s, "rob@nauseum.org/dspsclient")
-	rob.connect(rob.create("", ""), plain, "")
-	rob.presence(rob.jid, "connect")
+	rob := o.person("rob@nauseum.org/dspsclient")
+	rob.Connect(rob.Create("", ""), plain, "")
+	rob.Presence(rob.JID, "connect")
 
 	s, _ = serve(t, func(c *dsps.ServerConfig) { c.Conns = 1 })
 	dial(t, s)
-	dial(t, s).ended("one connection too many")
+	dial(t, s).Ended("one connection too many")
 }
 
 // A crowd is a master and slaves on one stream.
@@ -195,15 +196,15 @@ func newCrowd(t testing.TB, slaves int, m method, attrs string, change ...func(*
 	t.Helper()
 	c := &crowd{}
 	c.s, c.o = serve(t, change...)
-	c.rob = c.o.person(c.s, "rob@nauseum.org/dspsclient")
-	c.at = c.rob.create(attrs, "")
-	c.master = c.rob.connect(c.at, m, "")
-	c.rob.presence(c.rob.jid, "connect")
+	c.rob = c.o.person("rob@nauseum.org/dspsclient")
+	c.at = c.rob.Create(attrs, "")
+	c.master = c.rob.Connect(c.at, m, "")
+	c.rob.Presence(c.rob.JID, "connect")
 	for i := range slaves {
-		g := c.o.person(c.s, fmt.Sprintf("guest%d@home.org/b", i))
+		g := c.o.person(fmt.Sprintf("guest%d@home.org/b", i))
 		c.guests = append(c.guests, g)
-		c.slaves = append(c.slaves, g.connect(c.rob.invite(c.at, g, "slave", ""), m, ""))
-		c.rob.presence(g.jid, "connect")
+		c.slaves = append(c.slaves, g.Connect(c.rob.Invite(c.at, g, g.JID, "slave", ""), m, ""))
+		c.rob.Presence(g.JID, "connect")
 	}
 	return c
 }
@@ -215,8 +216,8 @@ func (c *crowd) receive(slow func(i int, w io.Writer) io.Writer) (wait func() []
 	for i, l := range c.slaves {
 		wg.Go(func() {
 			h := sha256.New()
-			if err := l.all(slow(i, h)); err != nil {
-				l.t.Errorf("slave %d: %v", i, err)
+			if err := l.All(slow(i, h)); err != nil {
+				c.o.t.Errorf("slave %d: %v", i, err)
 			}
 			sums[i] = h.Sum(nil)
 		})
@@ -228,7 +229,7 @@ func (c *crowd) receive(slow func(i int, w io.Writer) io.Writer) (wait func() []
 func (c *crowd) send(n int64) []byte {
 	h := sha256.New()
 	if _, err := io.CopyN(io.MultiWriter(c.master.Conn, h), rand.NewChaCha8([32]byte{1}), n); err != nil {
-		c.rob.t.Error(err)
+		c.o.t.Error(err)
 	}
 	return h.Sum(nil)
 }
@@ -236,7 +237,7 @@ func (c *crowd) send(n int64) []byte {
 // DS-09, DS-15, DS-17: one upload, eight receivers; the sender closes and drops
 // itself at once, one reader is slow, and everybody gets all of it.
 func TestOneUploadForEight(t *testing.T) {
-	for _, m := range []method{plain, {tls: true, eol: "\r"}} {
+	for _, m := range []method{plain, {TLS: true, EOL: "\r"}} {
 		c := newCrowd(t, 8, m, "")
 		wait := c.receive(func(i int, h io.Writer) io.Writer {
 			if i == 3 {
@@ -246,14 +247,14 @@ func TestOneUploadForEight(t *testing.T) {
 		})
 		want := c.send(8 << 20)
 		c.master.Close()
-		c.rob.drop(c.at, c.rob.jid)
+		c.rob.Drop(c.at, c.rob.JID)
 		for i, sum := range wait() {
 			if !bytes.Equal(sum, want) {
 				t.Errorf("%v: slave %d got something else", m, i)
 			}
 		}
 		for _, g := range c.guests {
-			g.dropped()
+			g.Dropped()
 		}
 		if st := c.s.Stats(); st.Bytes != 8<<20 {
 			t.Errorf("%+v", st)
@@ -281,35 +282,35 @@ func TestDropOvertakesData(t *testing.T) {
 	c := newCrowd(t, 1, plain, "", func(c *dsps.ServerConfig) { c.LingerTimeout = time.Second })
 	wait := c.receive(func(_ int, h io.Writer) io.Writer { return h })
 	want := c.send(8 << 20)
-	c.rob.drop(c.at, c.rob.jid)
+	c.rob.Drop(c.at, c.rob.JID)
 	if got := wait()[0]; !bytes.Equal(got, want) {
 		t.Error("something is missing")
 	}
-	c.master.ended("dropped")
+	c.master.Ended("dropped")
 }
 
 // DS-09: what whom reaches.
 func TestDataByRole(t *testing.T) {
 	c := newCrowd(t, 2, plain, "")
-	ann := c.o.person(c.s, "ann@home.org/a")
-	other := ann.connect(c.rob.invite(c.at, ann, "master", ""), plain, "")
-	c.rob.presence(ann.jid, "connect")
-	c.slaves[0].put("from a slave")
-	c.master.wantData("1", "from a slave")
-	other.wantData("1", "from a slave")
-	other.put("from ann")
+	ann := c.o.person("ann@home.org/a")
+	other := ann.Connect(c.rob.Invite(c.at, ann, ann.JID, "master", ""), plain, "")
+	c.rob.Presence(ann.JID, "connect")
+	c.slaves[0].Put("from a slave")
+	c.master.WantData("1", "from a slave")
+	other.WantData("1", "from a slave")
+	other.Put("from ann")
 	for _, l := range []*line{c.master, c.slaves[0], c.slaves[1]} {
-		l.wantData("3", "from ann") // and the other slave's was not in front of it
+		l.WantData("3", "from ann") // and the other slave's was not in front of it
 	}
 }
 
 // DS-11: a reader that stops holds up the stream, which keeps little meanwhile …
 func TestReaderThatStopsHoldsUpTheStream(t *testing.T) {
 	c := newCrowd(t, 2, plain, "")
-	go func() { _, _ = io.Copy(io.Discard, c.slaves[1].r) }()
+	go func() { _, _ = io.Copy(io.Discard, c.slaves[1].Conn) }()
 	_ = c.master.SetWriteDeadline(time.Now().Add(time.Second))
 	n, err := io.CopyN(c.master.Conn, rand.NewChaCha8([32]byte{1}), 1<<30)
-	if !isTimeout(err) || n > 100<<20 { // what socket buffers hold is the system's affair
+	if !rawstream.IsTimeout(err) || n > 100<<20 { // what socket buffers hold is the system's affair
 		t.Errorf("%d MiB were taken with nobody reading, %v", n>>20, err)
 	}
 }
@@ -317,13 +318,13 @@ func TestReaderThatStopsHoldsUpTheStream(t *testing.T) {
 // … and is cut off in the end.
 func TestReaderThatStopsIsCutOff(t *testing.T) {
 	c := newCrowd(t, 2, plain, "", func(c *dsps.ServerConfig) { c.Engine.Stall = 2 * time.Second })
-	go func() { _, _ = io.Copy(io.Discard, c.slaves[1].r) }()
+	go func() { _, _ = io.Copy(io.Discard, c.slaves[1].Conn) }()
 	written := make(chan int64)
 	go func() {
 		n, _ := io.CopyN(c.master.Conn, rand.NewChaCha8([32]byte{1}), 128<<20)
 		written <- n
 	}()
-	c.rob.presence(c.guests[0].jid, "waiting")
+	c.rob.Presence(c.guests[0].JID, "waiting")
 	if n := <-written; n != 128<<20 {
 		t.Errorf("after that only %d bytes could be sent", n)
 	}
@@ -333,13 +334,13 @@ func TestReaderThatStopsIsCutOff(t *testing.T) {
 func TestNoAddressesOverXML(t *testing.T) {
 	c := newCrowd(t, 2, plain, "maxpublic='3'")
 	for _, q := range []string{"who", "stats"} {
-		c.rob.ask(c.at, "get", "<query type='"+q+"' xmlns='jabber:iq:dsps'/>")
+		c.rob.Query(c.at, q)
 	}
-	c.guests[0].ask("dsps.office", "get", "<query type='stats' xmlns='jabber:iq:dsps'/>")
+	c.guests[0].Query("dsps.office", "stats")
 	c.slaves[0].Close()
-	c.rob.presence(c.guests[0].jid, "waiting")
-	c.rob.drop(c.at, c.guests[1].jid)
-	c.guests[1].dropped()
+	c.rob.Presence(c.guests[0].JID, "waiting")
+	c.rob.Drop(c.at, c.guests[1].JID)
+	c.guests[1].Dropped()
 	c.o.mu.Lock()
 	defer c.o.mu.Unlock()
 	for _, text := range c.o.seen {
@@ -355,57 +356,37 @@ func TestNoAddressesOverXML(t *testing.T) {
 // DS-13: anybody joins a public stream by its id, and hears the master.
 func TestPublicStreamIsJoined(t *testing.T) {
 	c := newCrowd(t, 0, plain, "maxpublic='2'")
-	g := c.o.person(c.s, "guest@home.org/b")
-	list := g.ask("dsps.office", "get", "<query type='stats' xmlns='jabber:iq:dsps'/>")
+	g := c.o.person("guest@home.org/b")
+	list := g.Query("dsps.office", "stats")
 	public := list.Query[0].Peers[0].JID
-	id := g.id()
-	g.say(public, "result", id, "<query type='acknowledge' xmlns='jabber:iq:dsps' status='connect'/>")
-	l := g.connect(g.reply(id).From, plain, "")
-	c.rob.presence(g.jid, "connect")
-	c.master.put("radio")
-	l.wantData("0", "radio")
+	l := g.Connect(g.Join(public, g.NewID()), plain, "")
+	c.rob.Presence(g.JID, "connect")
+	c.master.Put("radio")
+	l.WantData("0", "radio")
 }
 
 // DS-14: a chain of three services; the data that went in comes out.
 func TestRelayChain(t *testing.T) {
-	o := &post{t: t, to: map[string]chan answer{}}
+	o := newPost(t)
 	var servers []*dsps.Server
 	for _, name := range []string{"dsps.office", "dsps.two", "dsps.three"} {
 		servers = append(servers, serveWith(t, o, dsps.JID(name)))
 	}
-	ann := o.person(servers[0], "ann@home.org/a")
-	at := ann.create("", "")
-	source := ann.connect(at, plain, "")
-	ann.presence(ann.jid, "connect")
-	bob := o.person(servers[0], "bob@home.org/b")
-	next := ann.invite(at, bob, "master", "") // who joins through the others
-	for i, s := range servers[1:] {
-		port := servers[i].Addr().(*net.TCPAddr).Port
-		next = bob.relay(servers[i], s, []string{"dsps.two", "dsps.three"}[i], next, port)
+	ann := o.person("ann@home.org/a")
+	at := ann.Create("", "")
+	source := ann.Connect(at, plain, "")
+	ann.Presence(ann.JID, "connect")
+	bob := o.person("bob@home.org/b")
+	next := ann.Invite(at, bob, bob.JID, "master", "") // who joins through the others
+	for i, name := range []string{"dsps.two", "dsps.three"} {
+		next = bob.Relay(name, next, fmt.Sprintf("host='127.0.0.1' port='%d'", servers[i].Addr().(*net.TCPAddr).Port))
 	}
-	bob.srv = servers[2]
-	l := bob.connect(next, plain, "")
-	bob.get("that it is connected", func(a answer) bool { return a.query() == "presence" && a.From == next })
-	l.put("from bob") // what has come from there can go there
-	source.wantData("1", "from bob")
-	source.put("from ann")
-	l.wantData("1", "from ann")
-}
-
-// relay has service create a stream that is connected to at, on the one before it.
-func (p *person) relay(before, service *dsps.Server, name, at string, port int) string {
-	p.t.Helper()
-	id := p.id()
-	p.srv = service
-	p.say(name, "get", id, fmt.Sprintf("<query type='create' xmlns='jabber:iq:dsps'><peer host='127.0.0.1' port='%d'>%s</peer></query>", port, at))
-	made := p.reply(id)
-	ask := p.get("a key", func(a answer) bool { return a.Type == "get" && a.query() == "create" })
-	p.srv = before
-	next := p.ask(at, "get", "<query type='auth' xmlns='jabber:iq:dsps'>"+ask.Query[0].Body+"</query>")
-	p.srv = service
-	p.say(ask.From, "result", ask.ID, "<query type='create' xmlns='jabber:iq:dsps'>"+next.Query[0].Body+"</query>")
-	p.presence(strings.Split(at, "/")[0], "connect")
-	return made.From
+	l := bob.Connect(next, plain, "")
+	bob.Get("that it is connected", func(a answer) bool { return a.Word() == "presence" && a.From == next })
+	l.Put("from bob") // what has come from there can go there
+	source.WantData("1", "from bob")
+	source.Put("from ann")
+	l.WantData("1", "from ann")
 }
 
 func TestPaceOfAStream(t *testing.T) { // DS-11: "or slower if it is so configured"
@@ -414,7 +395,7 @@ func TestPaceOfAStream(t *testing.T) { // DS-11: "or slower if it is so configur
 	began := time.Now()
 	want := c.send(1 << 20)
 	c.master.Close()
-	c.rob.drop(c.at, c.rob.jid)
+	c.rob.Drop(c.at, c.rob.JID)
 	if !bytes.Equal(wait()[0], want) {
 		t.Error("something is missing")
 	}
