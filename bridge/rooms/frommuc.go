@@ -83,15 +83,16 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 	case same != nil:
 		l.Duplicate++
 		same.dones = append(same.dones, ev.Done)
+		e.toldHeld(now, same)
 		return
 	case passed && early:
 		l.Elsewhere++
 		e.said.add(at, e.nickOf(ev.Nick), c.Body)
-		e.toldAfter(now, key)
+		e.toldPassed(now, key)
 	case passed:
 		l.Duplicate++
-		if h := &e.held; len(h.ending) == 0 && !e.isQuestion(c.Body, e.net.nick) {
-			h.last = key // a run before has given it to the LAN
+		if !unsure && !e.isQuestion(c.Body, e.net.nick) {
+			e.toldPassed(now, key)
 		}
 	case ev.Stamp.IsZero() && e.isQuestion(c.Body, e.net.nick):
 		l.Answered++
@@ -100,7 +101,7 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 	default:
 		e.addHeld(now, &mucLine{
 			Key: key, Archive: ev.ID, Nick: ev.Nick, Text: rewrite.Clip(c.Body, e.cfg.Limits.BodyBytes), At: at.UnixMilli(),
-			came: now, dones: []func(){ev.Done},
+			came: now, told: true, dones: []func(){ev.Done},
 		})
 		return
 	}

@@ -19,6 +19,7 @@ const (
 	doubtFor    = 5 * time.Minute         // … until Clique gives the others up, or that has passed
 	silentAfter = 4 * time.Second         // a gateway is as good as dead
 	takeoverIn  = 2 * time.Second         // in which what the other has sent last arrives
+	proofIn     = 500 * time.Millisecond  // of that; who hears somebody later is not cut off, and others are not about to take over, too
 	lease       = 3 * time.Second         // who was not awake for that long may have been replaced
 	listenFor   = 2 * time.Second         // after others were met, until the gateways among them have been heard
 	joinHold    = 500 * time.Millisecond  // the same, for one that carries
@@ -165,7 +166,7 @@ func (e *engine) decide(now time.Time) {
 	case e.rival(now) != "":
 		g.become(standing)
 	case was == carrying && !asleep:
-	case was == taking && !asleep && (e.lan.frozen || now.Before(g.takeAt)):
+	case was == taking && !asleep && (e.lan.frozen || now.Before(g.takeAt) || !e.isHeardSince(g.takeAt.Add(proofIn-takeoverIn))):
 	case was == taking && !asleep, now.Sub(g.company) >= companyKept:
 		g.become(carrying)
 		e.takenOver++
@@ -198,6 +199,12 @@ func (e *engine) maySend(now time.Time) bool {
 func (e *engine) doubtful(now time.Time) bool {
 	silence := now.Sub(e.lan.heard)
 	return len(e.gates.others) > 0 && !e.lan.frozen && silence > doubtAfter && silence < doubtFor
+}
+
+// isHeardSince reports whether somebody on the LAN was heard after that; without other
+// gateways it does not matter.
+func (e *engine) isHeardSince(then time.Time) bool {
+	return len(e.gates.others) == 0 || e.lan.heard.After(then)
 }
 
 // heardLAN notes that somebody on the LAN has been heard, if only by a packet. Who is

@@ -24,6 +24,7 @@ type mucLine struct {
 	written bool   // it has a row …
 	writing bool   // … or soon will
 	ended   bool
+	told    bool     // by the MUC, in this run
 	dones   []func() // of the message, and of those that were the same
 }
 
@@ -51,10 +52,6 @@ type held struct {
 // maxUnsure bounds the lines that the LAN may not have.
 const maxUnsure = 64
 
-// endingPart bounds the lines that have ended behind one that has not, as a
-// multiple of those that have not.
-const endingPart = 4
-
 func (e *engine) addHeld(now time.Time, line *mucLine) {
 	h := &e.held
 	if len(h.lines) >= e.cfg.Limits.Held {
@@ -63,9 +60,7 @@ func (e *engine) addHeld(now time.Time, line *mucLine) {
 	e.hold(line)
 	h.order = append(h.order, line)
 	h.undone++
-	if line.Key == h.upTo {
-		e.settleUpTo(now, line.Key)
-	}
+	e.settleTold(now, line.Key)
 }
 
 // hold puts a line behind the others.
@@ -74,9 +69,7 @@ func (e *engine) hold(line *mucLine) {
 	h.seq++
 	line.seq = h.seq
 	h.lines = append(h.lines, line)
-	if h.ending = append(h.ending, line); len(h.ending) > endingPart*e.cfg.Limits.Held {
-		h.ending = h.ending[1:]
-	}
+	e.enqueue(line)
 	h.byKey[line.Key] = line
 }
 
@@ -107,9 +100,7 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 	if line.written || line.writing {
 		e.emit(later{Change{Key: e.heldRow(line).Key}})
 	}
-	for len(h.ending) > 0 && h.ending[0].ended {
-		h.last, h.ending = h.ending[0].Key, h.ending[1:]
-	}
+	h.advance()
 	e.finish(line)
 }
 
@@ -159,20 +150,6 @@ func (e *engine) finish(line *mucLine) {
 	}
 }
 
-// toldAfter notes that a line was told that another gateway has given to the LAN
-// already: if that one has got so far, so has it with all before.
-func (e *engine) toldAfter(now time.Time, key mucKey) {
-	h := &e.held
-	e.passed.Put(now, e.heldMark(key), false)
-	if h.upTo == key {
-		h.upTo = ""
-		e.settleBefore(now, h.seq+1)
-	}
-	if len(h.ending) == 0 {
-		h.last = key
-	}
-}
-
 // sendHeld gives what waits to the LAN, in order, as far as we carry.
 func (e *engine) sendHeld(now time.Time) {
 	h := &e.held
@@ -218,52 +195,6 @@ func (e *engine) handleSent(now time.Time, token uint64, err error) {
 		e.lan.pause = now.Add(sendRetry)
 	}
 	e.settle(now)
-}
-
-// heardCarried settles a line that another gateway has given to the LAN.
-func (e *engine) heardCarried(now time.Time, via rewrite.Via) {
-	key := mucKey(via.ID)
-	if via.Room != e.muc || key == "" || len(key) > maxKey {
-		return
-	}
-	if line := e.held.byKey[key]; line != nil {
-		e.settleElsewhere(now, line)
-		return
-	}
-	e.pass(now, e.heldMark(key), true)
-}
-
-// settleElsewhere ends a line that another gateway has carried. One that is on
-// its way from us, too, ends by that.
-func (e *engine) settleElsewhere(now time.Time, line *mucLine) {
-	if line.token == 0 {
-		e.said.add(time.UnixMilli(line.At), e.nickOf(line.Nick), line.Text)
-		e.endHeld(now, line, &e.fromMUC.Elsewhere)
-	}
-}
-
-// settleUpTo settles all lines up to one, since another gateway says that they are
-// on the LAN.
-func (e *engine) settleUpTo(now time.Time, key mucKey) {
-	h := &e.held
-	i := slices.IndexFunc(h.ending, func(l *mucLine) bool { return l.Key == key })
-	if i < 0 {
-		if early, passed := e.hasPassed(now, e.heldMark(key)); (!passed || early) && key != h.last {
-			h.upTo = key // it has not been told to us yet
-		}
-		return
-	}
-	h.upTo = ""
-	e.settleBefore(now, h.ending[i].seq+1)
-}
-
-// settleBefore settles all lines with a lower number.
-func (e *engine) settleBefore(now time.Time, seq uint64) {
-	for _, l := range slices.Clone(e.held.lines) {
-		if l.seq < seq {
-			e.settleElsewhere(now, l)
-		}
-	}
 }
 
 // spill puts on the disk what waits for too long, or is too much.

@@ -67,6 +67,7 @@ func (e *engine) caughtUp(now time.Time, start string) {
 	e.net.refused = ""
 	e.told.found()
 	e.sortOut(now)
+	e.settleUpTo(now, e.held.upTo)
 	e.beginMark(now, start)
 }
 

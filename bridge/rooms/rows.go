@@ -122,9 +122,8 @@ func (e *engine) restore(now time.Time, s saved) {
 		e.held.seq = l.seq - 1
 		if e.before[e.heldMark(l.Key)] || e.held.byKey[l.Key] != nil {
 			e.held.seq = l.seq
-			if len(e.held.ending) == 0 {
-				e.held.last = l.Key
-			}
+			e.enqueue(&mucLine{Key: l.Key, ended: true})
+			e.held.advance()
 			e.emit(later{Change{Key: e.heldRow(l).Key}})
 			continue
 		}

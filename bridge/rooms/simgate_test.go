@@ -18,6 +18,7 @@ import (
 type simGate struct {
 	w        *world
 	name     string
+	site     string
 	run      int     // of the process; odd: it lives
 	e        *engine // nil: it is dead
 	wakes    int
@@ -165,7 +166,7 @@ func (g *simGate) sendLAN(a sendLAN) {
 			if el := a.stanza.Child(nsGateway, "gateway"); el != nil {
 				g.w.logf("%s announces %v", g.name, el)
 			}
-			g.w.broadcast(g.name, g.id, g.number, a.stanza)
+			g.w.broadcast(g.site, g.name, g.id, g.number, a.stanza)
 			if a.token != 0 {
 				g.ring[a.mark] = true
 			}
@@ -186,7 +187,7 @@ func (g *simGate) start() {
 	g.w.logf("%s starts", g.name)
 	g.run++
 	cfg := Config{
-		Site: "office", Rooms: []Room{{Name: "Witchcraft", MUC: theMUC, Peers: []string{"*"}}},
+		Site: g.site, Rooms: []Room{{Name: "Witchcraft", MUC: theMUC, Peers: []string{"*"}}},
 		Limits: Limits{MemberRate: bounds.Rate{PerMinute: 1e6, Burst: 1e6}, Undone: 3, Window: 4},
 		Rand:   rand.New(rand.NewPCG(g.w.Uint64(), 2)), Location: time.UTC,
 	}.withDefaults()
@@ -232,8 +233,8 @@ func (g *simGate) whileRunning(f func()) func() {
 // kill ends the process, and what was not durable is gone.
 func (g *simGate) kill() {
 	g.w.logf("%s is killed", g.name)
-	for _, other := range g.w.gates {
-		if other != g && other.lives() && other.informed {
+	for _, other := range g.others() {
+		if other.lives() && other.informed {
 			g.informed = false
 		}
 	}
@@ -295,8 +296,8 @@ func (g *simGate) enterLAN() {
 }
 
 func (g *simGate) joinLAN() {
-	if stay := g.stay; slices.ContainsFunc(g.w.gates, func(o *simGate) bool {
-		return o != g && o.lives() && (o.e.lan.frozen || o.in.last.After(g.w.now.Add(time.Second)))
+	if stay := g.stay; slices.ContainsFunc(g.others(), func(o *simGate) bool {
+		return o.lives() && (o.e.lan.frozen || o.in.last.After(g.w.now.Add(time.Second)))
 	}) {
 		// Nobody joins before those who are there have agreed, which sets all of them free:
 		// it takes a JOIN of each. One may learn that later than another by the time in
@@ -309,12 +310,12 @@ func (g *simGate) joinLAN() {
 		return
 	}
 	var names []string
-	for _, h := range g.w.humans {
+	for _, h := range g.humans() {
 		names = append(names, h.name)
 	}
 	stay := g.stay
-	for _, other := range g.w.gates {
-		if other != g && other.member && !other.isolated {
+	for _, other := range g.others() {
+		if other.member && !other.isolated {
 			names = append(names, other.name)
 			theirs := other.stay
 			other.in.carry(g.w, 0, 20*ms, func() {
@@ -343,8 +344,8 @@ func (g *simGate) leaveLAN(why rmulticast.Reason) {
 	if !wasMember {
 		return
 	}
-	for _, other := range g.w.gates {
-		if other == g || !other.member {
+	for _, other := range g.others() {
+		if !other.member {
 			continue
 		}
 		theirs := other.stay
@@ -383,13 +384,11 @@ func (g *simGate) isolate() {
 		}
 		g.leaveLAN(rmulticast.Silent)
 		g.entered = true
-		for _, h := range w.humans {
+		for _, h := range g.humans() {
 			g.clique(clique.Left{Member: h.name, Why: rmulticast.Silent})
 		}
-		for _, other := range w.gates {
-			if other != g {
-				g.clique(clique.Left{Member: other.name, Why: rmulticast.Silent})
-			}
+		for _, other := range g.others() {
+			g.clique(clique.Left{Member: other.name, Why: rmulticast.Silent})
 		}
 		stay := g.stay
 		w.after(time.Second, 40*time.Second, func() {
