@@ -45,6 +45,14 @@ type Config struct {
 	// News is for how long a name that has appeared, a contact's or a peer's,
 	// may not be known to everybody yet; default 10 s.
 	News time.Duration
+	// Settle is for how long a peer is not called after one of the two has
+	// appeared, unless it calls itself. Default 1.25 s: the announcement goes
+	// out twice within a second (RFC 6762 §8.3), and one may be lost.
+	//
+	// COMPAT libpurple 2.14 lets in a call from an address that it knows, by
+	// another contact of ours, and then drops each stanza of a contact whom it
+	// has not heard of yet, or crashes.
+	Settle time.Duration
 
 	MaxContacts       int // published by us; default 1024
 	MaxPeers          int // in the roster; more are ignored; default 1024
@@ -79,6 +87,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.WriteTimeout, 10*time.Second)
 	orDefault(&c.CloseTimeout, 2*time.Second)
 	orDefault(&c.News, 10*time.Second)
+	orDefault(&c.Settle, 1250*time.Millisecond)
 	orDefault(&c.MaxContacts, 1024)
 	orDefault(&c.MaxPeers, 1024)
 	orDefault(&c.MaxStreams, 1024)

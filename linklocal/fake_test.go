@@ -302,6 +302,7 @@ func start(t testing.TB, dns *fakeDNS, user string, cfg Config) *node {
 	if cfg.Machine == "" {
 		cfg.Machine = "gw"
 	}
+	orDefault(&cfg.Settle, time.Nanosecond)
 	n := &node{Service: New(cfg, dns), recorder: newRecorder(), dns: dns}
 	dns.attach(n.Service)
 	ctx, cancel := context.WithCancel(context.Background())

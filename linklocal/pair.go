@@ -140,11 +140,19 @@ func (l *loop) flush(now time.Time, p *pair) {
 	case l.roster.get(p.peer) == nil:
 		l.abandon(p, ErrNoPeer)
 	case p.dialing || p.calling != nil:
-	case now.Before(p.callAt):
-		l.due(p.callAt)
+	case now.Before(l.callAt(p)):
+		l.due(l.callAt(p))
 	default:
 		l.dial(p)
 	}
+}
+
+// callAt is before when the peer is not called.
+func (l *loop) callAt(p *pair) time.Time {
+	if settled := l.metAt(p).Add(l.cfg.Settle); settled.After(p.callAt) {
+		return settled
+	}
+	return p.callAt
 }
 
 // abandon fails what waits for a stream.

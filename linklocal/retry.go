@@ -55,7 +55,16 @@ func (l *loop) retry(now time.Time, c *conn) {
 // isNews reports whether one of a pair has appeared only just now, so that the
 // other may not know of it yet.
 func (l *loop) isNews(now time.Time, p *pair) bool {
-	return now.Before(p.contact.since.Add(l.cfg.News)) || now.Before(l.roster.since(p.peer).Add(l.cfg.News))
+	return now.Before(l.metAt(p).Add(l.cfg.News))
+}
+
+// metAt is when the later one of a pair has appeared.
+func (l *loop) metAt(p *pair) time.Time {
+	met := p.contact.since
+	if since := l.roster.since(p.peer); since.After(met) {
+		met = since
+	}
+	return met
 }
 
 // verdict is why a stanza that c has not written shall not be tried again;

@@ -130,6 +130,30 @@ func TestAPeerThatDoesNotKnowUsYetIsCalledAgain(t *testing.T) {
 	}
 }
 
+// COMPAT libpurple 2.14: what it is told before it has heard of a contact, it
+// drops in silence.
+func TestAPeerIsNotCalledBeforeItCanKnowTheContact(t *testing.T) {
+	const settle = 300 * time.Millisecond
+	n, ln := rawCallee(t, Config{Settle: settle})
+	done := n.send("romeo@h3", "hail")
+	p := answer(t, ln)
+	called := time.Now()
+	p.say("%s", oldHeader)
+	p.until("<body>hail</body></message>")
+	if err := verdict(t, done); err != nil {
+		t.Error(err)
+	}
+	known, err := n.Peers(t.Context())
+	if err != nil || len(known) != 2 {
+		t.Fatalf("%v, %v, want one of ours and a peer", known, err)
+	}
+	for _, who := range known {
+		if early := who.Since.Add(settle).Sub(called); early > 0 {
+			t.Errorf("called %v too early for %s", early, who.Instance)
+		}
+	}
+}
+
 func TestAPeerThatIsNewAndBreaksStreamsIsGivenUp(t *testing.T) {
 	n, ln := rawCallee(t, Config{})
 	done := n.send("romeo@h3", "hail")
