@@ -12,7 +12,7 @@
 //
 //	LAN line   Received ─▶ due, on disk ─▶ sent ─▶ its reflection: live, of the archive, or by another gateway
 //	                            ▲            └──▶ refused, or too old: the LAN is told
-//	                            └── not in the room, given back, or not there when the room is caught up
+//	                            └── not in the room, put off, given back, or not there when the room is caught up
 //	MUC line   RoomMessage ─▶ held ─▶ given to Clique, or another gateway's copy is heard
 //	                            └──▶ on disk after a second, or if there are many
 //
@@ -35,12 +35,12 @@
 // What cannot be known is not done exactly once: a gateway that comes back alone does
 // not know what another, dead now, has given to the LAN since. What was given to a LAN
 // of which nothing has been heard since is given again when all its members were lost
-// (holdAgain), so who heard us, and was not heard, has it twice; and after a kill in
-// between it is lost. A gateway that is killed between the loss of its session and the
+// (holdAgain), so who heard us, and was not heard, has it twice; and after a kill before
+// that it is lost. A gateway that is killed between the loss of its session and the
 // next one may send again what another has sent meanwhile. In a MUC without an archive,
 // and with a history that does not go back to what was told before, a line that the
 // server has acknowledged counts as said. An occupant whose lines have no ids at all may be heard twice after a
-// restart. A line that the MUC puts off ("wait") comes behind those that were sent after it.
+// restart.
 //
 // # What the LAN can do
 //

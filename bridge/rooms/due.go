@@ -13,7 +13,10 @@ import (
 )
 
 const (
-	dueRetry   = 30 * time.Second // after the MUC has taken a line for now not
+	dueRetry   = 30 * time.Second // after the MUC was not there for a line
+	waitRetry  = 2 * time.Second  // after it has put one off, and twice as long each time …
+	maxWait    = time.Minute      // … up to that
+	patience   = 5 * time.Second  // for so long a line that was sent holds back its speaker's next
 	sendRetry  = 2 * time.Second  // after the session or the LAN has not
 	stuckAfter = 2 * time.Minute  // without an answer a line that was sent is lost
 	maxTries   = 10               // of one line
@@ -32,6 +35,8 @@ type lanLine struct {
 	acked bool      // the server has it
 	old   bool      // it was carried over from a run before: it may have been sent
 	tries int
+	// The MUC has put it off. What is behind it waits until it is through, or given up.
+	putOff bool
 
 	came    time.Time
 	granted bool // another gateway carries, does not know the line and leaves it to us
@@ -81,40 +86,47 @@ func (e *engine) unsend(line *lanLine) {
 	}
 }
 
-// sendDue sends what waits, in order, as far as we carry.
+// sendDue sends what waits, as far as we carry, in the order of each speaker: the MUC
+// can refuse one line and take the next, so the next waits for the answer to it.
 func (e *engine) sendDue(now time.Time) {
 	d := &e.due
 	carry := e.mayCarry(now)
 	if !carry && !e.maySend(now) || now.Before(d.pause) {
 		return
 	}
-	waits := make(map[linklocal.Instance]bool) // for a line of theirs that another gateway may still send
+	waits := make(map[linklocal.Instance]bool) // for a line of theirs whose fate is not known
 	for _, line := range slices.Clone(d.lines) {
-		if waits[line.From] = waits[line.From] || e.isClaimed(now, line); waits[line.From] {
-			continue
-		}
+		underway := !line.sent.IsZero()
 		switch {
-		case !carry && !line.granted:
 		case d.underway >= e.cfg.Limits.Window:
 			return
-		case !line.sent.IsZero():
-			if line.sent.Before(e.net.since) {
-				return // of before an outage: those behind it wait until its fate is known
-			}
+		case underway && (line.putOff || line.sent.Before(e.net.since)): // or of before an outage
+			return
+		case underway && now.Sub(line.sent) < patience, e.isClaimed(now, line): // another gateway may still send it
+			waits[line.From] = true
+		case underway, waits[line.From], !carry && !line.granted:
 		case line.tries >= maxTries:
 			e.giveUp(line, wordsNotTaken)
 			e.endDue(now, line, &e.fromLAN.Bounced)
 		default:
-			line.sent, line.old = now, false
-			line.tries++
-			d.underway++
-			at := time.UnixMilli(line.At)
-			if rewrite.IsFresh(at, now) {
-				at = time.Time{}
+			e.send(now, line)
+			if waits[line.From] = true; line.putOff {
+				return
 			}
-			e.emit(sendMUC{rewrite.MemberToMUC(line.From, line.Text, e.muc, string(line.ID), e.via(""), at)})
 		}
 	}
+}
+
+// send gives a line to the session.
+func (e *engine) send(now time.Time, line *lanLine) {
+	line.sent, line.old = now, false
+	line.tries++
+	e.due.underway++
+	at := time.UnixMilli(line.At)
+	if rewrite.IsFresh(at, now) {
+		at = time.Time{}
+	}
+	e.emit(sendMUC{rewrite.MemberToMUC(line.From, line.Text, e.muc, string(line.ID), e.via(""), at)})
 }
 
 // notSent notes that the session has not taken a stanza of ours.
@@ -201,13 +213,18 @@ func (e *engine) refused(now time.Time, ev xmppc2s.RoomRefused) {
 	if line == nil || line.sent.IsZero() {
 		return
 	}
-	if ev.Err.Type == "wait" || isAbsence(ev.Err.Condition) {
+	switch {
+	case isAbsence(ev.Err.Condition):
 		e.unsend(line)
 		e.due.pause = now.Add(dueRetry)
-		return
+	case ev.Err.Type == "wait":
+		e.unsend(line)
+		line.putOff = true
+		e.due.pause = now.Add(min(waitRetry<<max(0, line.tries-1), maxWait))
+	default:
+		e.giveUp(line, wordsBounced(ev.Err))
+		e.endDue(now, line, &e.fromLAN.Bounced)
 	}
-	e.giveUp(line, wordsBounced(ev.Err))
-	e.endDue(now, line, &e.fromLAN.Bounced)
 }
 
 // isAbsence reports whether an error says that we, or the room, are not there.
@@ -250,7 +267,11 @@ func (e *engine) isCarriedElsewhere() bool {
 // expire gives up what has waited for too long, and what was sent and is lost.
 func (e *engine) expire(now time.Time) {
 	before := now.Add(-e.cfg.Timing.LineKept).UnixMilli()
+	underway := e.due.underway
 	for _, line := range slices.Clone(e.due.lines) {
+		if !line.sent.IsZero() {
+			underway--
+		}
 		switch {
 		case line.At <= before:
 			e.giveUp(line, wordsExpired)
@@ -258,7 +279,7 @@ func (e *engine) expire(now time.Time) {
 		case e.isStuck(now, line):
 			e.giveUp(line, wordsNotTaken)
 			e.endDue(now, line, &e.fromLAN.Bounced)
-		case line.sent.IsZero():
+		case line.sent.IsZero() && underway == 0:
 			return // those behind it are younger
 		}
 	}
@@ -279,9 +300,14 @@ func (d *due) appendTimes(times []time.Time, kept time.Duration, since time.Time
 		return times
 	}
 	times = append(times, d.pause, time.UnixMilli(d.lines[0].At).Add(kept), since.Add(stuckAfter))
+	underway := d.underway
 	for _, line := range d.lines {
+		if underway == 0 {
+			break
+		}
 		if !line.sent.IsZero() {
-			return append(times, line.sent.Add(stuckAfter))
+			underway--
+			times = append(times, line.sent.Add(patience), line.sent.Add(stuckAfter))
 		}
 	}
 	return times

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,11 @@ func (b *bench) reflect(i int) {
 	b.server(xmppc2s.RoomMessage{Room: theMUC, Nick: "meshgate", ID: "r", Stanza: b.stanzas[i], Own: true, Done: func() {}})
 }
 
+// ofPeople is what the LAN has got, without notices.
+func (b *bench) ofPeople() []string {
+	return slices.DeleteFunc(slices.Clone(b.lan), func(l string) bool { return strings.HasPrefix(l, "[meshgate] ") })
+}
+
 func want(t *testing.T, what string, got []string, lines ...string) {
 	t.Helper()
 	if diff := cmp.Diff(lines, got); diff != "" {
@@ -187,8 +193,9 @@ func TestALineIsSentAgainUntilItIsThere(t *testing.T) {
 	want(t, "the MUC", b.muc, "[crone@h1] one")
 	b.server(xmppc2s.RoomEntered{Room: theMUC, Archive: true})
 	b.server(xmppc2s.RoomCaughtUp{Room: theMUC})
-	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] one", "[crone@h1] two")
+	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] one")
 	b.reflect(1)
+	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] one", "[crone@h1] two")
 	b.server(xmppc2s.RoomLost{Room: theMUC, Why: xmppc2s.RoomKicked})
 	b.pass(2 * time.Hour)
 	if l, _ := b.stats(); l.Delivered != 1 || l.Expired != 1 || l.Pending != 0 {
@@ -196,19 +203,54 @@ func TestALineIsSentAgainUntilItIsThere(t *testing.T) {
 	}
 }
 
+// CQ-13: what the MUC puts off it takes before anything that was said later; if it
+// never does, who said it is told.
+func TestNothingOvertakesALineThatIsPutOff(t *testing.T) {
+	b := newBench(t, nil)
+	b.says("crone@h1", words("one"))
+	b.says("crone@h1", words("two"))
+	b.says("witch@h2", words("three"))
+	want(t, "the MUC", b.muc, "[crone@h1] one", "[witch@h2] three")
+	b.reflect(1)
+	putOff := xmppc2s.RoomRefused{Room: theMUC, ID: b.stanzas[0].Attr("id"), Err: &stanza.Error{Type: "wait", Condition: stanza.ResourceConstraint}}
+	b.muc = nil
+	for range maxTries - 1 {
+		b.server(putOff)
+		b.says("witch@h2", words("four"))
+		b.pass(maxWait)
+	}
+	want(t, "the MUC, which puts it off", slices.Compact(b.muc), "[crone@h1] one")
+	b.muc = nil
+	b.server(putOff)
+	b.pass(maxWait)
+	want(t, "the MUC, which has never taken it", b.muc, "[crone@h1] two", "[witch@h2] four")
+	want(t, "the LAN", b.lan, "[meshgate] crone@h1: "+wordsNotTaken)
+}
+
+// A line of which nothing is heard holds back its speaker only, and not for long.
+func TestALineWithoutAnAnswerHoldsBackItsSpeakerForAWhile(t *testing.T) {
+	b := newBench(t, nil)
+	b.says("crone@h1", words("one"))
+	b.says("crone@h1", words("two"))
+	b.pass(patience - time.Second)
+	want(t, "the MUC at first", b.muc, "[crone@h1] one")
+	b.pass(time.Second)
+	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] two")
+}
+
 // A MUC without an archive tells only what its history still has: what the server
 // had acknowledged before counts as said.
 func TestAShortHistoryDoublesNothing(t *testing.T) {
 	b := newBench(t, nil)
 	b.says("crone@h1", words("one"))
-	b.says("crone@h1", words("two"))
+	b.says("witch@h2", words("two"))
 	b.server(xmppc2s.Acknowledged{Messages: []xmppc2s.Sent{{ID: b.stanzas[0].Attr("id")}}})
 	b.server(xmppc2s.RoomLost{Room: theMUC, Why: xmppc2s.RoomGone})
 	b.pass(time.Minute)
 	b.server(xmppc2s.RoomEntered{Room: theMUC})
 	b.server(xmppc2s.RoomMessage{Room: theMUC, Nick: "alice", ID: "s1", Stamp: b.now.Add(-time.Second), Stanza: lanSays("hi"), Done: func() {}})
 	b.server(xmppc2s.RoomCaughtUp{Room: theMUC})
-	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] two", "[crone@h1] two")
+	want(t, "the MUC", b.muc, "[crone@h1] one", "[witch@h2] two", "[witch@h2] two")
 }
 
 // CQ-13: what comes while the LAN cannot hear is on the disk after a second, and

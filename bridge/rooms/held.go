@@ -17,7 +17,9 @@ type mucLine struct {
 	Nick    string `json:"nick"`
 	Text    string `json:"text"`
 	At      int64  `json:"at"` // when it was said, in milliseconds of unix time
-	seq     uint64
+	// How often it was given to the LAN for nothing: the mark of that does not count.
+	Again int `json:"again,omitempty"`
+	seq   uint64
 
 	came    time.Time
 	token   uint64 // of its way to the LAN; 0: it is not on it
@@ -97,6 +99,9 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 	i := slices.Index(h.lines, line)
 	h.lines = slices.Delete(h.lines, i, i+1)
 	e.pass(now, e.heldMark(line.Key), false)
+	if line.Again > 0 {
+		e.emit(remember{e.givenMark(line)})
+	}
 	if line.written || line.writing {
 		e.emit(later{Change{Key: e.heldRow(line).Key}})
 	}
@@ -171,7 +176,7 @@ func (e *engine) sendHeld(now time.Time) {
 			at = time.Time{}
 		}
 		st := rewrite.OccupantToClique(e.nickOf(line.Nick), line.Text, e.via(string(line.Key)), at, local)
-		e.emit(sendLAN{stanza: st, token: line.token, mark: e.heldMark(line.Key)})
+		e.emit(sendLAN{stanza: st, token: line.token, mark: e.givenMark(line)})
 	}
 }
 
@@ -241,26 +246,6 @@ func (e *engine) handleWritten(now time.Time, token uint64, err error) {
 		e.finish(line)
 	}
 	e.settle(now)
-}
-
-// holdAgain makes lines wait again that were given to the LAN when it was cut off
-// from us already, it seems. A run after this one takes them for given.
-func (e *engine) holdAgain(now time.Time) {
-	h := &e.held
-	h.last = h.sure
-	lines := slices.DeleteFunc(h.unsure, func(l *mucLine) bool { return h.byKey[l.Key] != nil })
-	h.unsure = nil
-	if len(h.lines)+len(lines) > e.cfg.Limits.Held {
-		return
-	}
-	for _, l := range lines {
-		e.fromMUC.Delivered--
-		e.passed.Forget(e.heldMark(l.Key))
-		l.token, l.ended, l.written, l.writing, l.came, l.dones = 0, false, false, false, now, nil
-		h.byKey[l.Key] = l
-		h.undone++
-	}
-	h.lines, h.ending = slices.Concat(lines, h.lines), slices.Concat(lines, h.ending)
 }
 
 // appendTimes appends when spill, expireHeld or sendHeld are wanted, or the LAN is to

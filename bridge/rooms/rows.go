@@ -120,7 +120,7 @@ func (e *engine) restore(now time.Time, s saved) {
 	}
 	for _, l := range s.held {
 		e.held.seq = l.seq - 1
-		if e.before[e.heldMark(l.Key)] || e.held.byKey[l.Key] != nil {
+		if e.before[e.givenMark(l)] || e.held.byKey[l.Key] != nil {
 			e.held.seq = l.seq
 			e.enqueue(&mucLine{Key: l.Key, ended: true})
 			e.held.advance()

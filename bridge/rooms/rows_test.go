@@ -121,13 +121,7 @@ func TestALineWithoutAnIDIsKnownByItsTime(t *testing.T) {
 	}
 	b.server(xmppc2s.RoomCaughtUp{Room: theMUC})
 	b.pass(time.Minute)
-	var oks []string
-	for _, l := range b.lan {
-		if strings.HasPrefix(l, "[alice") {
-			oks = append(oks, l)
-		}
-	}
-	want(t, "the LAN", oks, "[alice] ok", "[alice] ok", "[alice, 09:21] ok")
+	want(t, "the LAN", b.ofPeople(), "[alice] ok", "[alice] ok", "[alice, 09:21] ok")
 }
 
 // CQ-13: when nobody is on the LAN any more the MUC is told, and answered.

@@ -228,7 +228,8 @@ func (w *world) gate(name string) *simGate {
 type simMUC struct {
 	w       *world
 	archive []simStored
-	forgets bool // it gives no ids and has no archive, but a history
+	forgets bool      // it gives no ids and has no archive, but a history
+	busy    time.Time // it puts off half of what comes, till then
 }
 
 type simStored struct {
@@ -269,7 +270,7 @@ const (
 	killProcess
 	stopProcess
 	cutLAN
-	numFaults
+	busyMUC
 )
 
 // live has people talk, and things go wrong, for a while; then all is mended.
@@ -334,6 +335,9 @@ func (w *world) mayDie(g *simGate) bool {
 
 func (w *world) fail(g *simGate, f fault) {
 	switch {
+	case f == busyMUC:
+		w.logf("the MUC is busy")
+		w.muc.busy = w.now.Add(time.Duration(w.IntN(20)) * time.Second)
 	case !g.lives():
 		if w.mayStart(g) {
 			g.start()
@@ -344,7 +348,7 @@ func (w *world) fail(g *simGate, f fault) {
 		w.after(100*ms, 30*time.Second, g.whileRunning(g.connect))
 	case f == kickOut && g.connected() && g.occupant:
 		g.kick()
-	case f == killProcess && g.isolated && len(g.e.held.unsure) > 0: // what it gave to nobody counts as given then: see doc.go
+	case f == killProcess && g.isolated && g.isGiving(): // what it gave to nobody counts as given then: see doc.go
 	case f == killProcess && w.mayDie(g):
 		g.kill()
 	case f == stopProcess && w.mayDie(g):
@@ -352,6 +356,12 @@ func (w *world) fail(g *simGate, f fault) {
 	case f == cutLAN && g.member && !g.isolated && w.healthy(g) && !w.anyIsolated():
 		g.isolate()
 	}
+}
+
+// isGiving reports whether a gateway does not know yet that nobody hears it, or has not
+// noted it.
+func (g *simGate) isGiving() bool {
+	return len(g.e.held.unsure) > 0 || slices.ContainsFunc(g.e.held.lines, func(l *mucLine) bool { return l.Again > 0 && !l.written })
 }
 
 // healthy reports whether a gateway beside g is well.
@@ -403,6 +413,13 @@ func try(seed uint64, gates int, faults []fault, change func(*world), traced boo
 func TestSimNothingGoesWrong(t *testing.T) { simulate(t, 1) }
 
 func TestSimOneGatewayIsCutOffAndKicked(t *testing.T) { simulate(t, 1, cutSession, kickOut) }
+
+// CQ-13: nothing is said before what the MUC has put off.
+func TestSimTheMUCPutsLinesOff(t *testing.T) { simulate(t, 1, busyMUC, cutSession, kickOut) }
+
+func TestSimTwoGatewaysAndAMUCThatPutsLinesOff(t *testing.T) {
+	simulate(t, 2, busyMUC, killProcess, stopProcess)
+}
 
 func TestSimOneGatewayIsKilled(t *testing.T) { simulate(t, 1, killProcess, cutSession, kickOut) }
 

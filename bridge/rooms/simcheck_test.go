@@ -32,9 +32,11 @@ func (w *world) wrong() string {
 		if g.e == nil {
 			continue
 		}
-		lan, muc := g.e.stats()
-		if lan.Pending+muc.Pending > 0 {
-			add("%s still has %d and %d lines, %v", g.name, lan.Pending, muc.Pending, g.e.gates.duty)
+		for _, l := range g.e.due.lines {
+			add("%s still has %s, %v", g.name, l.Text, g.e.gates.duty)
+		}
+		for _, l := range g.e.held.lines {
+			add("%s still has %s, %v", g.name, l.Text, g.e.gates.duty)
 		}
 		if len(g.inbox) > 0 {
 			add("%s has not done %d messages", g.name, len(g.inbox))

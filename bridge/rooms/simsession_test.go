@@ -216,14 +216,23 @@ func (g *simGate) transmit(s *simSent) {
 		}
 		s.received = true
 		g.w.logf("the server has %s", s)
-		if g.occupant {
+		switch {
+		case !g.occupant:
+			g.refuse(s, "modify", stanza.NotAcceptable)
+		case g.w.now.Before(g.w.muc.busy) && g.w.IntN(2) == 0:
+			g.refuse(s, "wait", stanza.ResourceConstraint)
+		default:
 			g.w.muc.post(g.name, s.st)
-		} else {
-			g.fromServer(&simInbound{ev: xmppc2s.RoomRefused{Room: theMUC, ID: s.st.Attr("id"), Err: &stanza.Error{Type: "modify", Condition: stanza.NotAcceptable}}})
 		}
 		g.w.after(5*ms, 100*ms, g.whileConnected(func() {
 			g.unacked = slices.DeleteFunc(g.unacked, func(u *simSent) bool { return u == s })
 			g.server(xmppc2s.Acknowledged{Messages: []xmppc2s.Sent{{ID: s.st.Attr("id")}}})
 		}))
 	}))
+}
+
+// refuse has the MUC not take a line.
+func (g *simGate) refuse(s *simSent, kind string, condition stanza.Condition) {
+	g.w.logf("the MUC refuses %s: %s", s, condition)
+	g.fromServer(&simInbound{ev: xmppc2s.RoomRefused{Room: theMUC, ID: s.st.Attr("id"), Err: &stanza.Error{Type: kind, Condition: condition}}})
 }
