@@ -76,25 +76,33 @@ func presence(typ, to string) *stanza.Element {
 // lanStreamer is a peer, in talk with the gateway itself.
 func lanStreamer(ctx context.Context, t *testing.T, o *e2e.Office, name string) *streamer {
 	t.Helper()
-	h := o.Host("h2")
+	var s *streamer
+	ready := make(chan struct{})
+	own := o.Mirror("meshgate")
+	p := openPresence(ctx, t, o.Host("h2"), name, own, func(at time.Time, st *stanza.Element) {
+		<-ready
+		s.hear(at, st)
+	})
+	s = newStreamer(o.Host("h2"), dsps.JID(name), dsps.JID(own), p.SendStanza)
+	close(ready)
+	return s
+}
+
+// openPresence publishes a presence on a host, and opens a stream to that name.
+func openPresence(ctx context.Context, t *testing.T, h *e2e.Host, name, to string, handle Handler) *Peer {
+	t.Helper()
 	ln, err := h.Listen(h.Addr().String() + ":0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
 	h.Publish(name, e2e.PresenceService, ln.Addr().(*net.TCPAddr).Port, "txtvers=1", "status=avail")
-	own := o.Mirror("meshgate")
-	at := h.Browse(e2e.PresenceService).AwaitResolved(own)
+	at := h.Browse(e2e.PresenceService).AwaitResolved(to)
 	conn, err := h.Dial(ctx, "tcp", netip.AddrPortFrom(netip.MustParseAddr(at.Addrs[0]), uint16(at.Port)).String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s *streamer
-	ready := make(chan struct{})
-	p, err := OpenPeer(conn, name, own, func(at time.Time, st *stanza.Element) {
-		<-ready
-		s.hear(at, st)
-	})
+	p, err := OpenPeer(conn, name, to, handle)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +110,7 @@ func lanStreamer(ctx context.Context, t *testing.T, o *e2e.Office, name string) 
 		p.Close()
 		<-p.Ended()
 	})
-	s = newStreamer(h, dsps.JID(name), dsps.JID(own), p.SendStanza)
-	close(ready)
-	return s
+	return p
 }
 
 // give creates a stream, invites the other by that name, and sends it data.

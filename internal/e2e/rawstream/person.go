@@ -169,6 +169,19 @@ func (p *Person) await(what string, fits func(Answer) bool) (Answer, error) {
 	}
 }
 
+// Refute fails if a stanza that fits has come so far.
+func (p *Person) Refute(what string, fits func(Answer) bool) {
+	p.tb.Helper()
+	for len(p.in) > 0 {
+		p.kept = append(p.kept, <-p.in)
+	}
+	for _, a := range p.kept {
+		if fits(a) {
+			p.tb.Errorf("%s was told %s: %+v", p.JID, what, a)
+		}
+	}
+}
+
 // Reply waits for the answer to a stanza.
 func (p *Person) Reply(id string) Answer {
 	p.tb.Helper()
