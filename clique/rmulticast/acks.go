@@ -47,7 +47,8 @@ func (e *Engine) collect() {
 }
 
 // free drops the first packets of a sender that everybody has. A node whose start
-// is not known does not count: who tells it a start keeps what comes after.
+// is not known does not count, where gibber frees nothing while there is one: who
+// tells it a start keeps what comes after.
 func (e *Engine) free(s *sender) {
 	limit := s.nextOut
 	for _, o := range e.order {
@@ -62,10 +63,8 @@ func (e *Engine) free(s *sender) {
 			limit = a.next
 		}
 	}
-	if c := e.table.calling; c != nil { // who hears it starts where it says
-		if start, ok := next(&c.p, s.id); ok && start.before(limit) {
-			limit = start
-		}
+	if start, ok := e.table.offered[s.id]; ok && start.before(limit) {
+		limit = start
 	}
 	for len(s.cache.slots) > 0 && s.cache.first.before(limit) {
 		if sl := s.cache.slots[0]; sl != nil {

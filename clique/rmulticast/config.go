@@ -97,10 +97,12 @@ var (
 	attemptDelay   = ms(100, 400)
 	quietTime      = ms(4800, 5200)
 	ackDelay       = ms(1500, 2500) // not in gibber, which acknowledges with its keepalive only
+	quietAgain     = ms(800, 1200)
 	sessionSoon    = 200 * time.Millisecond
 	probeListen    = 500 * time.Millisecond
 	probeInterval  = 250 * time.Millisecond
 	nameLimit      = 10 * time.Second
+	nameFirst      = 2 * time.Second // for so long a JOIN waits for a name
 	joinLimit      = 30 * time.Second
 	failureLimit   = 60 * time.Second
 	keepaliveEvery = 180 * time.Second

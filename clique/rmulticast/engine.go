@@ -95,7 +95,7 @@ func New(cfg Config) *Engine {
 	e.ack.fire = e.sendNoData
 	e.outbox.timer.fire = func(time.Time) {} // what follows every input
 	e.table.attempt.fire = e.sendAttempt
-	e.table.quiet.fire = e.beginJoining
+	e.table.quiet.fire = e.quietOver
 	e.table.limit.fire = e.joinLate
 	e.forget()
 	return e

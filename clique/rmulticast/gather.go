@@ -11,12 +11,16 @@ func (e *Engine) hearForeign(now time.Time, p *Packet) {
 		return
 	}
 	if p.Type == AttemptJoin && slices.Contains(p.Senders, e.self) {
-		e.pardon(p.Sender)
+		e.pardonAll(p)
+	}
+	_, knowsUs := next(p, e.self)
+	if p.Type == Join && knowsUs && e.alone() {
+		e.restart(now) // we are one of them and do not know them: they would wait for our JOIN
+		return
 	}
 	if e.addSender(now, p.Sender) == nil || !p.Type.reliable() && p.Type != Session {
 		return
 	}
-	_, knowsUs := next(p, e.self)
 	switch {
 	case p.Type == AttemptJoin && slices.Contains(p.Senders, e.self):
 		e.admitAll(now, p, mutual)
@@ -30,6 +34,9 @@ func (e *Engine) hearForeign(now time.Time, p *Packet) {
 	default:
 		if e.mentionAll(now, p) {
 			e.scheduleAttempt(now, false)
+		}
+		if !knowsUs {
+			e.noteRoom(now, p)
 		}
 	}
 }
@@ -66,6 +73,7 @@ func (e *Engine) takeLate(now time.Time) {
 // whether there was anything new.
 func (e *Engine) learnAttempt(now time.Time, p *Packet) bool {
 	changed := false
+	e.pardonAll(p)
 	for _, id := range p.Senders {
 		if r := e.record(now, id); r != nil && r.state == unknown {
 			r.state = started
@@ -116,8 +124,48 @@ func (e *Engine) admit(now time.Time, id SenderID, start PacketID, level memberS
 
 // becomeGathering waits for quiet, anew if we did already.
 func (e *Engine) becomeGathering(now time.Time) {
-	e.table.state = gathering
+	if e.table.state != gathering {
+		e.table.state, e.table.since = gathering, now
+	}
 	e.arm(&e.table.quiet, now, quietTime)
+}
+
+// quietOver ends gathering, if nobody has a reason not to answer us.
+func (e *Engine) quietOver(now time.Time) {
+	if e.elsewhere(now) {
+		e.arm(&e.table.quiet, now, quietAgain)
+		return
+	}
+	e.beginJoining(now)
+}
+
+// elsewhere reports whether a room that we ask for is in a join phase: it does not
+// hear us before that is over, and then our ATTEMPT-JOIN, and after it a JOIN that
+// throws them all out. gibber's nodes say it.
+func (e *Engine) elsewhere(now time.Time) bool {
+	return now.Sub(e.table.since) < joinLimit+failureLimit && slices.ContainsFunc(e.table.order, func(r *record) bool {
+		return r.state < mutual && !r.seen.IsZero() && now.Sub(r.seen) < sessionEvery.hi
+	})
+}
+
+// callEvery is how often an ATTEMPT-JOIN is repeated: less where nobody can hear it yet.
+func (e *Engine) callEvery(now time.Time) span {
+	if now.Sub(e.table.since) > quietTime.hi && e.elsewhere(now) {
+		return repairAgain
+	}
+	return repairAnswer
+}
+
+// noteRoom notes who is in a room of others.
+func (e *Engine) noteRoom(now time.Time, p *Packet) {
+	if p.Type != Session || len(p.Entries) < 2 {
+		return
+	}
+	for _, entry := range p.Entries {
+		if r := e.table.members[entry.Sender]; r != nil {
+			r.seen = now
+		}
+	}
 }
 
 func (e *Engine) scheduleAttempt(now time.Time, force bool) {
@@ -153,11 +201,19 @@ func (e *Engine) sendAttempt(now time.Time) {
 		return
 	}
 	t.calling = e.transmit(now, &Packet{Type: AttemptJoin, Entries: e.depends(), Senders: ask})
+	for _, entry := range t.calling.p.Entries {
+		if _, ok := t.offered[entry.Sender]; !ok {
+			t.offered[entry.Sender] = entry.Next
+		}
+	}
 	if again {
 		t.calling.repeating = true
 		e.repeat(now, t.calling, repairAnswer)
 	}
 }
+
+// alone reports whether nobody is in our graph.
+func (e *Engine) alone() bool { return len(e.liveRecords(mutual)) == 0 }
 
 func (e *Engine) stopCalling() {
 	if e.table.calling != nil {

@@ -48,7 +48,8 @@ func (e *Engine) isBuried(now time.Time, id SenderID) bool {
 // visitGrave closes a grave that nobody needs any more.
 func (e *Engine) visitGrave(now time.Time, s *sender) {
 	needed := len(s.cache.slots) > 0 && now.Sub(s.removed) < graveLimit
-	if needed && slices.ContainsFunc(e.order, func(o *sender) bool { return e.lacks(o, s) }) {
+	_, offered := e.table.offered[s.id]
+	if needed && (offered || slices.ContainsFunc(e.order, func(o *sender) bool { return e.lacks(o, s) })) {
 		e.timers.set(&s.idle, now.Add(graveRest))
 		return
 	}
@@ -84,8 +85,20 @@ type shun struct {
 	bye   bool // it has left, and will not come back
 }
 
-// pardon looks again at a node that asks for us: it does its part. Two that only
-// looked at each other in turns, each when the other does not, would never meet.
+// pardonAll looks again at who asks for us, or is one of us, and at all whom it
+// names: they do their part. Two that only looked at each other in turns, each when
+// the other does not, would never meet; and whom one of us does not look at his JOIN
+// throws out, be it a whole room that the others have taken in.
+func (e *Engine) pardonAll(p *Packet) {
+	e.pardon(p.Sender)
+	for _, id := range p.Senders {
+		e.pardon(id)
+	}
+	for _, entry := range p.Entries {
+		e.pardon(entry.Sender)
+	}
+}
+
 func (e *Engine) pardon(id SenderID) {
 	if s, ok := e.shunned[id]; ok && !s.bye {
 		s.until = time.Time{}

@@ -11,6 +11,7 @@ func (e *Engine) beginJoining(now time.Time) {
 	e.timers.stop(&t.attempt)
 	e.timers.stop(&t.quiet)
 	t.force = false
+	clear(t.offered)
 	e.stopCalling()
 	for _, r := range slices.Clone(t.order) {
 		s := e.senders[r.id]
@@ -75,7 +76,11 @@ func (e *Engine) announceJoin(now time.Time) {
 			list = append(list, r.id)
 		}
 	}
-	e.transmit(now, &Packet{Type: Join, Entries: e.depends(), Senders: list})
+	// Who has found nobody says nothing, other than gibber: those who have taken him in
+	// would all hear that they failed.
+	if len(t.live) > 0 || len(t.pending) > 0 {
+		e.transmit(now, &Packet{Type: Join, Entries: e.depends(), Senders: list})
+	}
 	e.failPending()
 	e.timers.set(&t.limit, now.Add(joinLimit))
 	e.checkAgreement(now)
@@ -89,6 +94,16 @@ func (e *Engine) failPending() {
 		}
 	}
 	e.table.pending = nil
+}
+
+// awaitsName reports whether a JOIN that ends gathering should wait: somebody whom we
+// have heard of only now, as one does who was away, would fail for not having told us
+// his name yet. Who asks for it looks here again.
+func (e *Engine) awaitsName(now time.Time) bool {
+	return e.table.state == gathering && slices.ContainsFunc(e.liveRecords(mutual), func(r *record) bool {
+		s := e.senders[r.id]
+		return s != nil && !s.named && now.Before(s.unseen.at.Add(nameFirst-nameLimit))
+	})
 }
 
 // takeJoin takes what somebody sees. Nobody may say JOIN who has not said

@@ -2,6 +2,7 @@ package rmulticast
 
 import (
 	"container/heap"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-const traceAll = false
+var trace = flag.Bool("trace", false, "log every packet and event of the simulated networks")
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -116,7 +117,7 @@ func (f *flights) Pop() any {
 }
 
 func newLAN(t testing.TB, seed uint64) *lan {
-	return &lan{t: t, trace: traceAll, rng: rand.New(rand.NewPCG(seed, 1)), now: epoch, latency: time.Millisecond}
+	return &lan{t: t, trace: *trace, rng: rand.New(rand.NewPCG(seed, 1)), now: epoch, latency: time.Millisecond}
 }
 
 // start adds a node that enters the room now.

@@ -48,8 +48,9 @@ type record struct {
 	agreed   bool   // its last JOIN says what ours does
 	join     mark   // its last JOIN
 	declared map[SenderID]bool
-	told     bool  // our FAILURE of it is sent
-	limit    timer // until all others must have declared it
+	told     bool      // our FAILURE of it is sent
+	seen     time.Time // that others had it in their room, which does not know us
+	limit    timer     // until all others must have declared it
 }
 
 // membership is the table of the other nodes.
@@ -62,11 +63,13 @@ type membership struct {
 	live    map[SenderID]bool // of our last JOIN: who is to agree …
 	failed  map[SenderID]bool // … and who is to go
 
-	attempt timer // our next ATTEMPT-JOIN
-	force   bool  // to be sent even if it asks for nobody
-	calling *slot // the one that is repeated
-	quiet   timer // until the join phase
-	limit   timer // of the join phase
+	attempt timer                 // our next ATTEMPT-JOIN
+	force   bool                  // to be sent even if it asks for nobody
+	calling *slot                 // the one that is repeated
+	quiet   timer                 // until the join phase
+	since   time.Time             // that we gather
+	offered map[SenderID]PacketID // the first starts that we have told in this gathering: somebody may have taken them
+	limit   timer                 // of the join phase
 	late    []deferred
 }
 
@@ -89,6 +92,7 @@ func (e *Engine) clearTable() {
 	e.freeze(false)
 	t.state, t.members, t.order = normal, map[SenderID]*record{}, nil
 	t.pending, t.live, t.failed, t.force, t.calling, t.late = nil, nil, nil, false, nil, nil
+	t.offered = map[SenderID]PacketID{}
 }
 
 // freeze tells the application, if it does not know.

@@ -22,7 +22,7 @@ func (e *Engine) step(now time.Time, s *sender) bool {
 		e.failSender(now, s, Broken)
 		return false
 	}
-	if !e.controlReady(now, &sl.p) {
+	if !e.controlReady(now, &sl.p) || sl.p.Type == Join && e.awaitsName(now) {
 		return false
 	}
 	e.advance(now, s, &sl.p)

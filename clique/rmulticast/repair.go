@@ -97,7 +97,7 @@ func (e *Engine) repeat(now time.Time, sl *slot, after span) {
 		e.stats.RepairsSent++
 		e.resend(sl.raw)
 		if sl.repeating {
-			e.repeat(now, sl, repairAnswer)
+			e.repeat(now, sl, e.callEvery(now))
 		}
 	}
 	e.arm(&sl.timer, now, after)

@@ -41,6 +41,17 @@ func (e *Engine) becomeResuming(now time.Time) {
 	r.said, r.told, r.heard, r.lost = map[SenderID]bool{}, false, false, false
 	e.timers.set(&r.timer, now.Add(resumeListen))
 	e.sendSession(now)
+	e.askNames(now)
+}
+
+// askNames asks whom we do not know by name for it.
+func (e *Engine) askNames(now time.Time) {
+	for _, s := range e.order {
+		if !s.named {
+			e.arm(&s.whois, now, whoisFirst)
+			e.timers.set(&s.unseen, now.Add(nameLimit))
+		}
+	}
 }
 
 // hearResuming takes a packet while we listen.
@@ -182,13 +193,8 @@ func (e *Engine) goOn(now time.Time) {
 // startTimers lets run what ran before.
 func (e *Engine) startTimers(now time.Time) {
 	for _, s := range e.order {
-		switch {
-		case s == e.me:
-		case s.named:
+		if s.named && s != e.me {
 			e.timers.set(&s.idle, now.Add(progressLimit))
-		default:
-			e.arm(&s.whois, now, whoisFirst)
-			e.timers.set(&s.unseen, now.Add(nameLimit))
 		}
 	}
 	t := &e.table
@@ -199,6 +205,7 @@ func (e *Engine) startTimers(now time.Time) {
 	}
 	switch t.state {
 	case gathering:
+		t.since = now
 		e.arm(&t.quiet, now, quietTime)
 		if t.force {
 			e.armAttempt(now)
