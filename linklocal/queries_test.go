@@ -41,7 +41,7 @@ func TestQueriesReachWhoeverAnswersThem(t *testing.T) {
 	p.until("from='juliet@gw/s'")
 	n.Send(Outgoing{From: "c", To: "romeo@h3", Stanza: stanza.New(stanza.NSClient, "iq",
 		stanza.Attr{Name: "id", Value: "2"}, stanza.Attr{Name: "from", Value: "nurse@gw/s"})})
-	p.until("from='juliet@gw'") // nobody else's name
+	p.until("from='juliet@gw/s'") // never another name than the stream's
 	p.say("<iq type='set' id='3'><query xmlns='%s'>no</query></iq>", nsTest)
 	<-told
 	p.until("<iq type='error' id='3'")

@@ -247,8 +247,8 @@ func (s *stream) touch(now time.Time) {
 // Who serves has addresses of its own: our name with a resource.
 func (s *stream) appendStanza(b []byte, el *stanza.Element) []byte {
 	from := string(s.cfg.local)
-	if said := el.Attr("from"); strings.HasPrefix(said, from+"/") {
-		from = said
+	if _, resource, ok := strings.Cut(el.Attr("from"), "/"); ok && s.cfg.serves != "" {
+		from += "/" + resource // by the name that this stream was opened with
 	}
 	el = el.WithAttr("to", string(s.cfg.peer)).WithAttr("from", from)
 	return stanza.Append(b, el, stanza.NSClient)

@@ -23,7 +23,7 @@ func (e *Engine) admin(now time.Time, p *peerState, iq IQ) {
 		}
 		for _, target := range a.Peers {
 			switch itself := target.Right == "" && target.JID.fold() == p.jid.fold(); {
-			case itself && !slices.Contains(p.stream.peers, p):
+			case itself && !p.on():
 			case itself:
 				e.drop(p, a.Comments, true)
 			case p.right != Master:
@@ -79,9 +79,10 @@ func (e *Engine) invite(now time.Time, p *peerState, id string, target AdminPeer
 		e.inviteAgain(now, s.peers[i], asker{p, id}, target.Right, a)
 		return
 	}
-	taken := func(a JID) bool { return e.invites[pair{target.JID.Bare(), a}.fold()] != nil }
-	addr, ok := e.cfg.Addresses.Assign(target.JID, p.addr, taken)
-	if !ok {
+	// Invitations may share an address: their ids tell them apart.
+	side := e.cfg.Addresses.Side(target.JID)
+	addr, grant := e.cfg.Addresses.Assign(side, target.JID, func(JID) bool { return false })
+	if grant != Given {
 		v.limited = true
 		return
 	}
@@ -97,6 +98,9 @@ func (e *Engine) invite(now time.Time, p *peerState, id string, target AdminPeer
 // invitation that have not yet been received by the invitee." XEP-0037, Invitation to stream
 func (e *Engine) inviteAgain(now time.Time, q *peerState, by asker, r Right, a Admin) {
 	inv := q.invited
+	if inv.accepted {
+		return
+	}
 	if i := slices.IndexFunc(inv.askers, func(x asker) bool { return x.peer == by.peer }); i >= 0 {
 		inv.askers[i] = by
 	} else {
@@ -136,8 +140,9 @@ func soonest(asked, preset time.Duration) time.Duration {
 // invitation. If multiple such tags are sent, the first tag takes precedence."
 // XEP-0037, Rejecting an invite
 func (e *Engine) answer(now time.Time, iq IQ, a Answer) {
-	q := e.invites[pair{iq.From.Bare(), iq.To}.fold()]
+	q := e.invitation(iq)
 	switch {
+	case q != nil && q.invited.accepted: // the first counts
 	case q != nil && a.Accept:
 		e.accept(now, q, iq)
 	case q != nil:
@@ -149,19 +154,35 @@ func (e *Engine) answer(now time.Time, iq IQ, a Answer) {
 	}
 }
 
+// invitation is the one that a stanza answers, or nil. "It is used for
+// identification of the "acknowledge" message", says the document of an
+// invitation's address: where that is not the invitation's alone, its id is, too.
+func (e *Engine) invitation(iq IQ) *peerState {
+	list := e.invites[pair{iq.From.Bare(), iq.To}.fold()]
+	if i := slices.IndexFunc(list, func(q *peerState) bool { return q.invited.id == iq.ID }); i >= 0 {
+		return list[i]
+	}
+	if len(list) != 1 || e.cfg.Addresses.IsService(iq.To) {
+		return nil
+	}
+	return list[0]
+}
+
 // accept: "Upon receipt of this reply the DSPS creates a unique resource for
 // this client JID/resource pair." XEP-0037, Accepting an invite
 func (e *Engine) accept(now time.Time, q *peerState, iq IQ) {
-	delete(e.invites, pair{q.jid.Bare(), q.addr}.fold())
-	e.cfg.Addresses.Release(q.jid, q.addr)
-	addr, ok := e.assign(iq.From, iq.To)
-	if !ok {
-		e.fail(q, iq.From, Reject)
+	addr, grant := e.assign(iq.From)
+	switch {
+	case grant == Later && e.hold(iq, q):
+		q.invited.accepted = true
 		e.timers.stop(q)
-		q.stream.peers = slices.DeleteFunc(q.stream.peers, func(p *peerState) bool { return p == q })
+		return
+	case grant != Given:
+		e.reject(q, iq.From)
 		e.send(IQ{Kind: "set", ID: e.newID(), From: iq.To, To: iq.From, Queries: []Query{Dropped{}}})
 		return
 	}
+	e.uninvite(q)
 	q.jid, q.addr = iq.From, addr
 	e.becomePrepared(now, q, q.wait)
 	e.prepared(q, iq.ID)
@@ -190,9 +211,12 @@ func (e *Engine) join(now time.Time, s *streamState, iq IQ) {
 		e.refuse(iq, MethodNotAllowed, "the stream is full")
 		return
 	}
-	addr, ok := e.assign(iq.From, iq.To)
-	if !ok {
-		e.refuse(iq, MethodNotAllowed, "there is no address left for one stream more")
+	addr, grant := e.assign(iq.From)
+	if grant == Later && e.hold(iq, nil) {
+		return
+	}
+	if grant != Given {
+		e.refuse(iq, MethodNotAllowed, noAddress)
 		return
 	}
 	p := e.addPeer(s, Slave, iq.From, addr)

@@ -11,6 +11,7 @@ type Config struct {
 	// comes next, so it is a ChaCha8 with a secret seed.
 	Rand      *rand.Rand
 	Addresses Addresses
+	Sides     int // how many networks there are, see Addresses; default 1
 	Policy    Policy
 	Limits    Limits
 
@@ -78,56 +79,9 @@ func (l Limits) withDefaults() Limits {
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
 	preset(&c.Port, DefaultPort)
+	preset(&c.Sides, 1)
 	preset(&c.Expire, 5*time.Minute)
 	preset(&c.Wait, time.Minute)
 	preset(&c.Stall, 2*time.Minute)
 	return c
 }
-
-// Addresses decides which address of ours stands for which stream. "A peer may
-// be registered to multiple streams from the same full JID, hence all DSPS
-// full JIDs linked to a given peer must be unique." XEP-0037, Accepting an invite
-//
-// It is called by the engine, in its goroutine, and must not wait.
-type Addresses interface {
-	// IsService reports whether streams are created, and public ones listed, at addr.
-	IsService(addr JID) bool
-	// Assign gives the address that client uses for one stream more: one that
-	// is not taken. It is taken until Release. What the client wrote to, or
-	// who invites it, came in at at. A client of "" is whoever joins a public
-	// stream. It reports false if there is none now.
-	Assign(client, at JID, taken func(JID) bool) (JID, bool)
-	// Release says that client does not use addr any more.
-	Release(client, addr JID)
-}
-
-// Resources is Addresses with as many as are wanted: those of a component, or
-// of a name on a mesh, told apart by resources nobody can guess.
-type Resources struct {
-	Bare JID
-	Rand *rand.Rand
-}
-
-// IsService is true of the bare address.
-func (r Resources) IsService(addr JID) bool { return addr.fold() == r.Bare.fold() }
-
-// Assign makes an address.
-func (r Resources) Assign(JID, JID, func(JID) bool) (JID, bool) {
-	return r.Bare + "/" + JID(secret(r.Rand)), true
-}
-
-// Release does nothing.
-func (r Resources) Release(JID, JID) {}
-
-// OneJID is Addresses with one, which is the service's too: each client has one
-// stream at a time, and one stream is public.
-type OneJID JID
-
-// IsService is true of the address.
-func (o OneJID) IsService(addr JID) bool { return addr.fold() == JID(o).fold() }
-
-// Assign gives the address, if it is not taken.
-func (o OneJID) Assign(_, _ JID, taken func(JID) bool) (JID, bool) { return JID(o), !taken(JID(o)) }
-
-// Release does nothing.
-func (o OneJID) Release(JID, JID) {}

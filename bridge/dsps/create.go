@@ -41,48 +41,47 @@ func (e *Engine) createNew(now time.Time, iq IQ, q Create) {
 		e.refuse(iq, code, why)
 		return
 	}
-	if s, p := e.begin(now, iq, q); s == nil {
-		e.refuse(iq, MethodNotAllowed, "there is no address left for one stream more")
-	} else if len(dests) > 0 {
-		s.relay = &relayState{owner: p, dests: dests}
-		e.relayTo(s, iq)
-	} else {
+	p, grant := e.begin(now, iq, q)
+	switch {
+	case grant == Later && e.hold(iq, nil):
+	case grant != Given:
+		e.refuse(iq, MethodNotAllowed, noAddress)
+	case len(dests) > 0:
+		p.stream.relay = &relayState{owner: p, dests: dests}
+		e.relayTo(p.stream, iq)
+	default:
 		e.prepared(p, iq.ID)
 	}
 }
 
-// begin makes the stream and its first master; without an address, nil.
-func (e *Engine) begin(now time.Time, iq IQ, q Create) (*streamState, *peerState) {
-	addr, ok := e.assign(iq.From, iq.To)
-	if !ok {
-		return nil, nil
+// noAddress is why somebody cannot be on one stream more.
+const noAddress = "there is no address left for one stream more"
+
+// begin makes a stream and its first master, if there are addresses for both: a
+// public one can be joined at least from where it was created.
+func (e *Engine) begin(now time.Time, iq IQ, q Create) (*peerState, Grant) {
+	addr, grant := e.assign(iq.From)
+	if grant != Given {
+		return nil, grant
 	}
-	public := JID("")
-	if q.MaxPublic > 0 {
-		public, ok = e.cfg.Addresses.Assign("", iq.To, func(a JID) bool { return e.publics[a.fold()] != nil })
-		if !ok {
+	s := &streamState{
+		owner: iq.From.Bare().fold(), began: now, min: q.MinThroughput,
+		maxPublic: min(q.MaxPublic, e.cfg.Limits.Peers), doors: make([]JID, e.cfg.Sides), comments: q.Comments,
+	}
+	if s.maxPublic > 0 {
+		if grant := e.openDoor(s, e.cfg.Addresses.Side(iq.From)); grant != Given {
 			e.cfg.Addresses.Release(iq.From, addr)
-			return nil, nil
+			return nil, grant
 		}
 	}
 	e.numbers++
-	s := &streamState{
-		id: StreamID(e.numbers), owner: iq.From.Bare().fold(), at: iq.To, began: now, min: q.MinThroughput,
-		maxPublic: min(q.MaxPublic, e.cfg.Limits.Peers), public: public, comments: q.Comments,
-	}
+	s.id = StreamID(e.numbers)
 	e.streams[s.id] = s
-	if public != "" {
-		e.publics[public.fold()] = s
-	}
+	e.openDoors(s)
 	e.stats.Streams++
 	p := e.addPeer(s, Master, iq.From, addr)
 	e.becomePrepared(now, p, e.cfg.Wait)
-	return s, p
-}
-
-// assign gives an address for one stream more of client.
-func (e *Engine) assign(client, at JID) (JID, bool) {
-	return e.cfg.Addresses.Assign(client, at, func(a JID) bool { return e.pairs[pair{client, a}.fold()] != nil })
+	return p, Given
 }
 
 // prepared says that a connection is waited for.

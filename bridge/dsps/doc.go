@@ -45,7 +45,8 @@
 //   - An address of ours need not be unique, the pair of client and address is.
 //     One at which streams are created may at the same time be that of a stream:
 //     whoever uses it for one means that, others mean the service.
-//   - An invitation is answered from any resource of the address invited.
+//   - An invitation is answered from any resource of the address invited. At an
+//     address that others have, too, the answer must have the invitation's id.
 //   - A handshake is no connection: only a peer that has finished one is told
 //     409. Of several handshakes for one pair the key says which is meant.
 //   - A master that connects is among "all members": it is told of itself.

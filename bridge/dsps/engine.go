@@ -22,10 +22,11 @@ type Engine struct {
 	out     Output
 	stats   Counters
 	streams map[StreamID]*streamState
-	pairs   map[pair]*peerState // registered peers
-	invites map[pair]*peerState // the invited, by their bare address
+	pairs   map[pair]*peerState   // registered peers
+	invites map[pair][]*peerState // the invited, by their bare address
 	publics map[JID]*streamState
 	conns   map[ConnID]*connState
+	held    []heldRequest
 	timers  timers
 	gone    []pair // that were peers lately, and have not been told so
 	numbers uint64 // given to streams, peers and connections
@@ -47,7 +48,7 @@ func New(cfg Config) *Engine {
 	cfg = cfg.withDefaults()
 	pace := bounds.Rate{PerMinute: 60 * cfg.Limits.Queries, Burst: queryBurst * cfg.Limits.Queries}
 	return &Engine{
-		cfg: cfg, streams: map[StreamID]*streamState{}, pairs: map[pair]*peerState{}, invites: map[pair]*peerState{},
+		cfg: cfg, streams: map[StreamID]*streamState{}, pairs: map[pair]*peerState{}, invites: map[pair][]*peerState{},
 		publics: map[JID]*streamState{}, conns: map[ConnID]*connState{},
 		peerPace: bounds.NewLimiter(pace, maxPaced), strangerPace: bounds.NewLimiter(pace, maxPaced),
 	}
@@ -105,7 +106,7 @@ func (e *Engine) HandleTimeout(now time.Time) {
 // reject received. For "timeout" JID is one from invite request." XEP-0037, Stream administration
 func (e *Engine) fail(p *peerState, jid JID, why Status) {
 	for _, a := range p.invited.askers {
-		if a.peer.registered() && slices.Contains(a.peer.stream.peers, a.peer) {
+		if a.peer.registered() && a.peer.on() {
 			e.send(IQ{Kind: "result", ID: a.id, From: a.peer.addr, To: a.peer.jid, Queries: []Query{
 				Report{[]PeerPresence{{jid, why}}},
 			}})
@@ -117,6 +118,7 @@ func (e *Engine) fail(p *peerState, jid JID, why Status) {
 // address to. Everything that the document does not define is ignored.
 func (e *Engine) HandleQuery(now time.Time, from, to JID, el *stanza.Element) {
 	iq, err := ParseRequest(el)
+	to = e.cfg.Addresses.Canonical(to)
 	iq.From, iq.To = from, to
 	p := e.pairs[pair{from, to}.fold()]
 	pace := e.strangerPace
@@ -173,7 +175,7 @@ func (e *Engine) fromPeer(now time.Time, p *peerState, iq IQ) {
 // hearError takes an error that a stanza of ours came back with: who cannot be
 // invited has rejected, and who does not answer for a relay has none.
 func (e *Engine) hearError(iq IQ) {
-	if inv := e.invites[pair{iq.From.Bare(), iq.To}.fold()]; inv != nil && inv.invited.id == iq.ID {
+	if inv := e.invitation(iq); inv != nil && inv.invited.id == iq.ID {
 		e.reject(inv, inv.jid)
 		return
 	}

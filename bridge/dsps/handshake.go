@@ -85,8 +85,9 @@ func (e *Engine) HandleHello(id ConnID, line string) {
 // lately is told 401, once: others would make us send stanzas to anybody.
 func (e *Engine) lookUp(line string) *peerState {
 	pairs := hellos(line)
-	for _, p := range pairs {
-		if found := e.pairs[p.fold()]; found != nil {
+	for i, p := range pairs {
+		pairs[i].service = e.cfg.Addresses.Canonical(p.service)
+		if found := e.pairs[pairs[i].fold()]; found != nil {
 			return found
 		}
 	}

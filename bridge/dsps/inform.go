@@ -24,25 +24,26 @@ func (e *Engine) tellStats(p *peerState, iq IQ) {
 	switch {
 	case p != nil:
 		stats := e.statsOf(p.stream)
-		stats.Wait, stats.PublicID = p.wait, p.stream.public
+		stats.Wait, stats.PublicID = p.wait, p.stream.doors[e.cfg.Addresses.Side(p.jid)]
 		e.send(iq.reply("result", stats))
 	case e.cfg.Addresses.IsService(iq.To):
-		e.send(iq.reply("result", e.publicStreams()...))
+		e.send(iq.reply("result", e.publicStreams(e.cfg.Addresses.Side(iq.From))...))
 	default:
 		e.refuse(iq, Unauthorized, "")
 	}
 }
 
-// publicStreams is as many as there is room for in a stanza, the newest first.
-func (e *Engine) publicStreams() []Query {
+// publicStreams is those that are joined from a side, as many as there is room
+// for in a stanza, the newest first.
+func (e *Engine) publicStreams(side int) []Query {
 	var out []Query
 	bytes := 0
 	for _, s := range slices.Backward(e.byAge()) {
-		if s.public == "" || s.phase != open {
+		if s.doors[side] == "" || s.phase != open {
 			continue
 		}
 		stats := e.statsOf(s)
-		stats.Wait, stats.Peers = e.cfg.Wait, []JID{s.public}
+		stats.Wait, stats.Peers = e.cfg.Wait, []JID{s.doors[side]}
 		if bytes += len(stats.element().String()); bytes > maxReply || len(out) == maxQueries {
 			break
 		}

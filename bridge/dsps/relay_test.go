@@ -111,7 +111,7 @@ func TestRelayIsReconnected(t *testing.T) { // DS-14
 }
 
 func TestRelayAtTheServicesOwnAddress(t *testing.T) { // DS-14
-	r := newRig(t, func(c *Config) { c.Addresses = &numbered{OneJID(service)} })
+	r := newRig(t, func(c *Config) { c.Addresses = numbered{OneJID(service)} })
 	r.query("get", rob, service, Create{Dests: []Dest{{JID: far}}})
 	r.e.HandleRelayKey(r.now, r.dialed(), "k1")
 	if addr := r.prepared(r.did().Stanzas); addr != service {
@@ -123,14 +123,14 @@ func TestRelayAtTheServicesOwnAddress(t *testing.T) { // DS-14
 }
 
 // numbered is what an account has that can log in more than once.
-type numbered struct{ OneJID }
+type numbered struct{ Addresses }
 
-func (*numbered) Assign(_, _ JID, taken func(JID) bool) (JID, bool) {
+func (numbered) Assign(_ int, _ JID, taken func(JID) bool) (JID, Grant) {
 	a := service
 	for taken(a) {
 		a += "2"
 	}
-	return a, true
+	return a, Given
 }
 
 func TestRelayEndsWithItsOwner(t *testing.T) { // DS-14

@@ -39,7 +39,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		},
 		Host: "gate.office", Features: []Feature{{Type: "http", Version: "1.1"}, {Type: "ssl", Version: "3.0"}},
 	}
-	cfg.Addresses = Resources{service, cfg.Rand}
+	cfg.Addresses = Resources{Bare: service, Rand: cfg.Rand}
 	for _, f := range change {
 		f(&cfg)
 	}

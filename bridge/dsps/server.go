@@ -74,6 +74,8 @@ type Server struct {
 	hoses   map[StreamID]*hose
 	queries *mailbox.Mailbox[arrived]
 	calls   chan func(now time.Time)
+	renewed chan struct{} // holds one: see AddressesChanged
+	ln      net.Listener  // from Listen to Run
 	wg      sync.WaitGroup
 	gate    gate
 	total   *rate.Limiter
@@ -105,7 +107,7 @@ func NewServer(cfg ServerConfig) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, engine: New(cfg.Engine), links: map[ConnID]*link{}, hoses: map[StreamID]*hose{},
-		queries: mailbox.New[arrived](mailboxSize), calls: make(chan func(time.Time)), ready: make(chan struct{}),
+		queries: mailbox.New[arrived](mailboxSize), calls: make(chan func(time.Time)), renewed: make(chan struct{}, 1), ready: make(chan struct{}),
 		done: make(chan struct{}), blocks: sync.Pool{New: func() any { return new(block) }},
 	}
 	s.gate = gate{most: cfg.Conns, half: cfg.HalfOpen, each: cfg.HalfOpenEach, hosts: map[string]int{}}
@@ -143,19 +145,40 @@ func (s *Server) Addr() net.Addr {
 	return s.addr
 }
 
+// AddressesChanged says that the engine's Addresses may give others than before,
+// or have lost some. It never waits.
+func (s *Server) AddressesChanged() {
+	select {
+	case s.renewed <- struct{}{}:
+	default:
+	}
+}
+
+// Listen begins to listen, which else Run does: it may be tried again. Only Run
+// ends it.
+func (s *Server) Listen(ctx context.Context) error {
+	if s.cfg.Listen == "none" || s.ln != nil {
+		return nil
+	}
+	l := net.ListenConfig{KeepAliveConfig: keepAlive}
+	ln, err := l.Listen(ctx, "tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("dsps: %w", err)
+	}
+	s.ln, s.addr = ln, ln.Addr()
+	return nil
+}
+
 // Run listens and serves until ctx ends, and returns when all is closed.
 func (s *Server) Run(ctx context.Context, out Sender) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait()
 	defer cancel()
-	if s.cfg.Listen != "none" {
-		l := net.ListenConfig{KeepAliveConfig: keepAlive}
-		ln, err := l.Listen(ctx, "tcp", s.cfg.Listen)
-		if err != nil {
-			return fmt.Errorf("dsps: %w", err)
-		}
-		s.addr = ln.Addr()
-		s.wg.Go(func() { s.accept(ctx, ln) })
+	if err := s.Listen(ctx); err != nil {
+		return err
+	}
+	if s.ln != nil {
+		s.wg.Go(func() { s.accept(ctx, s.ln) })
 	}
 	close(s.ready)
 	s.loop(ctx, out)
@@ -179,6 +202,8 @@ func (s *Server) loop(ctx context.Context, out Sender) {
 				s.engine.HandleQuery(time.Now(), q.from, q.to, q.iq)
 				s.flush(out)
 			}
+		case <-s.renewed:
+			s.engine.HandleAddresses(time.Now())
 		case call := <-s.calls:
 			call(time.Now())
 		case <-wake.C():

@@ -25,11 +25,10 @@ type streamState struct {
 	id        StreamID
 	phase     phase
 	owner     JID // bare, folded: who created it
-	at        JID // where it was created
 	began     time.Time
 	min       Rate
 	maxPublic int
-	public    JID // where it is joined; "": nowhere
+	doors     []JID // where it is joined, from each side; "": nowhere
 	comments  []*stanza.Element
 	peers     []*peerState // in the order they came
 	ids       int          // given to peers
@@ -66,6 +65,7 @@ type invitation struct {
 	askers   []asker
 	comments []*stanza.Element
 	expire   time.Duration
+	accepted bool // and an address is waited for
 }
 
 // An asker is a master and the id of its request.
@@ -75,6 +75,9 @@ type asker struct {
 }
 
 func (p *peerState) pair() pair { return pair{p.jid, p.addr}.fold() }
+
+// on reports whether the peer is still one of its stream.
+func (p *peerState) on() bool { return slices.Contains(p.stream.peers, p) }
 
 // registered peers have said that they want to be on the stream.
 func (p *peerState) registered() bool { return p.status != Expire }
@@ -132,8 +135,23 @@ func (e *Engine) addPeer(s *streamState, r Right, jid, addr JID) *peerState {
 // becomeInvited waits for an answer.
 func (e *Engine) becomeInvited(now time.Time, p *peerState, inv *invitation) {
 	p.status, p.invited = Expire, inv
-	e.invites[pair{p.jid.Bare(), p.addr}.fold()] = p
+	key := p.inviteKey()
+	if !slices.Contains(e.invites[key], p) {
+		e.invites[key] = append(e.invites[key], p)
+	}
 	e.timers.set(p, now, inv.expire)
+}
+
+func (p *peerState) inviteKey() pair { return pair{p.jid.Bare(), p.addr}.fold() }
+
+// uninvite takes an invitation's address back.
+func (e *Engine) uninvite(p *peerState) {
+	key := p.inviteKey()
+	e.invites[key] = slices.DeleteFunc(e.invites[key], func(q *peerState) bool { return q == p })
+	if len(e.invites[key]) == 0 {
+		delete(e.invites, key)
+	}
+	e.cfg.Addresses.Release(p.jid, p.addr)
 }
 
 // becomePrepared waits for the first connection.
@@ -180,7 +198,8 @@ func (e *Engine) remove(p *peerState) {
 		e.forgetRelay(s)
 		return
 	case p.status == Expire:
-		delete(e.invites, pair{p.jid.Bare(), p.addr}.fold())
+		e.uninvite(p)
+		return
 	default:
 		delete(e.pairs, p.pair())
 		e.remember(p.pair())
@@ -280,9 +299,8 @@ func (e *Engine) HandleDrained(id StreamID) {
 		e.notifyDropped(p, nil)
 		e.remove(p)
 	}
-	if s.public != "" {
-		delete(e.publics, s.public.fold())
-		e.cfg.Addresses.Release("", s.public)
+	for side := range s.doors {
+		e.closeDoor(s, side)
 	}
 	e.forgetRelay(s)
 	delete(e.streams, id)

@@ -35,10 +35,11 @@ type Report struct {
 	Version string         `json:"version"`
 	PID     int            `json:"pid"`
 	Started time.Time      `json:"started"`
-	LAN     string         `json:"lan"`    // in words
-	Server  string         `json:"server"` // in words
-	Online  bool           `json:"online"` // there is a session with the server
-	Parts   map[string]any `json:"parts"`  // counters by part and name
+	LAN     string         `json:"lan"`               // in words
+	Server  string         `json:"server"`            // in words
+	Streams string         `json:"streams,omitempty"` // in words; "": there are to be none
+	Online  bool           `json:"online"`            // there is a session with the server
+	Parts   map[string]any `json:"parts"`             // counters by part and name
 }
 
 // A Config says where the server is and whom it asks.

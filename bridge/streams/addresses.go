@@ -7,34 +7,81 @@ import (
 	"meshgate/bridge/dsps"
 )
 
-// addresses gives both sides addresses of ours: see the package.
-type addresses struct{ *people }
+// The sides.
+const (
+	networkSide = iota
+	lanSide
+	sides
+)
 
-func (a addresses) names() (self, own dsps.JID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.self, dsps.JID(a.own)
+// addresses gives both sides addresses of ours: see the package. It is all that
+// knows what they are like; a component's would have as many on the network as
+// here on the LAN. Its methods are the engine's, but for shown.
+type addresses struct {
+	*people
+	account *account
+	onLAN   map[string]dsps.JID // those assigned on the LAN, by their resource: the engine's goroutine's
+}
+
+func newAddresses(p *people, a *account) *addresses {
+	return &addresses{people: p, account: a, onLAN: map[string]dsps.JID{}}
 }
 
 // IsService is true of the session's address and of our name on the LAN.
-func (a addresses) IsService(addr dsps.JID) bool {
-	self, own := a.names()
-	return addr != "" && (addr == self || strings.EqualFold(string(addr), string(own)))
+func (a *addresses) IsService(addr dsps.JID) bool {
+	return addr != "" && (addr == a.account.address() || strings.EqualFold(string(addr), string(a.name())))
 }
 
-// Assign gives an address of the client's side; to whoever will join a public
-// stream, of the side of at.
-func (a addresses) Assign(client, at dsps.JID, taken func(dsps.JID) bool) (dsps.JID, bool) {
-	self, own := a.names()
-	_, onNetwork := a.contact(client)
-	if client == "" {
-		onNetwork = at == self
+// Canonical is, for an address on the LAN, the name that we had when it was
+// assigned: its resource says which it is.
+func (a *addresses) Canonical(addr dsps.JID) dsps.JID {
+	at, ok := a.onLAN[addr.Resource()]
+	if ok && strings.EqualFold(string(addr.Bare()), string(a.name())) {
+		return at
 	}
-	if onNetwork {
-		return self, self != "" && !taken(self)
-	}
-	return own + "/" + dsps.JID(strings.ToLower(rand.Text())), own != ""
+	return addr
 }
 
-// Release does nothing: all that is known of an address is whether it is taken.
-func (a addresses) Release(dsps.JID, dsps.JID) {}
+// shown is how peers read an address of ours now.
+func (a *addresses) shown(addr dsps.JID) dsps.JID {
+	if a.onLAN[addr.Resource()] == addr {
+		return withResource(a.name(), addr.Resource())
+	}
+	return a.toLAN(addr)
+}
+
+// Side is the network for contacts, and else the LAN.
+func (a *addresses) Side(client dsps.JID) int {
+	if _, onNetwork := a.contact(client); onNetwork {
+		return networkSide
+	}
+	return lanSide
+}
+
+// Assign gives an address of the account, or a new one on the LAN.
+func (a *addresses) Assign(side int, _ dsps.JID, taken func(dsps.JID) bool) (dsps.JID, dsps.Grant) {
+	if side == networkSide {
+		return a.account.assign(taken)
+	}
+	own := a.name()
+	if own == "" {
+		return "", dsps.None
+	}
+	resource := strings.ToLower(rand.Text())
+	a.onLAN[resource] = withResource(own, resource)
+	return a.onLAN[resource], dsps.Given
+}
+
+// Release gives it back.
+func (a *addresses) Release(_, addr dsps.JID) {
+	if a.onLAN[addr.Resource()] == addr {
+		delete(a.onLAN, addr.Resource())
+		return
+	}
+	a.account.release(addr)
+}
+
+// Lost is true of what was an address of the account and is none any more.
+func (a *addresses) Lost(addr dsps.JID) bool {
+	return a.onLAN[addr.Resource()] != addr && !a.account.has(addr)
+}

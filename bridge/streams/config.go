@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -27,7 +28,17 @@ type Config struct {
 	// says, which must not wait.
 	Host, LANHost string
 	FindLANHost   func() string
-	Log           *slog.Logger // default: none
+	// Sessions is how many further sessions of the account there may be at a time:
+	// so many streams more a contact's client may be on, and so many more public
+	// ones contacts may join.
+	Sessions int
+	// Prepare, if not nil, is called before each attempt to listen: if it fails,
+	// that has failed.
+	Prepare func() error
+	// Tell, if not nil, is told why there are no streams, and with nil that there
+	// are, each time that this changes. It must not wait.
+	Tell func(error)
+	Log  *slog.Logger // default: none
 }
 
 // A Contact is somebody on the network, and the name of the mirror on the LAN.
@@ -52,4 +63,7 @@ type Parts struct {
 	Server interface {
 		Send(*stanza.Element) error
 	}
+	// Login has a further session, with that resource if the server likes it. Its
+	// errors are an *xmppc2s.Error where that knows why. Nil: there are none.
+	Login func(ctx context.Context, resource string) (Session, error)
 }

@@ -13,10 +13,17 @@
 //
 // # Addresses of ours
 //
-// On the network there is the session's full address alone, so a contact's
-// client has one stream at a time, and one stream is public. On the LAN each use
-// of a stream has the gateway's name with a resource that nobody can guess. A
-// public stream can be joined from the side it was created on.
+// On the network there is the session's full address: it is where streams are
+// created, and that of a contact's first stream and of the first public one. For
+// more the account logs in again, without presence. Such a session ends when
+// nobody uses its address any more, and is logged in again when it is cut. On the
+// LAN each use of a stream has the gateway's name with a resource that nobody can
+// guess. A public stream has an address of each side, as far as there are any.
+//
+// When the gateway's name is another, all is found by the new one; when its
+// address on the network is another, a further session tries to have the old one.
+// What cannot be had is lost: connections go on, and whoever had it can neither
+// say nor be told anything more, nor connect again.
 //
 // Connections are not of either side: the service listens for both.
 package streams

@@ -18,7 +18,6 @@ type people struct {
 	contacts map[string]jid.JID // by bare address
 
 	mu      sync.Mutex
-	self    dsps.JID                   // our full address on the network
 	own     linklocal.Instance         // our name on the LAN
 	mirrors map[string]dsps.JID        // names of contacts' mirrors, by bare address …
 	behind  map[string]string          // … and the other way round, by Key
@@ -60,7 +59,6 @@ func (p *people) heard(ev xmppc2s.Event) {
 	defer p.mu.Unlock()
 	switch ev := ev.(type) {
 	case xmppc2s.Online:
-		p.self = dsps.JID(ev.JID.String())
 		if !ev.Resumed {
 			clear(p.devices)
 		}
@@ -98,6 +96,13 @@ func (p *people) device(contact jid.JID) (best string) {
 		}
 	}
 	return best
+}
+
+// name is ours on the LAN; "" until we are there.
+func (p *people) name() dsps.JID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return dsps.JID(p.own)
 }
 
 // contact is the contact whose address, with any resource, addr is.

@@ -3,8 +3,11 @@ package streams
 import (
 	"context"
 	crand "crypto/rand"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
+	"time"
 
 	"mellium.im/xmpp/jid"
 
@@ -18,23 +21,39 @@ import (
 // A Service is the data stream proxy service of a gateway. Its methods may be
 // called from any goroutine, and none but Run blocks.
 type Service struct {
-	people *people
-	server *dsps.Server
-	parts  Parts // set by Run before anything is sent
-	log    *slog.Logger
+	people    *people
+	account   *account
+	addresses *addresses
+	server    *dsps.Server
+	prepare   func() error
+	tell      func(error)
+	parts     Parts // set by Run before anything is sent
+	log       *slog.Logger
+	state     atomic.Pointer[error] // why nobody can connect; to nil: they can
 }
+
+var errStarting = errors.New("streams: not started yet")
 
 // New makes a service. Run starts it.
 func New(cfg Config) *Service {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{people: newPeople(cfg), log: cfg.Log}
+	if cfg.Prepare == nil {
+		cfg.Prepare = func() error { return nil }
+	}
+	if cfg.Tell == nil {
+		cfg.Tell = func(error) {}
+	}
+	s := &Service{people: newPeople(cfg), account: newAccount(cfg.Sessions, cfg.Log), prepare: cfg.Prepare, tell: cfg.Tell, log: cfg.Log}
+	s.account.handle, s.account.unsent = s.handleNetwork, s.unsent
+	s.addresses = newAddresses(s.people, s.account)
+	s.state.Store(&errStarting)
 	sc := cfg.Server
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
 	sc.Engine.Rand = rand.New(rand.NewChaCha8(seed))
-	sc.Engine.Addresses, sc.Engine.Policy = addresses{s.people}, s.people.rights(cfg)
+	sc.Engine.Addresses, sc.Engine.Sides, sc.Engine.Policy = s.addresses, sides, s.people.rights(cfg)
 	sc.Engine.HostFor = func(client dsps.JID) string {
 		_, onNetwork := s.people.contact(client)
 		switch {
@@ -47,31 +66,78 @@ func New(cfg Config) *Service {
 	}
 	sc.Log = cfg.Log
 	s.server = dsps.NewServer(sc)
+	s.account.changed = s.server.AddressesChanged
 	return s
 }
 
-// Run listens and serves until ctx ends.
+// Run listens and serves until ctx ends. While it cannot listen it tries again, and
+// all are refused as if there were no service.
 func (s *Service) Run(ctx context.Context, parts Parts) error {
 	s.parts = parts
-	return s.server.Run(ctx, s)
+	if !s.listen(ctx) {
+		return nil
+	}
+	s.become(nil)
+	return s.account.run(ctx, parts.Login, func(ctx context.Context) error { return s.server.Run(ctx, s) })
 }
+
+// listen reports false if ctx ends before the server listens.
+func (s *Service) listen(ctx context.Context) bool {
+	for wait := firstPause; ; wait = min(2*wait, lastPause) {
+		err := s.prepare()
+		if err == nil {
+			err = s.server.Listen(ctx)
+		}
+		if err == nil {
+			return true
+		}
+		if s.Err().Error() != err.Error() {
+			s.log.Error("no streams of data until this is mended", "err", err)
+			s.become(err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (s *Service) become(err error) {
+	s.state.Store(&err)
+	s.tell(err)
+}
+
+// Err is why there are no streams now; nil: there are.
+func (s *Service) Err() error { return *s.state.Load() }
 
 // Stats says how the service is doing.
 func (s *Service) Stats() dsps.ServerStats { return s.server.Stats() }
 
+// Sessions says how it is with further sessions of the account.
+func (s *Service) Sessions() SessionStats { return s.account.stats() }
+
 // HandleServer takes what happens on the network.
-func (s *Service) HandleServer(ev xmppc2s.Event) { s.people.heard(ev) }
+func (s *Service) HandleServer(ev xmppc2s.Event) {
+	if ev, ok := ev.(xmppc2s.Online); ok {
+		s.account.online(dsps.JID(ev.JID.String()))
+	}
+	s.people.heard(ev)
+}
 
 // HandleLAN takes what happens on the LAN.
 func (s *Service) HandleLAN(ev linklocal.Event) {
 	if ev, ok := ev.(linklocal.ContactPublished); ok {
 		s.people.published(ev, bridge.ConciergeID)
+		s.server.AddressesChanged()
 	}
 }
 
 // Network are the queries that come by the gateway's account.
 func (s *Service) Network() xmppc2s.Queries {
-	return xmppc2s.Queries{NS: dsps.NS, HandleIQ: s.handleNetwork}
+	return xmppc2s.Queries{NS: dsps.NS, HandleIQ: func(to jid.JID, iq *stanza.Element) bool {
+		return s.handleNetwork(dsps.JID(to.String()), iq)
+	}}
 }
 
 // LAN are the queries that come to the gateway's own presence name.
@@ -81,18 +147,19 @@ func (s *Service) LAN() linklocal.Queries {
 
 // handleNetwork takes a query of a contact; others are refused as if there were
 // no service.
-func (s *Service) handleNetwork(to jid.JID, iq *stanza.Element) bool {
+func (s *Service) handleNetwork(at dsps.JID, iq *stanza.Element) bool {
 	from, ok := s.people.contact(dsps.JID(iq.Attr("from")))
-	return ok && s.server.HandleQuery(dsps.JID(from.String()), dsps.JID(to.String()), iq)
+	return ok && s.Err() == nil && s.server.HandleQuery(dsps.JID(from.String()), at, iq)
 }
 
-// handleLAN does so with one of a peer.
-func (s *Service) handleLAN(at, from linklocal.Instance, iq *stanza.Element) bool {
+// handleLAN does so with one of a peer. Whichever name of ours it knows, we go by
+// the one that we have.
+func (s *Service) handleLAN(_, from linklocal.Instance, iq *stanza.Element) bool {
 	peer, ok := s.people.peer(dsps.JID(from))
-	if !ok {
+	if !ok || s.Err() != nil {
 		return false
 	}
-	to := withResource(dsps.JID(at), dsps.JID(iq.Attr("to")).Resource())
+	to := withResource(s.people.name(), dsps.JID(iq.Attr("to")).Resource())
 	return s.server.HandleQuery(dsps.JID(peer), to, rename(iq, s.people.fromLAN))
 }
 
@@ -106,7 +173,7 @@ func (s *Service) SendIQ(iq *stanza.Element) {
 		return
 	}
 	s.parts.LAN.Send(linklocal.Outgoing{
-		From: bridge.ConciergeID, To: linklocal.Instance(iq.Attr("to")), Stanza: rename(iq, s.people.toLAN),
+		From: bridge.ConciergeID, To: linklocal.Instance(iq.Attr("to")), Stanza: rename(iq, s.addresses.shown),
 		Done: func(err error) {
 			if err != nil {
 				s.unsent(iq, err)
@@ -125,7 +192,7 @@ func (s *Service) toNetwork(contact jid.JID, iq *stanza.Element) {
 			return
 		}
 	}
-	if err := s.parts.Server.Send(iq.WithAttr("to", to)); err != nil {
+	if err := s.account.send(iq.WithAttr("to", to), s.parts.Server.Send); err != nil {
 		s.unsent(iq, err)
 	}
 }

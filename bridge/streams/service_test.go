@@ -32,6 +32,7 @@ type world struct {
 	lan    chan *stanza.Element // with the receiver in to
 	server chan *stanza.Element
 	broken error // of the network
+	logins       // further sessions
 }
 
 // Send is the LAN's.
@@ -45,6 +46,9 @@ type network struct{ w *world }
 func (n network) Send(st *stanza.Element) error {
 	if n.w.broken != nil {
 		return n.w.broken
+	}
+	if from := dsps.JID(st.Attr("from")); from != n.w.account.address() {
+		n.w.t.Errorf("what is said at %s goes out by another address", from)
 	}
 	n.w.server <- st
 	return nil
@@ -70,16 +74,20 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		change(&cfg)
 	}
 	w := &world{Service: New(cfg), t: t, lan: make(chan *stanza.Element, 100), server: make(chan *stanza.Element, 100)}
+	w.logins = logins{t: t, server: w.server, up: map[dsps.JID]*furtherSession{}}
 	w.HandleServer(xmppc2s.Online{JID: jid.MustParse(gateway)})
 	w.HandleServer(xmppc2s.ContactPresence{JID: jid.MustParse("alice@example.org/low"), Available: true})
 	w.HandleServer(xmppc2s.ContactPresence{JID: jid.MustParse("alice@example.org/high"), Available: true, Priority: 5})
 	w.HandleServer(xmppc2s.ContactPresence{JID: jid.MustParse("alice@example.org/gone"), Available: true, Priority: 9})
 	w.HandleServer(xmppc2s.ContactPresence{JID: jid.MustParse("alice@example.org/gone")})
-	w.HandleLAN(linklocal.ContactPublished{ID: bridge.ConciergeID, Instance: own})
+	w.HandleLAN(publishedAs(own))
 	w.HandleLAN(linklocal.ContactPublished{ID: "alice@example.org", Instance: "alice1@gw"}) // the name was taken
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx, Parts{LAN: w, Server: network{w}}) }()
+	go func() { ended <- w.Run(ctx, Parts{LAN: w, Server: network{w}, Login: w.login}) }()
+	for w.Err() != nil {
+		time.Sleep(time.Millisecond) // poll
+	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -87,6 +95,10 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		}
 	})
 	return w
+}
+
+func publishedAs(name linklocal.Instance) linklocal.Event {
+	return linklocal.ContactPublished{ID: bridge.ConciergeID, Instance: name}
 }
 
 func parse(t *testing.T, s string) *stanza.Element {
@@ -114,7 +126,18 @@ func (w *world) peer(name, to, kind, query string) bool {
 // contact has a contact say something.
 func (w *world) contact(from, kind, query string) bool {
 	w.t.Helper()
-	return w.Network().HandleIQ(jid.MustParse(gateway), w.iq(kind, from, gateway, query))
+	return w.contactAt(gateway, from, kind, query)
+}
+
+// contactAt has one say something to some address of ours.
+func (w *world) contactAt(at dsps.JID, from, kind, query string) bool {
+	w.t.Helper()
+	iq := w.iq(kind, from, string(at), query)
+	if at == w.account.address() {
+		return w.Network().HandleIQ(jid.MustParse(string(at)), iq)
+	}
+	w.session(at).in <- iq
+	return true
 }
 
 func (w *world) next(from chan *stanza.Element) *stanza.Element {

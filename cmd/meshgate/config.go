@@ -113,6 +113,7 @@ type streamsConfig struct {
 	Relays          []string `yaml:"relays"`
 	MaxStreams      int      `yaml:"max_streams" range:"1 4096"`
 	MaxPeers        int      `yaml:"max_peers" range:"2 512"`
+	Sessions        int      `yaml:"sessions" range:"0 64"`
 	StreamRate      int      `yaml:"stream_bytes_per_second" range:"0 1000000000"`
 	Rate            int      `yaml:"bytes_per_second" range:"0 1000000000"`
 }
@@ -149,7 +150,7 @@ func defaults() fileConfig {
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable", Avatar: avatarPeers},
 		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults(), TLS: lanTLSConfig{Incoming: "offer", Outgoing: "offer", Warn: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
-		Streams:   streamsConfig{Port: dsps.DefaultPort, MaxStreams: 256, MaxPeers: 64},
+		Streams:   streamsConfig{Port: dsps.DefaultPort, MaxStreams: 256, MaxPeers: 64, Sessions: 4},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,
 			ContactPerMinute: 60, ContactBurst: 20,

@@ -43,9 +43,9 @@ func (g *gateway) statusConfig(c *config, log *slog.Logger) status.Config {
 		Path:   c.controlPath(),
 		Health: g.hub.Ping,
 		Report: func() status.Report {
-			lan, server := g.watch.words()
+			lan, server, streams := g.watch.words()
 			return status.Report{
-				Version: buildVersion(), PID: os.Getpid(), Started: started, LAN: lan, Server: server,
+				Version: buildVersion(), PID: os.Getpid(), Started: started, LAN: lan, Server: server, Streams: streams,
 				Online: g.server.Stats().Online, Parts: g.watch.counterTree(),
 			}
 		},
@@ -93,11 +93,11 @@ func peersOf(list []linklocal.PeerInfo) []status.Peer {
 	return peers
 }
 
-// words is what the status line says of each side.
-func (w *watch) words() (lan, server string) {
+// words is what the status line says of each side, and of streams.
+func (w *watch) words() (lan, server, streams string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lan, w.server
+	return w.lan, w.server, w.streams
 }
 
 // counterTree is what logCounters logs, by part and name.

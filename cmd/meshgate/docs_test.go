@@ -78,13 +78,14 @@ func TestLimitsOfTheReadmeAreTrue(t *testing.T) {
 		"| 1000 | `limits.peers` |",
 		"| contacts | 1000 |",
 		"| streams of data; people on one | 256, of which one person creates 16; 64 | `streams.max_…` |",
+		"| further sessions of the account for streams | 4 | `streams.sessions` |",
 		"| 20 stanzas/s, 64 KiB/s, then it is read slower | `limits.stream_…` |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
 		}
 	}
-	if got := defaults().Streams; got.MaxStreams != 256 || got.MaxPeers != 64 || got.Enabled || got.StreamRate != 0 || got.Rate != 0 {
+	if got := defaults().Streams; got.MaxStreams != 256 || got.MaxPeers != 64 || got.Sessions != 4 || got.Enabled || got.StreamRate != 0 || got.Rate != 0 {
 		t.Errorf("the README's limits of streams are not %+v", got)
 	}
 	rows := pastLimits(defaults().Outbox.Messages)

@@ -14,6 +14,7 @@ import (
 	"meshgate/bridge/streams"
 	"meshgate/linklocal"
 	"meshgate/linklocal/mdns"
+	"meshgate/xmppc2s"
 )
 
 // streamsCertificateFile is in state_dir.
@@ -37,7 +38,9 @@ func (c *config) checkStreams() {
 			c.wrong(fmt.Sprintf("streams.relays[%d]", i), "%v", err)
 		}
 	}
-	c.checkCertificate("streams", s.CertificateFile, s.KeyFile)
+	c.checkCertificate("streams", s.CertificateFile, s.KeyFile, func(path, format string, args ...any) {
+		c.lame(c.line(path), path, format, args...) // it may be there later
+	})
 }
 
 // checkHost checks a host that others are told, without a port.
@@ -75,7 +78,7 @@ func (c *config) streamsConfig(hub bridge.Config) (streams.Config, error) {
 			Engine: dsps.Config{Port: s.Port, Limits: dsps.Limits{Streams: s.MaxStreams, Peers: s.MaxPeers}},
 			Listen: net.JoinHostPort(s.Listen, strconv.Itoa(s.Port)), StreamRate: s.StreamRate, Rate: s.Rate,
 		},
-		Policy: hub.Policy(), Create: s.Create, Host: s.Host, LANHost: s.LANHost,
+		Policy: hub.Policy(), Create: s.Create, Host: s.Host, LANHost: s.LANHost, Sessions: s.Sessions,
 	}
 	for _, r := range s.Relays {
 		host, err := relayHost(r)
@@ -90,8 +93,8 @@ func (c *config) streamsConfig(hub bridge.Config) (streams.Config, error) {
 	return cfg, nil
 }
 
-// buildStreams makes the service; nil if there is to be none.
-func (c *config) buildStreams(hub bridge.Config, lasting bool, log *slog.Logger, links func() []mdns.Link) (*streams.Service, error) {
+// buildStreams makes the service; nil if there is to be none. tell is told how it is.
+func (c *config) buildStreams(hub bridge.Config, lasting bool, log *slog.Logger, links func() []mdns.Link, tell func(error)) (*streams.Service, error) {
 	if !c.Streams.Enabled {
 		return nil, nil
 	}
@@ -99,15 +102,19 @@ func (c *config) buildStreams(hub bridge.Config, lasting bool, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	cert, err := c.readCertificate(c.Streams.CertificateFile, c.Streams.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("streams.certificate_file: %w", err)
+	var cert tls.Certificate // read when the service starts, which is tried again if it cannot be
+	cfg.Prepare = func() error {
+		read, err := c.readCertificate(c.Streams.CertificateFile, c.Streams.KeyFile)
+		if err != nil {
+			return fmt.Errorf("streams.certificate_file: %w", err)
+		}
+		cert, err = c.orSelfSigned(read, streamsCertificateFile, lasting, log)
+		return err
 	}
-	if cert, err = c.orSelfSigned(cert, streamsCertificateFile, lasting, log); err != nil {
-		return nil, err
+	cfg.Server.TLS = &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }, MinVersion: tls.VersionTLS12,
 	}
-	cfg.Server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	cfg.FindLANHost, cfg.Log = func() string { return lanHost(links()) }, log
+	cfg.FindLANHost, cfg.Tell, cfg.Log = func() string { return lanHost(links()) }, tell, log
 	return streams.New(cfg), nil
 }
 
@@ -130,5 +137,29 @@ func lanHost(links []mdns.Link) string {
 
 // runStreams serves until ctx ends.
 func (g *gateway) runStreams(ctx context.Context) error {
-	return g.streams.Run(ctx, streams.Parts{LAN: g.lan, Server: g.server})
+	return g.streams.Run(ctx, streams.Parts{LAN: g.lan, Server: g.server, Login: g.loginAgain})
+}
+
+// furtherLogins gives the service further sessions of the account.
+func furtherLogins(account xmppc2s.Config) func(context.Context, string) (streams.Session, error) {
+	return func(ctx context.Context, resource string) (streams.Session, error) {
+		cfg := account
+		var err error
+		if cfg.JID, err = account.JID.WithResource(resource); err != nil {
+			return nil, err
+		}
+		e, err := xmppc2s.Login(ctx, cfg)
+		if err != nil {
+			return nil, err // not a Session that is nil
+		}
+		return e, nil
+	}
+}
+
+// streamState is what the status line says of streams.
+func streamState(err error) string {
+	if err == nil {
+		return "streams: served"
+	}
+	return "streams: none, " + trimWords(err)
 }

@@ -30,11 +30,11 @@ func (c *config) lanTLS() linklocal.TLS {
 }
 
 func (c *config) checkLANTLS() {
-	c.checkCertificate("lan.tls", c.LAN.TLS.CertificateFile, c.LAN.TLS.KeyFile)
+	c.checkCertificate("lan.tls", c.LAN.TLS.CertificateFile, c.LAN.TLS.KeyFile, c.wrong)
 }
 
-// checkCertificate checks the files of a section.
-func (c *config) checkCertificate(section, certificateFile, keyFile string) {
+// checkCertificate checks the files of a section. unreadable notes that they are.
+func (c *config) checkCertificate(section, certificateFile, keyFile string, unreadable func(path, format string, args ...any)) {
 	switch {
 	case certificateFile != "" && keyFile == "":
 		c.wrong(section+".certificate_file", "has no key; write key_file, too (the same file, if both are in it)")
@@ -42,7 +42,7 @@ func (c *config) checkCertificate(section, certificateFile, keyFile string) {
 		c.wrong(section+".key_file", "has no certificate; write certificate_file, too")
 	default:
 		if _, err := c.readCertificate(certificateFile, keyFile); err != nil {
-			c.wrong(section+".certificate_file", "%v", err)
+			unreadable(section+".certificate_file", "%v", err)
 		}
 	}
 }

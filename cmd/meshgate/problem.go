@@ -21,6 +21,7 @@ type problem struct {
 	path    string // of the key, "contacts[2].jid"; "" if it is about no key
 	text    string // what is wrong and what to do
 	warning bool   // it works, but is hardly what was meant
+	partial bool   // an error that keeps a part from working, and not the gateway
 }
 
 // problems collects what is wrong with one file, so that a person can mend all
@@ -37,6 +38,11 @@ func (p *problems) add(line int, path, format string, args ...any) {
 
 func (p *problems) warn(line int, path, format string, args ...any) {
 	p.put(problem{line: line, path: path, warning: true}, format, args)
+}
+
+// lame adds an error with which the gateway runs, without what the key is for.
+func (p *problems) lame(line int, path, format string, args ...any) {
+	p.put(problem{line: line, path: path, partial: true}, format, args)
 }
 
 func (p *problems) put(x problem, format string, args []any) {
@@ -86,6 +92,17 @@ func (p *problems) errors() int {
 	for _, x := range p.list {
 		if !x.warning {
 			n++
+		}
+	}
+	return n
+}
+
+// fatal counts the errors with which the gateway does not run.
+func (p *problems) fatal() int {
+	n := p.errors()
+	for _, x := range p.list {
+		if x.partial {
+			n--
 		}
 	}
 	return n

@@ -15,12 +15,12 @@ func runCommand(args []string, p process) int {
 		return code
 	}
 	c := load(o.config, p.host())
-	if c.errors() > 0 {
+	if c.fatal() > 0 {
 		c.write(p.stderr)
 		return exitConfig
 	}
 	log := newLogger(p.stderr, c.Log, o.verbose)
-	c.logProblems(log, slog.LevelWarn)
+	c.logProblems(log, slog.LevelError)
 	st, err := openState(c.statePath(), c.Outbox.Messages, log.With("part", "state"))
 	if err != nil {
 		log.Error("not started", "err", err)

@@ -54,6 +54,7 @@ type watch struct {
 
 	mu          sync.Mutex
 	lan, server string // for the status line
+	streams     string // the same; "": there are to be none
 }
 
 // A part is something that counts.
@@ -93,11 +94,17 @@ func (w *watch) HandleServer(ctx context.Context, ev xmppc2s.Event) {
 	w.hub.HandleServer(ctx, ev)
 }
 
-// setStatus changes one half of the status line.
-func (w *watch) setStatus(half *string, text string) {
+// streamsAre takes why there are no streams; nil: there are.
+func (w *watch) streamsAre(err error) { w.setStatus(&w.streams, streamState(err)) }
+
+// setStatus changes one part of the status line.
+func (w *watch) setStatus(part *string, text string) {
 	w.mu.Lock()
-	*half = text
+	*part = text
 	line := w.lan + "; " + w.server
+	if w.streams != "" {
+		line += "; " + w.streams
+	}
 	w.mu.Unlock()
 	w.notify.Status(line)
 }

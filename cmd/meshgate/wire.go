@@ -38,7 +38,8 @@ type gateway struct {
 	clique *clique.Service
 	rooms  *rooms.Rooms
 
-	streams *streams.Service // nil: there is none
+	streams    *streams.Service // nil: there is none
+	loginAgain func(ctx context.Context, resource string) (streams.Session, error)
 
 	watch  *watch
 	status *status.Server
@@ -83,11 +84,13 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	lan.TLS.Pins = st.pins
 
 	g := &gateway{state: st, log: log}
-	g.streams, err = c.buildStreams(hub, st.lasting, named("streams"), func() []mdns.Link { return g.dns.Links() })
+	g.streams, err = c.buildStreams(hub, st.lasting, named("streams"),
+		func() []mdns.Link { return g.dns.Links() }, func(err error) { g.watch.streamsAre(err) })
 	if err != nil {
 		return nil, err
 	}
 	if g.streams != nil {
+		g.loginAgain = furtherLogins(server)
 		server.Queries, lan.Queries = g.streams.Network(), g.streams.LAN()
 	}
 	g.server = xmppc2s.New(server)
@@ -119,7 +122,7 @@ func (g *gateway) parts() []part {
 		{"state", func() any { return g.state.Stats() }},
 	}
 	if g.streams != nil {
-		parts = append(parts, part{"streams", func() any { return g.streams.Stats() }})
+		parts = append(parts, part{"streams", func() any { return g.streams.Stats() }}, part{"sessions", func() any { return g.streams.Sessions() }})
 	}
 	return parts
 }

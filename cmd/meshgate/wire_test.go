@@ -216,6 +216,7 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"streams.relays":                     {"here", "here, relays: [there]"},
 		"streams.max_streams":                {"here", "here, max_streams: 7"},
 		"streams.max_peers":                  {"here", "here, max_peers: 7"},
+		"streams.sessions":                   {"here", "here, sessions: 7"},
 		"streams.stream_bytes_per_second":    {"here", "here, stream_bytes_per_second: 7"},
 		"streams.bytes_per_second":           {"here", "here, bytes_per_second: 7"},
 		"limits":                             {"limits:", "limits: {body: 777}"},
