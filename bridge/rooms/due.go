@@ -50,6 +50,7 @@ type due struct {
 	seq      uint64
 	underway int // that were sent
 	pause    time.Time
+	awake    time.Time // before that nothing could be heard: we were asleep
 }
 
 func (e *engine) addDue(now time.Time, line *lanLine) {
@@ -102,7 +103,7 @@ func (e *engine) sendDue(now time.Time) {
 			return
 		case underway && (line.putOff || line.sent.Before(e.net.since)): // or of before an outage
 			return
-		case underway && now.Sub(line.sent) < patience, e.isClaimed(now, line): // another gateway may still send it
+		case underway && d.waited(now, line) < patience, e.isClaimed(now, line): // another gateway may still send it
 			waits[line.From] = true
 		case underway, waits[line.From], !carry && !line.granted:
 		case line.tries >= maxTries:
@@ -115,6 +116,14 @@ func (e *engine) sendDue(now time.Time) {
 			}
 		}
 	}
+}
+
+// waited is how long nothing has been heard of a line that was sent.
+func (d *due) waited(now time.Time, line *lanLine) time.Duration {
+	if line.sent.Before(d.awake) {
+		return now.Sub(d.awake)
+	}
+	return now.Sub(line.sent)
 }
 
 // send gives a line to the session.
@@ -291,24 +300,17 @@ func (e *engine) isStuck(now time.Time, line *lanLine) bool {
 	if line.sent.IsZero() || !e.net.ready() {
 		return false
 	}
-	return now.Sub(line.sent) >= stuckAfter && now.Sub(e.net.since) >= stuckAfter
+	return e.due.waited(now, line) >= stuckAfter && now.Sub(e.net.since) >= stuckAfter
 }
 
 // appendTimes appends when expire or sendDue are wanted.
-func (d *due) appendTimes(times []time.Time, kept time.Duration, since time.Time) []time.Time {
+func (d *due) appendTimes(times []time.Time, kept time.Duration, since, settled time.Time) []time.Time {
 	if len(d.lines) == 0 {
 		return times
 	}
 	times = append(times, d.pause, time.UnixMilli(d.lines[0].At).Add(kept), since.Add(stuckAfter))
-	underway := d.underway
-	for _, line := range d.lines {
-		if underway == 0 {
-			break
-		}
-		if !line.sent.IsZero() {
-			underway--
-			times = append(times, line.sent.Add(patience), line.sent.Add(stuckAfter))
-		}
+	if d.underway > 0 {
+		times = append(times, settled.Add(time.Second)) // or it looks as if we slept
 	}
 	return times
 }

@@ -294,6 +294,9 @@ func (e *engine) handleTimeout(now time.Time) { e.settle(now) }
 
 // settle does what is to be done by now.
 func (e *engine) settle(now time.Time) {
+	if now.Sub(e.settled) > lease {
+		e.due.awake = now
+	}
 	e.decide(now)
 	e.expire(now)
 	e.expireHeld(now)
@@ -311,7 +314,7 @@ func (e *engine) settle(now time.Time) {
 // to the last call has been.
 func (e *engine) nextTimeout() (next time.Time) {
 	times := e.gates.appendTimes(nil)
-	times = e.due.appendTimes(times, e.cfg.Timing.LineKept, e.net.since)
+	times = e.due.appendTimes(times, e.cfg.Timing.LineKept, e.net.since, e.settled)
 	times = e.held.appendTimes(times, e.cfg.Timing, e.lan.pause, e.settled)
 	times = e.told.appendTimes(times, e.cfg.Timing.LostTold)
 	times = e.said.appendTimes(times)

@@ -236,6 +236,14 @@ func TestALineWithoutAnAnswerHoldsBackItsSpeakerForAWhile(t *testing.T) {
 	want(t, "the MUC at first", b.muc, "[crone@h1] one")
 	b.pass(time.Second)
 	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] two")
+	b.says("crone@h1", words("three"))
+	b.now = b.now.Add(stuckAfter) // asleep; what has come meanwhile is still to be heard
+	b.handleTimeout(b.now)
+	b.carryOut()
+	want(t, "the MUC after a sleep", b.muc, "[crone@h1] one", "[crone@h1] two")
+	if l, _ := b.stats(); l.Bounced != 0 {
+		t.Errorf("%+v", l)
+	}
 }
 
 // A MUC without an archive tells only what its history still has: what the server

@@ -402,8 +402,8 @@ func try(seed uint64, gates int, faults []fault, change func(*world), traced boo
 	for _, g := range w.gates { // unless they are killed both kinds of session will do
 		g.again = w.IntN(2) == 0 && (gates == 1 || !slices.Contains(faults, killProcess) && !slices.Contains(faults, stopProcess))
 	}
-	// One that comes anew does not know what one without a session has heard before.
-	late := slices.Contains(faults, killProcess) && slices.Contains(faults, cutSession)
+	// One that comes anew does not know what one has heard before that could not send it.
+	late := slices.Contains(faults, killProcess) && (slices.Contains(faults, cutSession) || slices.Contains(faults, busyMUC))
 	w.traced, w.cuts = traced, gates > 1 && (late || slices.Contains(faults, cutLAN))
 	w.live(3*time.Minute, faults)
 	return w.wrong(), w.trace.String()
@@ -418,7 +418,7 @@ func TestSimOneGatewayIsCutOffAndKicked(t *testing.T) { simulate(t, 1, cutSessio
 func TestSimTheMUCPutsLinesOff(t *testing.T) { simulate(t, 1, busyMUC, cutSession, kickOut) }
 
 func TestSimTwoGatewaysAndAMUCThatPutsLinesOff(t *testing.T) {
-	simulate(t, 2, busyMUC, killProcess, stopProcess)
+	simulate(t, 2, busyMUC, kickOut, stopProcess)
 }
 
 func TestSimOneGatewayIsKilled(t *testing.T) { simulate(t, 1, killProcess, cutSession, kickOut) }
@@ -435,7 +435,7 @@ func TestSimTwoGatewaysAreStopped(t *testing.T) { simulate(t, 2, stopProcess) }
 func TestSimTwoGatewaysLoseTheLAN(t *testing.T) { simulate(t, 2, cutLAN) }
 
 func TestSimThreeGatewaysAndEverything(t *testing.T) {
-	simulate(t, 3, cutSession, kickOut, killProcess, stopProcess, cutLAN)
+	simulate(t, 3, cutSession, kickOut, killProcess, stopProcess, cutLAN, busyMUC)
 }
 
 // twoSites moves every other gateway and person to another LAN.
@@ -456,7 +456,7 @@ func TestSimTwoSitesAreCutOffAndKilled(t *testing.T) {
 }
 
 func TestSimTwoSitesOfTwoGateways(t *testing.T) {
-	simulateIn(t, twoSites, 4, cutSession, kickOut, killProcess, stopProcess, cutLAN)
+	simulateIn(t, twoSites, 4, cutSession, kickOut, killProcess, stopProcess, cutLAN, busyMUC)
 }
 
 // A MUC without an archive, whose lines have no ids but those of their senders.
