@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
@@ -23,6 +24,7 @@ type Config struct {
 	// share the port by whatever means, and what is sent to groups of others that
 	// have the port, too, is kept away, where the system can do that.
 	Crowd bool
+	Bulk  bool // ReadPackets is called, not ReadPacket
 }
 
 // A Conn is a socket bound to the group's port on all addresses, beside those of
@@ -31,10 +33,12 @@ type Config struct {
 // What it sends comes back to it and to others on this host. Its methods may be
 // called from any goroutine.
 type Conn struct {
-	group net.Addr
-	udp   *net.UDPConn
-	p4    *ipv4.PacketConn // one of the two is nil
-	p6    *ipv6.PacketConn
+	group  net.Addr
+	udp    *net.UDPConn
+	p4     *ipv4.PacketConn // one of the two is nil
+	p6     *ipv6.PacketConn
+	bulk   *bulk       // nil without Config.Bulk
+	trains atomic.Bool // may be sent
 }
 
 // An Arrival says where a packet came from, and where it was sent to.
@@ -63,7 +67,23 @@ func Listen(cfg Config) (*Conn, error) {
 		udp.Close()
 		return nil, err
 	}
+	if cfg.Bulk {
+		if err := c.takeBulk(); err != nil {
+			udp.Close()
+			return nil, fmt.Errorf("multicast: %w", err)
+		}
+	}
 	return c, nil
+}
+
+func (c *Conn) takeBulk() error {
+	raw, err := c.udp.SyscallConn()
+	if err != nil {
+		return err
+	}
+	c.bulk = newBulk()
+	c.trains.Store(takeTrains(raw))
+	return nil
 }
 
 // bind binds the port with address reuse: package net sets that for a multicast
@@ -140,12 +160,20 @@ func (c *Conn) ReadPacket(b []byte) (n int, from Arrival, err error) {
 		if err != nil {
 			return 0, Arrival{}, err
 		}
-		if u, ok := src.(*net.UDPAddr); ok && known {
-			src := u.AddrPort()
-			from.Src = netip.AddrPortFrom(src.Addr().Unmap(), src.Port())
+		var ok bool
+		if from.Src, ok = source(src); ok && known {
 			return n, from, nil
 		}
 	}
+}
+
+func source(a net.Addr) (netip.AddrPort, bool) {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	src := u.AddrPort()
+	return netip.AddrPortFrom(src.Addr().Unmap(), src.Port()), true
 }
 
 // WritePacket sends a packet on a link, to the group if to is zero. What may go
