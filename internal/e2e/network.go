@@ -150,6 +150,14 @@ func (h *Host) LinkNIC(nic string, up bool) {
 	h.ip(fmt.Sprintf("link set %s %s\n", nic, state))
 }
 
+// Apart has eth0 take apart what the kernel sends as one (segmentation offload), as a
+// card without that does. Otherwise a train of packets of one program goes through
+// the lab as a whole, and is lost as a whole.
+func (h *Host) Apart() {
+	h.tb.Helper()
+	h.ip("link set eth0 gso_max_segs 1\n")
+}
+
 // Loss drops that percentage of the packets that arrive at the host, at
 // random. Zero ends it.
 func (h *Host) Loss(percent int) {

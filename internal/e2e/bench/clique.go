@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"time"
 
@@ -9,7 +10,6 @@ import (
 )
 
 const (
-	cliqueRounds   = 3
 	cliqueLossless = 16 << 20 // bytes of one flood; it is more than any window
 	cliqueLossy    = 6 << 20
 	cliquePatience = 2 * time.Minute
@@ -18,8 +18,9 @@ const (
 )
 
 var (
-	cliqueSizes  = []int{2, 4, 8} // members
-	cliqueLosses = []int{0, 1, 5} // percent, at every member
+	cliqueSizes  = flagNumbers("members", "how many members the rooms have", 2, 4, 8)
+	cliqueLosses = flagNumbers("losses", "how many percent of the packets are lost, at every member", 0, 1, 5)
+	cliqueRounds = flag.Int("rounds", 3, "how often each rate in a room is measured")
 	// cliqueReference are the best rates of the one other implementation, measured on
 	// such links by themselves, in MB/s: by size of message, members and percent of loss.
 	cliqueReference = map[int]map[int]map[int]float64{
@@ -34,7 +35,7 @@ var (
 // fast as they can without loss, and then at that pace.
 func measureClique(ctx context.Context, tb e2e.TB, out sheet) {
 	measureEngines(tb, out)
-	for _, members := range cliqueSizes {
+	for _, members := range *cliqueSizes {
 		measureRoom(ctx, tb, members, out)
 	}
 }
@@ -48,6 +49,9 @@ type pace struct {
 func measureRoom(ctx context.Context, tb e2e.TB, members int, out sheet) {
 	lab := e2e.New(tb, members)
 	defer lab.Close()
+	for _, h := range lab.Hosts() {
+		h.Apart()
+	}
 	raw := openMulticast(tb, lab.Hosts())
 	defer raw.close()
 	paces := []pace{{message: 1 << 10, packet: 1<<10 + cliqueHeader}, {message: 32 << 10, packet: cliquePacket}}
@@ -57,21 +61,21 @@ func measureRoom(ctx context.Context, tb e2e.TB, members int, out sheet) {
 		fastest = max(fastest, paces[i].rate)
 	}
 	room := openBenchRoom(lab, fastest, out)
-	for _, loss := range cliqueLosses {
+	for _, loss := range *cliqueLosses {
 		for _, h := range lab.Hosts() {
 			h.Loss(loss)
 		}
 		for _, p := range paces {
 			var rawRates, rates []float64
 			before := room.cpu()
-			for round := range cliqueRounds {
+			for round := range *cliqueRounds {
 				_, got := raw.send(ctx, p.packet, p.rate)
 				rawRates = append(rawRates, float64(got)*float64(p.packet-cliqueHeader)/rawTime.Seconds()/1e6)
 				rates = append(rates, room.flood(fmt.Sprintf("%d-%d-%d", loss, p.message, round), loss, p.message))
 			}
 			point := fmt.Sprintf("%d_members_%dKiB_loss_%d", members, p.message>>10, loss)
 			rate, yardstick := median(rates), median(rawRates)
-			messages := float64(cliqueRounds * floodBytes(loss) / p.message)
+			messages := float64(*cliqueRounds * floodBytes(loss) / p.message)
 			out.figure("clique_"+point+"_cpu_of_sender", (room.cpu()[0]-before[0])/messages, "µs/msg")
 			out.figure("clique_"+point+"_cpu_of_receiver", (room.cpu()[1]-before[1])/messages, "µs/msg")
 			out.figure("raw_multicast_"+point, yardstick, "MB/s")

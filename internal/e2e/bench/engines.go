@@ -15,6 +15,8 @@ const (
 	engineStep     = 5 * time.Millisecond // of virtual time
 )
 
+var engineSizes = []int{2, 4, 8} // members
+
 // engines are the engines of one room, one for each member, and nothing between
 // them: what one sends all have at once, in virtual time.
 type engines struct {
@@ -87,7 +89,7 @@ func (g *engines) step() {
 // and a member of it take in memory while nothing is said.
 func measureEngines(tb e2e.TB, out sheet) {
 	held := map[int]float64{}
-	for _, members := range cliqueSizes {
+	for _, members := range engineSizes {
 		before := heap()
 		g := newEngines(tb, members)
 		held[members] = float64(heap()-before) / float64(members)
@@ -111,7 +113,7 @@ func measureEngines(tb e2e.TB, out sheet) {
 		out.figure(name+"per_delivered", float64(took.Nanoseconds())/float64(g.told-told), "ns")
 		out.figure(name+"allocs_per_delivered", float64(m1.Mallocs-m0.Mallocs)/float64(g.told-told), "allocs")
 	}
-	few, many := cliqueSizes[0], cliqueSizes[len(cliqueSizes)-1]
+	few, many := engineSizes[0], engineSizes[len(engineSizes)-1]
 	perMember := (held[many] - held[few]) / float64(many-few)
 	out.figure("clique_engine_memory_per_member", perMember/1024, "KiB")
 	out.figure("clique_engine_memory_per_room", (held[few]-perMember)/1024, "KiB")

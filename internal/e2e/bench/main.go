@@ -6,12 +6,13 @@
 //
 // Arguments name the parts to measure: talk, mirrors, presence, publish,
 // resume, durable, waiting, clique, rooms, idle;
-// none means all. The absolute figures move from machine to machine; ratios
+// none means all. Flags before them say how much of clique is wanted: see -help. The absolute figures move from machine to machine; ratios
 // and medians do not move as much.
 package main
 
 import (
 	"context"
+	"flag"
 	"os"
 	"slices"
 	"time"
@@ -49,11 +50,12 @@ func main() {
 			os.Exit(publish(os.Args[2:]))
 		}
 	}
+	flag.Parse()
 	os.Exit(e2e.Main("bench", os.Stderr, func(tb e2e.TB) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		for _, p := range parts {
-			if len(os.Args) == 1 || slices.Contains(os.Args[1:], p.name) {
+			if flag.NArg() == 0 || slices.Contains(flag.Args(), p.name) {
 				p.measure(ctx, tb, sheet{os.Stdout})
 			}
 		}
