@@ -342,18 +342,23 @@ func (h *fakeHost) open(cfg multicast.Config) (packetConn, error) {
 	return s, nil
 }
 
-func (s *fakeSocket) ReadPacket(b []byte) (int, multicast.Arrival, error) {
+func (s *fakeSocket) ReadPackets(take func([]byte, multicast.Arrival)) error {
 	select {
 	case p := <-s.in:
-		return copy(b, p.data), p.from, p.err
+		if p.err == nil {
+			take(p.data, p.from)
+		}
+		return p.err
 	case <-s.gone:
-		return 0, multicast.Arrival{}, net.ErrClosed
+		return net.ErrClosed
 	}
 }
 
-func (s *fakeSocket) WritePacket(b []byte, link int, _ netip.AddrPort) error {
-	s.h.lan.send(s.h, s.group, link, b)
-	return nil
+func (s *fakeSocket) WritePackets(packets [][]byte, link int) (int, error) {
+	for _, b := range packets {
+		s.h.lan.send(s.h, s.group, link, b)
+	}
+	return 0, nil
 }
 
 // send gives a packet to all sockets that have the port, also of other groups.

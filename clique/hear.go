@@ -19,13 +19,13 @@ func (l *roomLoop) flush() {
 		for _, ev := range out.Events {
 			turn = l.tell(ev) || turn
 		}
-		if out.Snapshot != nil {
-			l.keep(out.Snapshot)
-		}
 		if l.radio == nil { // the last event was the end
 			return
 		}
-		l.post(time.Now(), out.Datagrams)
+		now := time.Now()
+		l.changed = l.changed || out.Changed
+		l.keep(now)
+		l.post(now, out.Datagrams)
 		if turn {
 			l.check(time.Now())
 		} else if len(out.Datagrams) == 0 {

@@ -272,7 +272,7 @@ func TestHostileNamesAreCleaned(t *testing.T) {
 		alice, _ := lan.pair(Config{})
 		mallory := lan.idle("mallory@m", Config{})
 		mallory.Service.name = "a@b\n<x>\x00\xff"
-		room := newRoom(Room{Name: "Lab", Group: netip.MustParseAddrPort("239.255.71.7:7000")}, rmulticast.Limits{})
+		room := newRoom(Room{Name: "Lab", Group: netip.MustParseAddrPort("239.255.71.7:7000")}, mallory.cfg)
 		mallory.rooms["Lab"] = room
 		ended := make(chan bool)
 		ctx := context.Background()

@@ -13,7 +13,6 @@ import (
 
 const (
 	linkPoll  = time.Second      // how often the links are looked at
-	batch     = 64               // packets that are taken in a row
 	complains = time.Minute      // how often about members that say nonsense
 	retryName = 30 * time.Second // after which a name that was lost is tried again
 	restMove  = 30 * time.Second // between two moves of a room
@@ -49,7 +48,9 @@ type roomLoop struct {
 	sends      []*outgoing // that the engine has
 	sent       uint64      // what of what the engine has sent is handed out
 	parcels    []parcel    // packets that wait
-	snapshots  uint64      // told
+	changed    bool        // since the last snapshot
+	snapshots  uint64      // told …
+	toldAt     time.Time   // … and when the last was
 	complained time.Time
 	frozen     bool
 }
@@ -93,8 +94,8 @@ func (l *roomLoop) run(ctx context.Context) {
 		l.wake.Set(l.next())
 		packets, floods, broken := l.hearing()
 		select {
-		case b := <-packets:
-			l.take(b)
+		case list := <-packets:
+			l.take(list)
 		case <-l.r.sends.C():
 			l.handIn(time.Now())
 		case <-l.wake.C():
@@ -121,11 +122,11 @@ func (l *roomLoop) run(ctx context.Context) {
 // hearing is what comes from the network: nothing while there is none, and no
 // packets while the handler is behind. Then others repeat them, as they do what is
 // lost, and deadlines go on.
-func (l *roomLoop) hearing() (packets <-chan []byte, floods <-chan flood, broken <-chan packetConn) {
+func (l *roomLoop) hearing() (packets <-chan [][]byte, floods <-chan flood, broken <-chan packetConn) {
 	if l.radio == nil {
 		return nil, nil, nil
 	}
-	if l.r.news.size.Load() < int64(l.s.cfg.MaxQueued) {
+	if !l.r.news.full() {
 		packets = l.radio.packets
 	}
 	return packets, l.radio.floods, l.radio.broken
@@ -156,17 +157,11 @@ func (l *roomLoop) timeout(now time.Time) {
 	}
 }
 
-// take gives the engine a packet and those that have come with it.
-func (l *roomLoop) take(b []byte) {
+// take gives the engine packets that have come together.
+func (l *roomLoop) take(packets [][]byte) {
 	now := time.Now()
-	l.engine.HandlePacket(now, b)
-	for range batch {
-		select {
-		case b := <-l.radio.packets:
-			l.engine.HandlePacket(now, b)
-		default:
-			return
-		}
+	for _, b := range packets {
+		l.engine.HandlePacket(now, b)
 	}
 }
 
@@ -235,7 +230,7 @@ func (l *roomLoop) enter(g netip.AddrPort) {
 	l.radio = l.s.newRadio(g, l.log)
 	l.name = l.s.ourName()
 	l.engine = rmulticast.New(rmulticast.Config{
-		Name: l.name, Rand: l.s.seed(), Limits: l.s.cfg.Limits, Snapshots: true, Resume: l.takeResume(g),
+		Name: l.name, Rand: l.s.seed(), Limits: l.s.cfg.Limits, Resume: l.takeResume(g),
 	})
 	l.log.Debug("entering", "group", g)
 }
@@ -309,7 +304,7 @@ func (l *roomLoop) drop() {
 	}
 	l.failSends(err)
 	clear(l.members)
-	l.engine, l.radio, l.parcels, l.frozen = nil, nil, nil, false
+	l.engine, l.radio, l.parcels, l.changed, l.frozen = nil, nil, nil, false, false
 }
 
 // finish ends what there is of the room. Closed is told when another may be joined

@@ -12,13 +12,14 @@ type news struct {
 	box   *mailbox.Mailbox[Event]
 	size  atomic.Int64  // bytes that are not told
 	kept  atomic.Uint64 // the last Snapshot that was told
-	drain chan struct{} // a token: something was told
+	limit int64         // of size: see full
+	drain chan struct{} // a token: a Snapshot was told, or it is not full any more
 	ended chan struct{} // closed: nothing more comes
 }
 
-func newNews() *news {
-	const any = 1<<31 - 1 // what is bounded is their size: see roomLoop.hearing
-	return &news{box: mailbox.New[Event](any), drain: make(chan struct{}, 1), ended: make(chan struct{})}
+func newNews(limit int) *news {
+	const any = 1<<31 - 1 // what is bounded is their size
+	return &news{box: mailbox.New[Event](any), limit: int64(limit), drain: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // eventSize is about what an event takes.
@@ -41,6 +42,10 @@ func (n *news) put(ev Event) {
 	n.size.Add(eventSize(ev))
 	n.box.Put(ev)
 }
+
+// full reports whether no more is to be heard until the handler has taken some: what
+// has been heard already may still be put.
+func (n *news) full() bool { return n.size.Load() >= n.limit }
 
 func (n *news) end() { close(n.ended) }
 
@@ -78,11 +83,15 @@ func (n *news) tell(ctx context.Context, h Handler, events []Event) {
 		if !isSnapshot || s.count == last {
 			h.HandleClique(ctx, ev)
 		}
-		if isSnapshot && s.count == last {
+		kept := isSnapshot && s.count == last
+		if kept {
 			n.kept.Store(s.count)
 		}
+		full := n.full()
 		n.size.Add(-eventSize(ev))
 		events[i] = nil
-		signal(n.drain)
+		if kept || full && !n.full() {
+			signal(n.drain)
+		}
 	}
 }

@@ -16,13 +16,13 @@ import (
 const (
 	maxPacket  = 1500    // bytes: longer ones are nobody's, and would be cut
 	readBuffer = 4 << 20 // of a socket, in bytes: Salut sends any burst at once
-	maxReady   = 1024    // packets read and not taken yet
+	maxReady   = 4       // times that packets were read and not taken yet: some hundred packets each at most
 )
 
 // A packetConn is a socket on a group. A *multicast.Conn is one.
 type packetConn interface {
-	ReadPacket(b []byte) (n int, from multicast.Arrival, err error)
-	WritePacket(b []byte, link int, to netip.AddrPort) error // zero to: the group
+	ReadPackets(take func(b []byte, from multicast.Arrival)) error
+	WritePackets(packets [][]byte, link int) (lost int, err error)
 	Join(link *net.Interface) error
 	Leave(link *net.Interface)
 	Close() error
@@ -43,7 +43,7 @@ type radio struct {
 	joined []*net.Interface
 	failed string // what was logged last
 
-	packets chan []byte     // read
+	packets chan [][]byte   // read together
 	floods  chan flood      // to complain of
 	broken  chan packetConn // cannot be read any more
 	stop    chan struct{}
@@ -60,9 +60,9 @@ func (s *Service) newRadio(group netip.AddrPort, log *slog.Logger) *radio {
 	return &radio{
 		group: group, log: log, count: &s.count, rate: s.cfg.PacketRate,
 		open: func() (packetConn, error) {
-			return s.listen(multicast.Config{Group: group, TTL: s.cfg.TTL, Buffer: readBuffer, Crowd: true})
+			return s.listen(multicast.Config{Group: group, TTL: s.cfg.TTL, Buffer: readBuffer, Crowd: true, Bulk: true})
 		},
-		packets: make(chan []byte, maxReady), floods: make(chan flood, 1), broken: make(chan packetConn, 1),
+		packets: make(chan [][]byte, maxReady), floods: make(chan flood, 1), broken: make(chan packetConn, 1),
 		stop: make(chan struct{}),
 	}
 }
@@ -111,12 +111,12 @@ func (r *radio) suits(l mdns.Link) bool {
 	return slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Addr().Is4() == r.group.Addr().Is4() })
 }
 
-// send sends a packet on all links. What the kernel refuses is a lost packet.
-func (r *radio) send(b []byte) {
+// send sends packets on all links. What the kernel refuses is a lost packet.
+func (r *radio) send(packets [][]byte) {
 	for _, l := range r.joined {
-		if err := r.conn.WritePacket(b, l.Index, netip.AddrPort{}); err != nil {
-			r.count.sendErrors.Add(1)
-			r.log.Debug("packet lost", "interface", l.Name, "reason", multicast.Reason(err), "err", err)
+		if lost, err := r.conn.WritePackets(packets, l.Index); err != nil {
+			r.count.sendErrors.Add(int64(lost))
+			r.log.Debug("packets lost", "interface", l.Name, "count", lost, "reason", multicast.Reason(err), "err", err)
 		}
 	}
 }
@@ -138,14 +138,20 @@ func (r *radio) close() {
 	r.wg.Wait()
 }
 
-// read hands packets over until the socket closes or fails. What is not the
-// room's is dropped: packets to other groups on the same port, and longer ones
-// than anybody sends.
+// read hands packets over until the socket closes or fails.
 func (r *radio) read(conn packetConn) {
-	buf := make([]byte, maxPacket+1)
 	m := newMeter(r.rate)
 	for {
-		n, from, err := conn.ReadPacket(buf)
+		var heard [][]byte
+		now := time.Time{}
+		err := conn.ReadPackets(func(b []byte, from multicast.Arrival) {
+			if now.IsZero() {
+				now = time.Now()
+			}
+			if r.mayHear(now, m, b, from) {
+				heard = append(heard, slices.Clone(b))
+			}
+		})
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				r.log.Warn("socket failed", "err", err)
@@ -153,29 +159,37 @@ func (r *radio) read(conn packetConn) {
 			}
 			return
 		}
-		r.count.packetsIn.Add(1)
-		switch {
-		case from.Dst != r.group.Addr():
-			r.count.otherGroups.Add(1)
-			continue
-		case n > maxPacket:
-			r.count.tooLong.Add(1)
-			continue
-		}
-		b := slices.Clone(buf[:n])
-		if ok, tell := m.take(time.Now(), origin{from.Link, from.Src.Addr()}); !ok {
-			r.count.flooded.Add(1)
-			if tell > 0 {
-				r.complain(flood{from.Src.Addr(), b, tell})
-			}
+		if len(heard) == 0 {
 			continue
 		}
 		select {
-		case r.packets <- b:
+		case r.packets <- heard:
 		case <-r.stop:
 			return
 		}
 	}
+}
+
+// mayHear counts a packet, and reports whether it is one of the room's: not one to
+// another group on the same port, nor longer than anybody sends, nor one too many.
+func (r *radio) mayHear(now time.Time, m *meter, b []byte, from multicast.Arrival) bool {
+	r.count.packetsIn.Add(1)
+	switch {
+	case from.Dst != r.group.Addr():
+		r.count.otherGroups.Add(1)
+		return false
+	case len(b) > maxPacket:
+		r.count.tooLong.Add(1)
+		return false
+	}
+	ok, tell := m.take(now, origin{from.Link, from.Src.Addr()})
+	if !ok {
+		r.count.flooded.Add(1)
+	}
+	if tell > 0 {
+		r.complain(flood{from.Src.Addr(), slices.Clone(b), tell})
+	}
+	return ok
 }
 
 func (r *radio) complain(f flood) {

@@ -40,8 +40,12 @@ type parcel struct {
 
 // post sends packets, or puts them behind the snapshots that they have to wait for.
 func (l *roomLoop) post(now time.Time, packets [][]byte) {
+	after := l.snapshots
+	if l.changed {
+		after++
+	}
 	for _, b := range packets {
-		l.parcels = append(l.parcels, parcel{data: b, after: l.snapshots, at: now})
+		l.parcels = append(l.parcels, parcel{data: b, after: after, at: now})
 	}
 	if len(packets) > 0 {
 		l.parcels[len(l.parcels)-1].sent = l.engine.Stats().Sent
@@ -54,23 +58,34 @@ func (l *roomLoop) post(now time.Time, packets [][]byte) {
 // any more.
 func (l *roomLoop) postHeld(now time.Time) {
 	kept := l.r.news.kept.Load()
-	for len(l.parcels) > 0 {
-		p := l.parcels[0]
+	var packets [][]byte
+	sent := uint64(0)
+	for _, p := range l.parcels {
 		if p.after > kept && now.Sub(p.at) < holdLimit && l.at != leaving {
-			return
+			break
 		}
-		l.radio.send(p.data)
-		l.parcels[0] = parcel{}
-		l.parcels = l.parcels[1:]
-		l.handOut(p.sent)
+		packets = append(packets, p.data)
+		sent = max(sent, p.sent)
 	}
+	if len(packets) == 0 {
+		return
+	}
+	l.radio.send(packets)
+	l.parcels = slices.Delete(l.parcels, 0, len(packets))
+	l.handOut(sent)
 }
 
-// keep tells of a snapshot.
-func (l *roomLoop) keep(engine []byte) {
+// keep tells of a snapshot, if there is another and the one before is kept: whatever
+// changes until then is in the next one.
+func (l *roomLoop) keep(now time.Time) {
+	waits := l.snapshots > l.r.news.kept.Load() && now.Sub(l.toldAt) < holdLimit && l.at != leaving
+	if !l.changed || waits {
+		return
+	}
+	l.changed, l.toldAt = false, now
 	l.snapshots++
 	ev := Snapshot{Room: l.r.Name, count: l.snapshots}
-	if len(engine) > 0 {
+	if engine := l.engine.Snapshot(); len(engine) > 0 {
 		ev.Data = appendResume(nil, l.group, engine)
 	}
 	l.r.news.put(ev)

@@ -49,7 +49,8 @@ type outgoing struct {
 	done   func(error)
 }
 
-func newRoom(r Room, lim rmulticast.Limits) *room {
+func newRoom(r Room, cfg Config) *room {
+	lim := cfg.Limits
 	if lim.Message <= 0 {
 		lim.Message = defaultMessage
 	}
@@ -57,7 +58,7 @@ func newRoom(r Room, lim rmulticast.Limits) *room {
 		lim.Queue = defaultQueue
 	}
 	return &room{
-		Room: r, maxMessage: lim.Message, maxWaiting: int64(lim.Queue), wire: r.Name, news: newNews(),
+		Room: r, maxMessage: lim.Message, maxWaiting: int64(lim.Queue), wire: r.Name, news: newNews(cfg.MaxQueued),
 		sends: mailbox.New[*outgoing](maxOutgoing), review: make(chan struct{}, 1), quit: make(chan struct{}),
 		info: RoomInfo{Name: r.Name, Ours: true, State: "not begun"},
 	}

@@ -163,7 +163,7 @@ func (s *Service) Join(r Room) error {
 	case len(s.rooms) >= s.cfg.MaxRooms:
 		return ErrTooMany
 	}
-	room := newRoom(r, s.cfg.Limits)
+	room := newRoom(r, s.cfg)
 	if !s.joins.Put(room) {
 		return ErrTooMany
 	}

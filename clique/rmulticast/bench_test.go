@@ -9,13 +9,12 @@ import (
 	"time"
 )
 
-// members makes a room whose nodes want snapshots, or do not.
-func members(tb testing.TB, count int, snapshots bool) (*lan, []*node) {
+// members makes a room.
+func members(tb testing.TB, count int) (*lan, []*node) {
 	l := newLAN(tb, 1)
 	var room []*node
 	for i := range count {
 		room = append(room, l.add(fmt.Sprint("n", i), Limits{}))
-		room[i].cfg.Snapshots = snapshots
 		room[i].enter()
 	}
 	l.meet(30*time.Second, room...)
@@ -32,7 +31,7 @@ func BenchmarkDelivered(b *testing.B) {
 				name += " with snapshots"
 			}
 			b.Run(name, func(b *testing.B) {
-				l, room := members(b, count, snapshots)
+				l, room := members(b, count)
 				data := make([]byte, 1024)
 				told := 0
 				b.ReportAllocs()
@@ -42,7 +41,7 @@ func BenchmarkDelivered(b *testing.B) {
 						b.Fatal(err)
 					}
 					l.now = l.now.Add(time.Millisecond)
-					told += l.exchange(room)
+					told += l.exchange(room, snapshots)
 				}
 			})
 		}
@@ -50,13 +49,16 @@ func BenchmarkDelivered(b *testing.B) {
 }
 
 // exchange hands all that the engines want to send to all of them, until there is
-// nothing. It returns how many messages were told.
-func (l *lan) exchange(room []*node) (told int) {
+// nothing, and takes their snapshots, if wanted. It returns how many messages were told.
+func (l *lan) exchange(room []*node, snapshots bool) (told int) {
 	for again := true; again; {
 		again = false
 		for _, n := range room {
 			n.HandleTimeout(l.now)
 			out := n.TakeOutput()
+			if out.Changed && snapshots {
+				n.Snapshot()
+			}
 			for _, ev := range out.Events {
 				if _, ok := ev.(Message); ok {
 					told++
@@ -78,7 +80,7 @@ func (l *lan) exchange(room []*node) (told int) {
 func BenchmarkReceive(b *testing.B) {
 	for _, size := range []int{64, 1024} {
 		b.Run(fmt.Sprint(size, " bytes"), func(b *testing.B) {
-			l, room := members(b, 2, false)
+			l, room := members(b, 2)
 			p := l.enterPuppet(100, room...)
 			n := room[0]
 			room[1].quit()
@@ -108,7 +110,7 @@ func BenchmarkReceive(b *testing.B) {
 func BenchmarkSnapshot(b *testing.B) {
 	for _, count := range []int{2, 8, 32} {
 		b.Run(fmt.Sprint(count, " members"), func(b *testing.B) {
-			l, room := members(b, count, true)
+			l, room := members(b, count)
 			room[0].say("hello")
 			l.run(10 * time.Second)
 			b.ReportAllocs()
@@ -140,7 +142,7 @@ func BenchmarkMemory(b *testing.B) {
 
 // footprint is how many bytes each of the engines of one room keeps after a talk.
 func footprint(b *testing.B, count int) float64 {
-	l, room := members(b, count, false)
+	l, room := members(b, count)
 	for _, n := range room {
 		n.say("hello")
 		l.run(100 * time.Millisecond)

@@ -11,8 +11,6 @@ type Config struct {
 	Rand   *rand.Rand // all randomness: ids and jitter
 	Limits Limits
 
-	Snapshots bool // Output.Snapshot is wanted
-
 	// Resume is the last snapshot of a run before that was killed; nil: there is none.
 	// Join then goes on as the same node: within 3.2 s, mostly sooner, there is Connected
 	// with Resumed, and then, in causal order, what was said since the snapshot.
@@ -55,7 +53,7 @@ type Limits struct {
 const (
 	maxMembers  = 100 // 178 entries fill a packet
 	maxFailures = 50  // beside the members: all of them fit one JOIN
-	burst       = 64  // packets sent at once
+	burst       = 64  // packets sent at once, but for high rates
 	maxGraves   = 64  // of senders that are gone
 	maxShunned  = 256
 	maxDeferred = 64 // ATTEMPT-JOINs put off to the end of a join phase

@@ -43,7 +43,7 @@ func (n *node) killFor(d time.Duration) {
 
 func (n *node) die() {
 	n.dead, n.until, n.inbox = true, time.Time{}, nil
-	n.store(nil)
+	n.flushDisk()
 	n.crash.late = nil
 	n.crash.soon, n.crash.says, n.crash.away = false, false, true
 	n.crash.killed++
@@ -53,10 +53,13 @@ func (n *node) die() {
 
 // store keeps a snapshot, as fast as the node's disk does.
 func (n *node) store(snapshot []byte) {
+	n.crash.late = append(n.crash.late, stored{n.lan.now.Add(n.crash.lag), snapshot})
+	n.flushDisk()
+}
+
+// flushDisk notes what has come to be kept by now.
+func (n *node) flushDisk() {
 	c := &n.crash
-	if snapshot != nil {
-		c.late = append(c.late, stored{n.lan.now.Add(c.lag), snapshot})
-	}
 	for len(c.late) > 0 && !c.late[0].at.After(n.lan.now) {
 		c.snapshot, c.late = c.late[0].data, c.late[1:]
 	}
@@ -66,7 +69,7 @@ func (n *node) store(snapshot []byte) {
 func (n *node) revive() {
 	n.dead, n.crash.back = false, time.Time{}
 	rng := rand.New(rand.NewPCG(n.lan.rng.Uint64(), 3))
-	n.Engine = New(Config{Name: n.name, Rand: rng, Limits: n.limits, Snapshots: true, Resume: n.crash.snapshot})
+	n.Engine = New(Config{Name: n.name, Rand: rng, Limits: n.limits, Resume: n.crash.snapshot})
 	n.enter()
 }
 

@@ -51,7 +51,7 @@ type Engine struct {
 
 	at      time.Time // of the last input
 	since   time.Time // that we are connected
-	changed bool      // since the last snapshot
+	changed bool      // since TakeOutput: what Snapshot returns
 	resume  resumption
 
 	senders map[SenderID]*sender // those of the causal graph and candidates, and us
@@ -176,13 +176,8 @@ func (e *Engine) NextTimeout() time.Time { return e.timers.next() }
 // TakeOutput returns what is to be done, and forgets it.
 func (e *Engine) TakeOutput() Output {
 	out := e.out
-	e.out = Output{}
-	if e.changed && e.cfg.Snapshots {
-		if out.Snapshot = e.Snapshot(); out.Snapshot == nil {
-			out.Snapshot = []byte{}
-		}
-		e.changed = false
-	}
+	out.Changed = e.changed
+	e.out, e.changed = Output{}, false
 	return out
 }
 

@@ -3,12 +3,12 @@ package rmulticast
 // An Output is what the caller does after each call: first tell the
 // application the events, then send the datagrams, in order.
 //
-// If Config.Snapshots says so there may be a snapshot between them: to be kept, in
-// place of the one before, before the datagrams are sent; an empty one that is not
-// nil says that there is nothing to resume. See [Config.Resume].
+// Who wants to resume after a kill keeps a snapshot between the two, in place of the
+// one before, if Changed says that it is another: see [Config.Resume]. It may be one
+// that is taken later, and serve for several outputs.
 type Output struct {
 	Events    []Event
-	Snapshot  []byte
+	Changed   bool     // Snapshot returns something else now
 	Datagrams [][]byte // to the room's group and port; not changed afterwards
 }
 
@@ -46,7 +46,7 @@ type Message struct {
 	From   Member
 	Number PacketID // of its first packet
 	Stream StreamID
-	Data   []byte // the receiver's to keep
+	Data   []byte // the receiver's to keep, and nobody's to change: others may ask for the packet
 }
 
 // Sent follows Connected with Resumed, after Joined: one message that we had sent

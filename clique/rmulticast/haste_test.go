@@ -57,7 +57,7 @@ func TestFewAskAndFewAnswer(t *testing.T) {
 	for _, count := range []int{2, 4, 8, 16, 32} {
 		for _, together := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d members, all miss the same %v", count, together), func(t *testing.T) {
-				l, room := members(t, count, false)
+				l, room := members(t, count)
 				missed, asked, sent := lossy(t, l, room, 0.05, together)
 				if asked < missed || asked > missed*7/5 || sent > missed*3/2 {
 					t.Errorf("of %d packets that were missed %d were asked for and %d sent", missed, asked, sent)
@@ -69,12 +69,12 @@ func TestFewAskAndFewAnswer(t *testing.T) {
 
 // CQ-02: where order is not kept we learn to wait before we ask.
 func TestPatience(t *testing.T) {
-	l, room := members(t, 8, false)
+	l, room := members(t, 8)
 	lossy(t, l, room, 0, false)
 	if p := room[1].patience; p > 1 {
 		t.Errorf("patience is %v where nothing is late", p)
 	}
-	l, room = members(t, 8, false)
+	l, room = members(t, 8)
 	l.latency = 30 * time.Millisecond
 	_, hasty, _ := lossy(t, l, room, 0, false)
 	_, asked, _ := lossy(t, l, room, 0, false)
@@ -86,7 +86,7 @@ func TestPatience(t *testing.T) {
 // CQ-02: all that are of our kind know it before there is anything to repair; as soon
 // as one of gibber's may miss something all take gibber's times.
 func TestHasteAmongOurKind(t *testing.T) {
-	l, room := members(t, 2, false)
+	l, room := members(t, 2)
 	for _, n := range room {
 		if s := n.in(quickFirst, 1); s.hi > 20*time.Millisecond {
 			t.Errorf("%s asks after %v", n.name, s)

@@ -130,7 +130,7 @@ func (l *lan) start(name string) *node {
 func (l *lan) add(name string, lim Limits) *node {
 	l.t.Helper()
 	rng := rand.New(rand.NewPCG(l.rng.Uint64(), 2))
-	n := &node{Engine: New(Config{Name: name, Rand: rng, Limits: lim, Snapshots: true}), lan: l, name: name, limits: lim, members: map[SenderID]string{}}
+	n := &node{Engine: New(Config{Name: name, Rand: rng, Limits: lim}), lan: l, name: name, limits: lim, members: map[SenderID]string{}}
 	l.nodes = append(l.nodes, n)
 	return n
 }
@@ -174,7 +174,9 @@ func (n *node) flush() {
 	for _, ev := range out.Events {
 		n.take(ev)
 	}
-	n.store(out.Snapshot)
+	if out.Changed {
+		n.store(n.Snapshot())
+	}
 	if n.crash.soon && len(out.Datagrams) > 0 {
 		n.die()
 		return

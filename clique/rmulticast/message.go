@@ -130,7 +130,15 @@ func (e *Engine) tell(s *sender, m *message) {
 		s.state = dataRunning
 	}
 	e.stats.Delivered++
-	e.event(Message{From: s.member(), Number: m.start, Stream: m.stream, Data: slices.Concat(m.parts...)})
+	e.event(Message{From: s.member(), Number: m.start, Stream: m.stream, Data: m.data()})
+}
+
+// data is the whole of a message; it is copied if it came in parts.
+func (m *message) data() []byte {
+	if len(m.parts) == 1 {
+		return m.parts[0]
+	}
+	return slices.Concat(m.parts...)
 }
 
 // drain tells all that can be told, before somebody goes.

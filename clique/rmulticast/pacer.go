@@ -9,6 +9,15 @@ type pacer struct {
 	at          time.Time // of left
 }
 
+// setRate sets how many packets a second there may be, and with it how many at
+// once: at a high rate more come due while we are at something else.
+func (p *pacer) setRate(rate int) { p.rate, p.burst = rate, max(burst, rate/250) }
+
+// rest is how long to wait once nothing is left, so that it is worth to go on.
+func (p *pacer) rest() time.Duration {
+	return min(paceWait, time.Duration(p.burst)*time.Second/time.Duration(2*p.rate))
+}
+
 // fill counts what came since.
 func (p *pacer) fill(now time.Time) {
 	switch {

@@ -1,13 +1,12 @@
 package rmulticast
 
 import (
-	"bytes"
 	"slices"
 	"time"
 )
 
 const (
-	paceWait    = 10 * time.Millisecond  // between bursts
+	paceWait    = 10 * time.Millisecond  // between bursts at most
 	activeAhead = 2048                   // packets that a node which acknowledges often may not have yet
 	stuckLimit  = 3 * time.Second        // after which we do not wait for one that does not
 	lonelyAfter = 5 * time.Second        // of hearing nobody; SESSIONs come more often
@@ -22,7 +21,8 @@ type outbox struct {
 	list  []outgoing
 	bytes int
 	pace  pacer
-	timer timer // when more may be sent
+	dry   bool  // the pace says that it is enough for now …
+	timer timer // … and when more may be sent
 
 	asked   PacketID // the first packet that gibber's nodes asked for lately …
 	askedAt time.Time
@@ -47,7 +47,7 @@ func (o *outbox) clear() { o.list, o.bytes = nil, 0 }
 
 // Send queues a message for all members on one of our streams, 0 for documents.
 // It is sent as the pace and the slowest member allow, and not before others that
-// are there are members, or it shows that nobody is.
+// are there are members, or it shows that nobody is. Nobody changes data afterwards.
 func (e *Engine) Send(now time.Time, stream StreamID, data []byte) error {
 	switch {
 	case e.phase == idle || e.phase == closed || e.phase == leaving && !e.bye.again:
@@ -57,7 +57,7 @@ func (e *Engine) Send(now time.Time, stream StreamID, data []byte) error {
 	case e.outbox.bytes+len(data) > e.lim.Queue && len(e.outbox.list) > 0:
 		return ErrFull
 	}
-	e.outbox.list = append(e.outbox.list, outgoing{stream: stream, data: bytes.Clone(data)})
+	e.outbox.list = append(e.outbox.list, outgoing{stream: stream, data: data})
 	e.outbox.bytes += len(data)
 	e.settle(now)
 	return nil
@@ -66,16 +66,26 @@ func (e *Engine) Send(now time.Time, stream StreamID, data []byte) error {
 // pump sends what waits, as far as it may.
 func (e *Engine) pump(now time.Time) {
 	o := &e.outbox
-	if len(o.list) > 0 {
-		o.pace.fill(now)
-		o.pace.rate = min(e.bearable(now), e.lim.Rate)
+	if len(o.list) == 0 || e.phase != connected || e.table.state == joining {
+		e.timers.stop(&o.timer)
+		return
 	}
-	for len(o.list) > 0 && e.phase == connected && e.table.state != joining && e.mayGoOn(now) && o.pace.take(now) {
-		e.sendFragment(now)
+	if o.dry && o.timer.isSet() { // packets that leave together cost less
+		return
+	}
+	o.dry = false
+	o.pace.fill(now)
+	o.pace.setRate(min(e.bearable(now), e.lim.Rate))
+	for len(o.list) > 0 && !o.dry && e.mayGoOn(now) {
+		if o.dry = !o.pace.take(now); !o.dry {
+			e.sendFragment(now)
+		}
 	}
 	switch {
-	case len(o.list) == 0 || e.phase != connected || e.table.state == joining:
+	case len(o.list) == 0:
 		e.timers.stop(&o.timer)
+	case o.dry:
+		e.timers.set(&o.timer, now.Add(o.pace.rest()))
 	case o.timer.isSet():
 	case e.expects(now):
 		e.timers.set(&o.timer, now.Add(time.Second)) // a join phase that ends comes here, too

@@ -118,7 +118,7 @@ func archiveMessage(a *archive, p **message) {
 	number(a, &m.total)
 	number(a, &m.size)
 	list(a, &m.depends, maxCount, entry)
-	data := slices.Concat(m.parts...)
+	data := m.data()
 	if len(a.b)+len(data) > keptHeld {
 		data = nil // it will be passed over
 	}
