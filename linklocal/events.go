@@ -68,7 +68,7 @@ type Icon struct {
 type Outgoing struct {
 	From   ContactID
 	To     Instance
-	Stanza *stanza.Element // its to and from are set by the Service (XEP-0174 §7)
+	Stanza *stanza.Element // its to and from are set by the Service (XEP-0174 §7), but for a resource behind the names
 	// OpenOnly drops the stanza where no stream to the peer is open: for
 	// chat states, which are not worth a connection.
 	OpenOnly bool

@@ -111,10 +111,11 @@ func isStanza(n xml.Name) bool {
 }
 
 // handleStanza takes a stanza of a peer that is known. One stream carries one
-// peer: a stanza that says another name is an imposture.
+// peer: a stanza that says another name is an imposture. An address of the
+// peer's with a resource is the peer's all the same.
 func (s *stream) handleStanza(now time.Time, el *stanza.Element) {
 	s.out.Counts.Stanzas++
-	if from := Instance(el.Attr("from")); from != "" && from.Key() != s.cfg.peer.Key() {
+	if from := el.Attr("from"); from != "" && !s.cfg.peer.owns(from) {
 		s.refuse(now, invalidFrom)
 		return
 	}

@@ -37,3 +37,18 @@ func (i Instance) Machine() string {
 	}
 	return ""
 }
+
+// owns reports whether an address is the peer's: its name, perhaps with a
+// resource behind it. XEP-0174 has none; those who serve queries have.
+func (i Instance) owns(addr string) bool {
+	n := len(i)
+	return len(addr) >= n && Instance(addr[:n]).Key() == i.Key() && (len(addr) == n || addr[n] == '/')
+}
+
+// address is the name, with the resource of what was said if that is the peer's.
+func (i Instance) address(said string) string {
+	if i.owns(said) {
+		return string(i) + said[len(i):]
+	}
+	return string(i)
+}

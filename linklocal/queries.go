@@ -7,8 +7,8 @@ import "meshgate/internal/stanza"
 type Queries struct {
 	NS      string    // of the queries; "": nobody
 	Contact ContactID // of ours, to whom they are sent
-	// HandleIQ is told of every iq with a child of that namespace, and of every
-	// error. at is the contact's name, from the peer's, checked as for Received.
+	// HandleIQ is told of every iq with a child of that namespace, of every error,
+	// and of results that have nothing in them. at is the contact's name, from the peer's, checked as for Received.
 	// What it says goes out by Send, from the contact's name with or without a
 	// resource behind it. It is called by the loop, and must not block. If it reports
 	// false, a get or set is answered as if nobody served it.
@@ -17,7 +17,8 @@ type Queries struct {
 
 // isFor reports whether an iq to a contact is for those who serve ns; "": nobody.
 func isFor(ns string, iq *stanza.Element) bool {
-	return ns != "" && (iq.Speaks(ns) || iq.Attr("type") == "error")
+	typ := iq.Attr("type")
+	return ns != "" && (iq.Speaks(ns) || typ == "error" || typ == "result" && len(iq.Nodes) == 0)
 }
 
 // serves is the namespace that a contact serves, or "".

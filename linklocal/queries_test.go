@@ -42,22 +42,34 @@ func TestQueriesReachWhoeverAnswersThem(t *testing.T) {
 	n.Send(Outgoing{From: "c", To: "romeo@h3", Stanza: stanza.New(stanza.NSClient, "iq",
 		stanza.Attr{Name: "id", Value: "2"}, stanza.Attr{Name: "from", Value: "nurse@gw/s"})})
 	p.until("from='juliet@gw/s'") // never another name than the stream's
+	n.Send(Outgoing{From: "c", To: "romeo@h3", Stanza: stanza.New(stanza.NSClient, "iq",
+		stanza.Attr{Name: "id", Value: "a"}, stanza.Attr{Name: "to", Value: "ROMEO@h3/s"})})
+	p.until("to='romeo@h3/s'") // who asks somebody that serves
+	n.Send(Outgoing{From: "c", To: "romeo@h3", Stanza: stanza.New(stanza.NSClient, "iq",
+		stanza.Attr{Name: "id", Value: "b"}, stanza.Attr{Name: "to", Value: "tybalt@h3/s"})})
+	p.until("id='b' to='romeo@h3' ")
+	p.say("<iq type='get' id='c' from='romeo@h3/s'><query xmlns='%s'>yes</query></iq>", nsTest)
+	if q := <-told; q.from != "romeo@h3" || q.iq.Attr("from") != "romeo@h3/s" {
+		t.Errorf("told %+v", q)
+	}
 	p.say("<iq type='set' id='3'><query xmlns='%s'>no</query></iq>", nsTest)
 	<-told
 	p.until("<iq type='error' id='3'")
 	p.until("service-unavailable")
 	p.say("<iq type='get' id='4'><query xmlns='urn:other'/></iq>")
 	p.until("<iq type='error' id='4'")
-	p.say("<iq type='result' id='5'/><iq type='error' id='6'/>")
-	if q := <-told; q.iq.Attr("id") != "6" {
-		t.Errorf("told of %v", q.iq)
+	p.say("<iq type='result' id='4'><query xmlns='urn:other'/></iq><iq type='result' id='5'/><iq type='error' id='6'/>")
+	for _, id := range []string{"5", "6"} {
+		if q := <-told; q.iq.Attr("id") != id {
+			t.Errorf("told of %v", q.iq)
+		}
 	}
 	p.say("<message><body>after</body></message>")
 	n.waitBody(t, "after")
 	if got := n.bodies(); len(got) != 1 {
 		t.Errorf("delivered %v", got)
 	}
-	if st := n.Stats(); st.IQServed != 2 || st.IQRefused != 2 {
+	if st := n.Stats(); st.IQServed != 4 || st.IQRefused != 2 {
 		t.Errorf("counters %+v", st)
 	}
 }

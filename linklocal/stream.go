@@ -244,13 +244,13 @@ func (s *stream) touch(now time.Time) {
 // SRV (this is the <Instance> portion of the Service Instance Name)."
 // XEP-0174 v0.9 (Exchanging Messages)
 //
-// Who serves has addresses of its own: our name with a resource.
+// Who serves has addresses of its own: its name with a resource.
 func (s *stream) appendStanza(b []byte, el *stanza.Element) []byte {
 	from := string(s.cfg.local)
 	if _, resource, ok := strings.Cut(el.Attr("from"), "/"); ok && s.cfg.serves != "" {
 		from += "/" + resource // by the name that this stream was opened with
 	}
-	el = el.WithAttr("to", string(s.cfg.peer)).WithAttr("from", from)
+	el = el.WithAttr("to", s.cfg.peer.address(el.Attr("to"))).WithAttr("from", from)
 	return stanza.Append(b, el, stanza.NSClient)
 }
 
