@@ -11,54 +11,62 @@ import (
 	"strings"
 	"time"
 
-	"meshgate/bridge/dsps"
 	"meshgate/bridge/dsps/client"
 )
 
-const streamHelp = `usage: meshgate stream send    -account JID -service JID [flags] FILE TO...
-       meshgate stream receive -account JID [-service JID] [flags] [OUT]
-       meshgate stream create  -account JID -service JID [-public N]
-       meshgate stream invite  -account JID [-master] STREAM TO...
-       meshgate stream send    -account JID -stream STREAM [flags] FILE [TO...]
-       meshgate stream join    -account JID [flags] STREAM [OUT]
-       meshgate stream who     -account JID [-json] STREAM
-       meshgate stream stats   -account JID [-json] -service JID | STREAM
+const streamHelp = `usage: meshgate stream send    WHO [-service JID] [flags] FILE TO...
+       meshgate stream receive WHO [flags] [OUT]
+       meshgate stream create  WHO [-service JID] [-public N]
+       meshgate stream invite  WHO [-master] STREAM TO...
+       meshgate stream send    WHO -stream STREAM [flags] FILE [TO...]
+       meshgate stream join    WHO [flags] PUBLIC [OUT]
+       meshgate stream who     WHO [-json] STREAM
+       meshgate stream stats   WHO [-json] [STREAM | -service JID]
+  WHO: -lan [-as NAME], or -account JID
 
 Sends something big to one or many at once, through a data stream proxy service
 (XEP-0037), such as a gateway: it is uploaded once, and nobody sees the address
-of anybody. This is for people, with accounts of their own, and needs no
-gateway and no configuration here.
+of anybody. This is for people, on the gateway's LAN or with accounts of their
+own, and needs no gateway and no configuration here.
 
   send     create a stream, invite everybody, wait until all have come or
            declined, and send; or do so on a stream that create has made
   receive  wait for an invitation, accept it, and write what comes
-  create   create a stream, and print its address, and where the service is;
-           it waits for its creator to send for as long as the service says,
-           mostly a minute
-  invite   invite to a stream that create has made
+  create   create a stream, and print its STREAM; it waits for its creator to
+           send for as long as the service says, mostly a minute
+  invite   invite to a stream of ours
   join     join a public stream at its public address, and write what comes
-  who      list who is on a stream that create has made
-  stats    list the public streams of a service, or tell of a stream
+  who      list who is on a stream of ours, while send sends, too
+  stats    list the public streams of a service, or tell of a stream of ours
 
-  FILE  what is sent; - is standard input
-  TO    who gets it: an address with resource, or without one somebody who
-        waits in meshgate stream receive
-  OUT   a file, a directory, or - for standard output. By default receive
-        writes to this directory, under the name that the sender gives, as far
-        as that is safe, and join to standard output. What is incomplete or
-        not what the sender has described is not kept
+  FILE    what is sent; - is standard input
+  TO      who gets it, somebody who waits in meshgate stream receive: an address
+          or, if there is no dot behind the @, a name on the service's LAN, as
+          receive says it. An address with a resource is taken as it is
+  OUT     a file, a directory, or - for standard output. By default receive
+          writes to this directory, under the name that the sender gives, as far
+          as that is safe, and join to standard output. What is incomplete or
+          not what the sender has described is not kept
+  STREAM  what create has printed, or send has said
 
+  -lan                 you are on the LAN of a gateway, without an account. What
+                       is said about the stream is not encrypted there
+  -as NAME             what you are called there; by default your login name
+                       and -stream: your own may be your chat client's
+  -interface NAME      the network interface of that LAN, if not the first one;
+                       may be repeated
   -account JID         who you are
   -password-file FILE  the password; without it, it is in the environment
                        variable MESHGATE_PASSWORD
   -server HOST:PORT    your XMPP server, if DNS does not say where it is
   -ca-file FILE        the authority of its certificate, if not the system's
-  -service JID         the service; receive takes no invitations of others
-  -from JID            take invitations of this person only; needs -service,
-                       since it is the service who says whose they are
-  -stream STREAM       the address that create has printed first
-  -at HOST:PORT        where its service is: what create has printed behind it
-  -lan                 TO are names on the service's LAN, as in bob@h2
+  -service JID         the service; of a gateway its account is enough, and on
+                       the LAN it is found. receive takes no invitations of
+                       others
+  -from JID            take invitations of this person only; with an account it
+                       needs -service, since it is the service who says whose
+                       they are
+  -stream STREAM       the stream to send on
   -master              who is invited may send and invite, too
   -public N            so many may join without an invitation
   -wait TIME           how long to wait for receivers, or an invitation
@@ -71,15 +79,19 @@ gateway and no configuration here.
   -q                   say nothing but what is wrong
   -json                print JSON
 
-On a terminal it shows how far it is, how fast, and how long it still takes.
+On a terminal it shows how far it is, how fast, and how long it still takes. A
+connection that breaks before the first byte is made again. What is sent while
+one is broken nobody gets any more: its receiver fails, the others go on.
 
-exit codes: 0 it worked, 1 it failed or was stopped, 2 the command line is wrong
+exit codes: 0 it worked, and everybody who came got all of it; 1 it failed or
+was stopped; 2 the command line is wrong
 `
 
 // streamOptions are the flags of meshgate stream; each action has some of them.
 type streamOptions struct {
 	account, passwordFile, server, caFile string
-	service, from, stream, at             string
+	as, service, from, stream             string
+	interfaces                            []string
 	lan, master, force, quiet, json       bool
 	public                                int
 	wait                                  time.Duration
@@ -90,41 +102,37 @@ type streamOptions struct {
 
 // A streamAction is one thing that meshgate stream does.
 type streamAction struct {
-	do       func(*streamRun, context.Context) error
-	flags    string // of its own, beside those of the account
-	resource string // of the session; "": any
-	least    int    // arguments …
-	most     int
-	missing  string // … and what to say if there are not so many
+	do      func(*streamRun, context.Context) error
+	flags   string // of its own, beside those of who we are
+	least   int    // arguments …
+	most    int
+	missing string // … and what to say if there are not so many
 }
 
-// Resources of sessions: people are invited where they wait, and a stream is
-// known to its creator's full address only.
 const (
-	waitingResource = "stream"
-	deskResource    = "stream-desk"
-)
-
-const (
+	// streamWho are the flags that say who we are.
+	streamWho   = "lan as interface account password-file server ca-file"
 	unlimited   = math.MaxInt
 	defaultMax  = 64 << 30 // bytes that are received
 	defaultCome = 5 * time.Minute
 )
 
 var streamActions = map[string]streamAction{
-	"send":    {(*streamRun).send, "service stream at lan tls http wait q", "", 1, unlimited, "what, and to whom? Write a file and addresses"},
-	"receive": {(*streamRun).receive, "service from tls http max force wait q", waitingResource, 0, 1, ""},
-	"create":  {(*streamRun).create, "service public", deskResource, 0, 0, ""},
-	"invite":  {(*streamRun).invite, "lan master", deskResource, 2, unlimited, "to what, and whom? Write the stream and addresses"},
-	"join":    {(*streamRun).join, "tls http max force q", "", 1, 2, "which one? Write the public address of a stream"},
-	"who":     {(*streamRun).who, "json", deskResource, 1, 1, "of which? Write the address of a stream"},
-	"stats":   {(*streamRun).stats, "service json", deskResource, 0, 1, ""},
+	"send":    {(*streamRun).send, "service stream tls http wait q", 1, unlimited, "what, and to whom? Write a file and addresses"},
+	"receive": {(*streamRun).receive, "service from tls http max force wait q", 0, 1, ""},
+	"create":  {(*streamRun).create, "service public", 0, 0, ""},
+	"invite":  {(*streamRun).invite, "master", 2, unlimited, "to what, and whom? Write the stream and addresses"},
+	"join":    {(*streamRun).join, "tls http max force q", 1, 2, "which one? Write the public address of a stream"},
+	"who":     {(*streamRun).who, "json", 1, 1, "of which? Write a stream, as create has printed it"},
+	"stats":   {(*streamRun).stats, "service json", 0, 1, ""},
 }
 
-func streamCommand(args []string, p process) int { return streamWith(args, p, login) }
+func streamCommand(args []string, p process) int {
+	return streamWith(args, p, streamWays{login, joinMesh})
+}
 
-// streamWith is streamCommand with another way to log in.
-func streamWith(args []string, p process, login loginFunc) int {
+// streamWith is streamCommand with other ways to where the others are.
+func streamWith(args []string, p process, ways streamWays) int {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
 			fmt.Fprint(p.stdout, streamHelp)
@@ -146,7 +154,7 @@ func streamWith(args []string, p process, login loginFunc) int {
 	}
 	ctx, stop := p.untilSignal()
 	defer stop()
-	r := &streamRun{process: p, o: o, login: login, resource: a.resource}
+	r := &streamRun{process: p, o: o, ways: ways}
 	if err := a.do(r, ctx); err != nil {
 		fmt.Fprintf(p.stderr, "meshgate stream: %s\n", streamWords(ctx, err))
 		return exitFailed
@@ -161,7 +169,7 @@ func (a streamAction) parse(name string, args []string) (*streamOptions, error) 
 	o.define(all)
 	mine := flag.NewFlagSet(name, flag.ContinueOnError)
 	mine.SetOutput(io.Discard)
-	for _, f := range strings.Fields("account password-file server ca-file " + a.flags) {
+	for _, f := range strings.Fields(streamWho + " " + a.flags) {
 		mine.Var(all.Lookup(f).Value, f, "")
 	}
 	if err := mine.Parse(args); err != nil {
@@ -180,7 +188,7 @@ func (a streamAction) parse(name string, args []string) (*streamOptions, error) 
 func (o *streamOptions) define(fs *flag.FlagSet) {
 	for name, value := range map[string]*string{
 		"account": &o.account, "password-file": &o.passwordFile, "server": &o.server, "ca-file": &o.caFile,
-		"service": &o.service, "from": &o.from, "stream": &o.stream, "at": &o.at,
+		"as": &o.as, "service": &o.service, "from": &o.from, "stream": &o.stream,
 	} {
 		fs.StringVar(value, name, "", "")
 	}
@@ -190,6 +198,10 @@ func (o *streamOptions) define(fs *flag.FlagSet) {
 	} {
 		fs.BoolVar(value, name, false, "")
 	}
+	fs.Func("interface", "", func(s string) error {
+		o.interfaces = append(o.interfaces, s)
+		return nil
+	})
 	fs.IntVar(&o.public, "public", 0, "")
 	fs.DurationVar(&o.wait, "wait", 0, "")
 	fs.Func("max", "", func(s string) (err error) {
@@ -200,65 +212,65 @@ func (o *streamOptions) define(fs *flag.FlagSet) {
 
 // check says what is wrong with the flags taken together.
 func (o *streamOptions) check(name string) error {
-	if o.account == "" {
-		return errors.New("who are you? Write -account user@example.org")
-	}
-	if _, err := parseAddress(o.account); err != nil {
-		return fmt.Errorf("-account: %w", err)
-	}
-	for flag, s := range map[string]string{"-service": o.service, "-stream": o.stream, "-from": o.from} {
-		if s == "" {
-			continue
-		}
-		if _, err := parseJID(s); err != nil {
-			return fmt.Errorf("%s: %w", flag, err)
-		}
+	if err := o.checkWho(); err != nil {
+		return err
 	}
 	if o.wait < 0 || o.public < 0 {
 		return errors.New("a number below zero makes no sense here")
 	}
+	if !o.lan {
+		for flag, s := range map[string]string{"-service": o.service, "-from": o.from} {
+			if s == "" {
+				continue
+			}
+			if _, err := parseJID(s); err != nil {
+				return fmt.Errorf("%s: %w", flag, err)
+			}
+		}
+	}
 	return o.checkWith(name)
 }
 
-// checkWith says what is missing of what goes together.
-func (o *streamOptions) checkWith(name string) error {
+// checkWho says what is wrong with who we are.
+func (o *streamOptions) checkWho() error {
 	switch {
-	case name == "create" && o.service == "":
-		return errors.New("where? Write -service and the address of the service")
-	case name == "send" && (o.service == "") == (o.stream == ""):
-		return errors.New("through what? Write -service and the address of the service, or -stream and what create has printed")
-	case name == "send" && o.stream == "" && len(o.args) < 2:
-		return errors.New("to whom? Write addresses behind the file")
-	case name == "receive" && o.from != "" && o.service == "":
-		return errors.New("-from needs -service: it is the service who says whose an invitation is")
-	case name == "stats" && (o.service == "") == (len(o.args) == 0):
-		return errors.New("of what? Write a stream, or -service for the public ones of a service")
-	case name == "send" || name == "invite":
-		_, err := o.to(1)
-		return err
+	case o.lan && (o.account != "" || o.passwordFile != "" || o.server != "" || o.caFile != ""):
+		return errors.New("-lan is without an account; write one or the other")
+	case o.lan:
+		return nil
+	case o.as != "" || len(o.interfaces) > 0:
+		return errors.New("-as and -interface are for the LAN; write -lan, too")
+	case o.account == "":
+		return errors.New("who are you? Write -account user@example.org, or -lan on the LAN of a gateway")
+	}
+	if _, err := parseAddress(o.account); err != nil {
+		return fmt.Errorf("-account: %w", err)
 	}
 	return nil
 }
 
-// to is whom the arguments name, from the nth on.
-func (o *streamOptions) to(n int) (list []dsps.JID, err error) {
-	for _, s := range o.args[n:] {
-		if o.lan {
-			list = append(list, dsps.JID(s))
-			continue
-		}
-		j, err := parseAddress(s)
-		if err != nil {
-			return nil, err
-		}
-		if j.Resourcepart() == "" {
-			if j, err = j.WithResource(waitingResource); err != nil {
-				return nil, err
-			}
-		}
-		list = append(list, dsps.JID(j.String()))
+// checkWith says what is missing of what goes together. On the LAN the service
+// is found.
+func (o *streamOptions) checkWith(name string) error {
+	somewhere := o.lan || o.service != ""
+	switch {
+	case name == "create" && !somewhere:
+		return errors.New("where? Write -service and the address of the service")
+	case name == "send" && o.stream == "" && !somewhere:
+		return errors.New("through what? Write -service and the address of the service, or -stream and what create has printed")
+	case name == "send" && o.stream != "" && o.service != "":
+		return errors.New("-stream says where already; leave -service out")
+	case name == "send" && o.stream == "" && len(o.args) < 2:
+		return errors.New("to whom? Write addresses behind the file")
+	case name == "receive" && o.from != "" && !somewhere:
+		return errors.New("-from needs -service: it is the service who says whose an invitation is")
+	case name == "stats" && !somewhere && len(o.args) == 0, name == "stats" && o.service != "" && len(o.args) > 0:
+		return errors.New("of what? Write a stream, or -service for the public ones of a service")
+	case !o.lan && (name == "send" || name == "invite"):
+		_, err := o.receivers()
+		return err
 	}
-	return list, nil
+	return nil
 }
 
 // parseBytes reads a number of bytes, as in 500M.

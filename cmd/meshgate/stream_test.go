@@ -115,11 +115,18 @@ func (s *fakeSession) Address() string { return s.address }
 
 func (s *fakeSession) Send(iq *stanza.Element) error {
 	to := dsps.JID(iq.Attr("to"))
-	if to.Bare() != streamService {
-		go func() { s.in <- (&stanza.Error{Condition: stanza.ServiceUnavailable}).Reply(iq) }()
+	if to.Bare() == streamService {
+		s.x.server.HandleQuery(dsps.JID(s.address), to, iq)
 		return nil
 	}
-	s.x.server.HandleQuery(dsps.JID(s.address), to, iq)
+	s.x.mu.Lock()
+	other := s.x.sessions[string(to)]
+	s.x.mu.Unlock()
+	if other != nil {
+		other.in <- iq.WithAttr("from", s.address)
+	} else if reply := (&stanza.Error{Condition: stanza.ServiceUnavailable}).Reply(iq); reply != nil {
+		s.in <- reply
+	}
 	return nil
 }
 
@@ -159,7 +166,7 @@ func (x *exchange) start(stdin io.Reader, args ...string) *call {
 	}}
 	go func() {
 		defer close(c.done)
-		c.code = streamWith(args, p, x.login)
+		c.code = streamWith(args, p, streamWays{login: x.login})
 	}()
 	x.t.Cleanup(func() { <-c.done })
 	return c
@@ -240,16 +247,12 @@ func TestPipes(t *testing.T) {
 func TestStreamInSteps(t *testing.T) {
 	x := newExchange(t)
 	file, content := writeFile(t, "a.bin", 1<<20)
-	words := strings.Fields(x.start(nil, args("create -account alice@example.org -public 2 -service "+streamService)...).ends(t, exitOK).stdout.String())
-	if len(words) != 2 {
-		t.Fatalf("create printed %q", words)
-	}
-	stream, at := words[0], words[1]
+	stream := strings.TrimSpace(x.start(nil, args("create -account alice@example.org -public 2 -service "+streamService)...).ends(t, exitOK).stdout.String())
 	bob := x.start(nil, args("receive -account bob@example.org -")...)
 	x.await("bob@example.org/stream")
 	x.start(nil, args("invite -account alice@example.org", stream, "bob@example.org")...).ends(t, exitOK)
 
-	if s := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, "bob@example.org/stream") || !strings.Contains(s, "alice@example.org/stream-desk") {
+	if s := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, "bob@example.org/stream") || !strings.Contains(s, "alice@example.org/stream-") {
 		t.Errorf("who: %s", s)
 	}
 	if s := x.start(nil, args("stats -account alice@example.org -json", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, `"masters": 1,`) {
@@ -266,9 +269,11 @@ func TestStreamInSteps(t *testing.T) {
 	for connected := 0; connected < 2; { // bob and carol
 		list := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String()
 		connected = strings.Count(list, " connected")
-		x.await("alice@example.org/stream-desk")
+		for len(x.came) > 0 {
+			<-x.came
+		}
 	}
-	x.start(nil, args("send -account alice@example.org -stream "+stream+" -at "+at, file)...).ends(t, exitOK)
+	x.start(nil, args("send -account alice@example.org -stream "+stream, file)...).ends(t, exitOK)
 	for _, c := range []*call{bob, carol} {
 		if got := c.ends(t, exitOK).stdout.Bytes(); !bytes.Equal(got, content) {
 			t.Errorf("%d bytes: %s", len(got), &c.stderr)
@@ -309,7 +314,8 @@ func TestStreamFailsInWords(t *testing.T) {
 	}{
 		{args("create -account mallory@example.org -service " + streamService), "meshgate stream: refused: 403 Forbidden: you may not create streams here\n"},
 		{args("create -account alice@example.org -service nobody@example.org"), "meshgate stream: no data stream service is there, or it is not there for you\n"},
-		{args("who -account alice@example.org dsps.office/nothing"), "meshgate stream: refused: 401 Unauthorized\n"},
+		{args("who -account alice@example.org dsps.office/nothing"), "does not say who we are on the stream"},
+		{args("who -account alice@example.org dsps.office/nothing,as=x"), "meshgate stream: refused: 401 Unauthorized\n"},
 		{args("send -account alice@example.org -service dsps.office /nonexistent/file bob@example.org"), "meshgate stream: /nonexistent/file: there is no such file\n"},
 		{args("send -account alice@example.org -service dsps.office", t.TempDir(), "bob@example.org"), "it is a directory; pack it"},
 		{args("create -account alice@example.org -password-file /nonexistent/pw -service dsps.office"), "meshgate stream: /nonexistent/pw: there is no such file\n"},
@@ -367,7 +373,7 @@ func TestDamagedFileIsNotKept(t *testing.T) {
 		"whole":       {client.Meta{Name: "x", Size: 5, SHA256: right}, "", exitOK, ""},
 		"other hash":  {client.Meta{Name: "x", Size: 5, SHA256: strings.Repeat("0", 64)}, "", exitFailed, "damaged"},
 		"too short":   {client.Meta{Name: "x", Size: 6}, "", exitFailed, "5 of 6 bytes"},
-		"too long":    {client.Meta{Name: "x", Size: 4}, "", exitFailed, "damaged"},
+		"too long":    {client.Meta{Name: "x", Size: 4}, "", exitFailed, "more comes than was announced"},
 		"over -max":   {client.Meta{Name: "x", Size: 5}, "-max 4", exitFailed, "which is more than -max 4 B"},
 		"unannounced": {client.Meta{Name: "x", Size: -1}, "-max 4", exitFailed, "more comes than"},
 	} {
@@ -389,8 +395,8 @@ func TestDamagedFileIsNotKept(t *testing.T) {
 // liar sends bob a text that it describes as it likes.
 func (x *exchange) liar(meta client.Meta, text string) {
 	ctx := x.t.Context()
-	r := &streamRun{o: &streamOptions{account: "liar@example.org/l"}, login: x.login, process: process{getenv: func(string) string { return "secret" }}}
-	s, err := r.open(ctx)
+	r := &streamRun{o: &streamOptions{account: "liar@example.org"}, ways: streamWays{login: x.login}, process: process{getenv: func(string) string { return "secret" }}}
+	s, err := r.open(ctx, "")
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -11,21 +11,11 @@ import (
 	"meshgate/bridge/dsps/client"
 )
 
-// inquire has do ask about the stream or service with that address, and shows the
-// answer as JSON or as text.
-func inquire[T any](ctx context.Context, r *streamRun, address string, do func(context.Context, *streamSession, dsps.JID) (T, error), text func(T) string) error {
-	at, err := parseJID(address)
-	if err != nil {
-		return err
-	}
-	s, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+// inquire has do ask, and shows the answer as JSON or as text.
+func inquire[T any](r *streamRun, s *streamSession, do func(context.Context) (T, error), text func(T) string) error {
 	ask, cancel := s.asking()
 	defer cancel()
-	answer, err := do(ask, s, at)
+	answer, err := do(ask)
 	if err != nil {
 		return err
 	}
@@ -36,9 +26,33 @@ func inquire[T any](ctx context.Context, r *streamRun, address string, do func(c
 	return err
 }
 
-// invite invites to a stream that create has made.
+// ours opens a session that speaks for the stream that the first argument names.
+func (r *streamRun) ours(ctx context.Context) (*streamSession, *client.Stream, error) {
+	h, err := parseHandle(r.o.args[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	s, _, err := r.reach(ctx, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := s.Take(h.stream, dsps.Master, dsps.Prepared{})
+	if err != nil {
+		s.close()
+	}
+	return s, stream, err
+}
+
+// invite invites to a stream of ours.
 func (r *streamRun) invite(ctx context.Context) error {
-	to, err := r.o.to(1)
+	s, stream, err := r.ours(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ask, cancel := s.asking()
+	defer cancel()
+	to, err := r.receivers(ask, s, stream.At)
 	if err != nil {
 		return err
 	}
@@ -46,13 +60,7 @@ func (r *streamRun) invite(ctx context.Context) error {
 	if r.o.master {
 		offer.Right = dsps.Master
 	}
-	return inquire(ctx, r, r.o.args[0], func(ctx context.Context, s *streamSession, at dsps.JID) (int, error) {
-		stream, err := s.Take(at, dsps.Master, dsps.Prepared{})
-		if err != nil {
-			return 0, err
-		}
-		return len(to), stream.Invite(ctx, offer)
-	}, func(int) string { return "" })
+	return stream.Invite(ask, offer)
 }
 
 // A member is one of a stream.
@@ -66,11 +74,12 @@ type member struct {
 var memberStates = map[dsps.Status]string{dsps.Connect: "connected", dsps.Wait: "away", dsps.Expire: "invited"}
 
 func (r *streamRun) who(ctx context.Context) error {
-	return inquire(ctx, r, r.o.args[0], func(ctx context.Context, s *streamSession, at dsps.JID) ([]member, error) {
-		stream, err := s.Take(at, dsps.Master, dsps.Prepared{})
-		if err != nil {
-			return nil, err
-		}
+	s, stream, err := r.ours(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return inquire(r, s, func(ctx context.Context) ([]member, error) {
 		list, err := stream.Who(ctx)
 		members := make([]member, len(list))
 		for i, p := range list {
@@ -108,19 +117,32 @@ func infoOf(x dsps.StreamStats, public dsps.JID) streamInfo {
 
 // stats tells of a stream, or of the public ones of a service.
 func (r *streamRun) stats(ctx context.Context) error {
-	if r.o.service != "" {
-		return inquire(ctx, r, r.o.service, publicStreams, func(list []streamInfo) string {
-			return publicTable(list, time.Now(), columns(r.stdout))
-		})
+	if len(r.o.args) == 0 {
+		return r.publicStats(ctx)
 	}
-	return inquire(ctx, r, r.o.args[0], func(ctx context.Context, s *streamSession, at dsps.JID) (streamInfo, error) {
-		stream, err := s.Take(at, dsps.Master, dsps.Prepared{})
-		if err != nil {
-			return streamInfo{}, err
-		}
+	s, stream, err := r.ours(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return inquire(r, s, func(ctx context.Context) (streamInfo, error) {
 		x, err := stream.Stats(ctx)
 		return infoOf(x, x.PublicID), err
 	}, func(x streamInfo) string { return infoText(x, time.Now()) })
+}
+
+func (r *streamRun) publicStats(ctx context.Context) error {
+	s, err := r.open(ctx, r.o.resource(""))
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	service, err := s.service(r.o.service)
+	if err != nil {
+		return err
+	}
+	return inquire(r, s, func(ctx context.Context) ([]streamInfo, error) { return publicStreams(ctx, s, service) },
+		func(list []streamInfo) string { return publicTable(list, time.Now(), columns(r.stdout)) })
 }
 
 func publicStreams(ctx context.Context, s *streamSession, at dsps.JID) ([]streamInfo, error) {

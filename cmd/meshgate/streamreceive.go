@@ -1,25 +1,35 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"meshgate/bridge/dsps"
 	"meshgate/bridge/dsps/client"
 )
 
+// endPatience is how long the word may take that a stream is over, which goes
+// another way than its data.
+const endPatience = 5 * time.Second
+
 // receive waits for an invitation, accepts it and writes what comes.
 func (r *streamRun) receive(ctx context.Context) error {
-	s, err := r.open(ctx)
+	s, err := r.openWaiting(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	service, err := r.wantedService(s)
+	if err != nil {
+		return err
+	}
 	r.say("waiting for an invitation to %s", plain(string(s.self)))
-	inv, err := r.await(s)
+	inv, err := r.await(s, service)
 	if err != nil {
 		return err
 	}
@@ -38,8 +48,35 @@ func (r *streamRun) receive(ctx context.Context) error {
 	return r.take(ctx, s, stream, meta, ".")
 }
 
+// openWaiting opens a session where people are invited, if nobody else waits there.
+func (r *streamRun) openWaiting(ctx context.Context) (*streamSession, error) {
+	if r.o.lan {
+		return r.open(ctx, "")
+	}
+	s, err := r.open(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	resource := r.o.resource(waitingResource)
+	address := s.self.Bare() + "/" + dsps.JID(resource)
+	taken := s.hears(address)
+	s.close()
+	if taken {
+		return nil, fmt.Errorf("another meshgate stream is %s already; give this one a resource of its own, as in -account %s/here", address, address.Bare())
+	}
+	return r.open(ctx, resource)
+}
+
+// wantedService is the only one whose invitations are wanted; "": all are.
+func (r *streamRun) wantedService(s *streamSession) (dsps.JID, error) {
+	if r.o.service == "" && r.o.from == "" {
+		return "", nil
+	}
+	return s.service(r.o.service)
+}
+
 // await waits for an invitation that is wanted; others are rejected.
-func (r *streamRun) await(s *streamSession) (*client.Invitation, error) {
+func (r *streamRun) await(s *streamSession, service dsps.JID) (*client.Invitation, error) {
 	var late <-chan time.Time
 	if r.o.wait > 0 {
 		t := time.NewTimer(r.o.wait)
@@ -49,7 +86,7 @@ func (r *streamRun) await(s *streamSession) (*client.Invitation, error) {
 	for {
 		select {
 		case inv := <-s.invited:
-			if r.wanted(inv) {
+			if r.wanted(inv, service) {
 				return inv, nil
 			}
 			_ = inv.Reject()
@@ -63,26 +100,11 @@ func (r *streamRun) await(s *streamSession) (*client.Invitation, error) {
 }
 
 // wanted reports whether an invitation is one that the flags want.
-func (r *streamRun) wanted(inv *client.Invitation) bool {
-	if r.o.service != "" && !samePerson(inv.From, r.o.service) {
+func (r *streamRun) wanted(inv *client.Invitation, service dsps.JID) bool {
+	if service != "" && !samePerson(inv.From, service) {
 		return false
 	}
-	if r.o.from == "" {
-		return true
-	}
-	for _, p := range inv.Peers {
-		if samePerson(p, r.o.from) {
-			return true
-		}
-	}
-	return false
-}
-
-// samePerson compares addresses without their resources, as written by whoever.
-func samePerson(j dsps.JID, written string) bool {
-	a, err := parseJID(string(j))
-	b, err2 := parseJID(written)
-	return err == nil && err2 == nil && a.Bare() == b.Bare()
+	return r.o.from == "" || slices.ContainsFunc(inv.Peers, func(p dsps.JID) bool { return samePerson(p, dsps.JID(r.o.from)) })
 }
 
 // inviter is who has invited us, as far as the service says.
@@ -105,14 +127,16 @@ func offerWords(m client.Meta, described bool) string {
 
 // join joins a public stream, and writes what comes.
 func (r *streamRun) join(ctx context.Context) error {
-	s, err := r.open(ctx)
+	s, err := r.open(ctx, r.o.resource(""))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	at, err := parseJID(r.o.args[0])
-	if err != nil {
-		return err
+	at := dsps.JID(r.o.args[0])
+	if s.mesh != nil {
+		if err := s.awaitService(at); err != nil {
+			return err
+		}
 	}
 	ask, cancel := s.asking()
 	defer cancel()
@@ -135,18 +159,13 @@ func (r *streamRun) take(ctx context.Context, s *streamSession, stream *client.S
 		return err
 	}
 	defer out.abort()
-	conn, err := stream.Connect(s.alive, r.o.method)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	m := r.meter(meta.Name, meta.Size)
 	defer m.stop()
 	limit := r.o.max
 	if meta.Size >= 0 {
 		limit = min(limit, meta.Size)
 	}
-	if _, err := conn.Receive(ctx, io.MultiWriter(&bounded{out, limit}, m), meta); err != nil {
+	if err := r.drain(ctx, s, stream, meta, &limited{w: io.MultiWriter(out, m), left: limit}); err != nil {
 		return err
 	}
 	m.stop()
@@ -158,18 +177,68 @@ func (r *streamRun) take(ctx context.Context, s *streamSession, stream *client.S
 	return nil
 }
 
-// A bounded takes so many bytes and no more: who sends may lie about the size,
-// and would fill the disk.
-type bounded struct {
-	w    io.Writer
-	left int64
+// drain receives all that comes. A connection that breaks before anything has
+// come is made again, if it shows when something is missing: "After reconnect,
+// peer will not receive any data that exists on the stream while it was
+// disconnected." XEP-0037, Disconnection handling
+func (r *streamRun) drain(ctx context.Context, s *streamSession, stream *client.Stream, meta client.Meta, out *limited) error {
+	for {
+		conn, err := stream.Connect(s.alive, r.o.method)
+		if err != nil {
+			return err
+		}
+		n, err := conn.Receive(ctx, out, meta)
+		switch {
+		case out.err != nil:
+			return out.err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		why, dropped := lastWords(s, stream)
+		switch {
+		case why != "":
+			return fmt.Errorf("the sender has given up: %s", why)
+		case err == nil && !dropped && !meta.Hashed():
+			return errors.New("the connection broke, and there may be more that did not come")
+		case n > 0 || dropped || !meta.Hashed():
+			return err
+		}
+		r.say("the connection broke; connecting again")
+	}
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
-	if int64(len(p)) > b.left {
-		return 0, errors.New("more comes than was announced, or than -max allows")
+// lastWords waits until we are told that the stream is over, and returns what is
+// said about that. Who is not told was cut off.
+func lastWords(s *streamSession, stream *client.Stream) (why string, dropped bool) {
+	late := time.NewTimer(endPatience)
+	defer late.Stop()
+	select {
+	case <-stream.Dropped():
+	case <-late.C:
+		return "", false
+	case <-s.alive.Done():
+		return "", false
 	}
-	n, err := b.w.Write(p)
-	b.left -= int64(n)
-	return n, err
+	for _, c := range stream.Why() {
+		why = cmp.Or(why, plain(c.Text()))
+	}
+	return why, true
+}
+
+// A limited takes so many bytes and no more: who sends may lie about the size,
+// and would fill the disk. It remembers what went wrong with writing.
+type limited struct {
+	w    io.Writer
+	left int64
+	err  error
+}
+
+func (l *limited) Write(p []byte) (n int, err error) {
+	if int64(len(p)) > l.left {
+		l.err = errors.New("more comes than was announced, or than -max allows")
+		return 0, l.err
+	}
+	n, l.err = l.w.Write(p)
+	l.left -= int64(n)
+	return n, l.err
 }

@@ -1,15 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
-
-	"mellium.im/xmpp/jid"
 
 	"meshgate/bridge/dsps"
 	"meshgate/bridge/dsps/client"
@@ -26,7 +26,8 @@ const (
 	maxInvitations  = 16 // that nobody has looked at yet
 )
 
-// A carrier is an XMPP session: an xmppc2s.Errand.
+// A carrier carries our stanzas: an XMPP session (xmppc2s.Errand), or our
+// presence on a LAN.
 type carrier interface {
 	Address() string
 	Send(iq *stanza.Element) error
@@ -34,7 +35,11 @@ type carrier interface {
 	Close()
 }
 
-type loginFunc func(context.Context, xmppc2s.Config) (carrier, error)
+// streamWays are the ways to where others are.
+type streamWays struct {
+	login func(context.Context, xmppc2s.Config) (carrier, error)
+	mesh  func(context.Context, meshConfig) (carrier, error)
+}
 
 func login(ctx context.Context, cfg xmppc2s.Config) (carrier, error) {
 	e, err := xmppc2s.Login(ctx, cfg)
@@ -47,42 +52,65 @@ func login(ctx context.Context, cfg xmppc2s.Config) (carrier, error) {
 // A streamRun is one call of meshgate stream.
 type streamRun struct {
 	process
-	o        *streamOptions
-	login    loginFunc
-	resource string
+	o    *streamOptions
+	ways streamWays
 }
 
-// A streamSession is a client of services and the session that carries it.
+// A streamSession is a client of services and what carries it.
 type streamSession struct {
 	*client.Client
 	carrier carrier
+	mesh    mesh // nil: we are on the network
 	self    dsps.JID
-	alive   context.Context // ends with the session, and says why
+	clerk   clerk
+	by      atomic.Pointer[intermediary] // who asks for us
+	alive   context.Context              // ends with the carrier, and says why
 	invited chan *client.Invitation
 }
 
-// open logs in. The session is there until close.
-func (r *streamRun) open(ctx context.Context) (*streamSession, error) {
-	cfg, err := r.account()
-	if err != nil {
-		return nil, err
-	}
-	c, err := r.login(ctx, cfg)
+// open is where others are, until close. as is the resource or, on the LAN, the
+// name that is wanted; "": one that nobody else has, and on the LAN the default.
+func (r *streamRun) open(ctx context.Context, as string) (*streamSession, error) {
+	c, err := r.carrier(ctx, as)
 	if err != nil {
 		return nil, err
 	}
 	alive, end := context.WithCancelCause(ctx)
 	s := &streamSession{carrier: c, self: dsps.JID(c.Address()), alive: alive, invited: make(chan *client.Invitation, maxInvitations)}
+	s.mesh, _ = c.(mesh)
+	s.clerk = clerk{send: c.Send, kin: s.kin, asked: map[string]*stanza.Element{}}
 	s.Client = client.New(client.Config{
-		Self: s.self, Send: c.Send, Invited: s.keep,
+		Self: s.self, Send: func(iq *stanza.Element) error { return c.Send(s.by.Load().wrap(iq)) }, Invited: s.keep,
 		// The connection's keys go through the session: who it is is proven by them.
 		TLS: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 	})
-	go func() { // ends with the session, for which close waits
-		err := c.Run(func(iq *stanza.Element) bool { return s.HandleIQ(dsps.JID(iq.Attr("from")), iq) })
-		end(fmt.Errorf("the XMPP session has ended: %w", err))
+	go func() { // ends with the carrier, for which close waits
+		err := c.Run(func(iq *stanza.Element) bool {
+			iq = s.by.Load().unwrap(iq)
+			return s.clerk.handle(iq) || s.HandleIQ(dsps.JID(iq.Attr("from")), iq)
+		})
+		end(fmt.Errorf("the session has ended: %w", err))
 	}()
 	return s, nil
+}
+
+func (r *streamRun) carrier(ctx context.Context, as string) (carrier, error) {
+	if r.o.lan {
+		return r.ways.mesh(ctx, r.meshConfig(as))
+	}
+	cfg, err := r.account(as)
+	if err != nil {
+		return nil, err
+	}
+	return r.ways.login(ctx, cfg)
+}
+
+// kin reports whether an address is of another command of ours.
+func (s *streamSession) kin(from dsps.JID) bool {
+	if s.mesh != nil {
+		return s.mesh.isOwn(from)
+	}
+	return samePerson(from, s.self)
 }
 
 // keep takes an invitation, for who waits for one.
@@ -101,14 +129,34 @@ func (s *streamSession) asking() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.alive, askPatience)
 }
 
-// account is the session that the flags ask for.
-func (r *streamRun) account() (cfg xmppc2s.Config, err error) {
+// service is the one that the flags say, or that is found on the LAN.
+func (s *streamSession) service(written string) (dsps.JID, error) {
+	switch {
+	case s.mesh == nil:
+		return parseService(written)
+	case written == "":
+		return s.findService()
+	}
+	return dsps.JID(written), s.awaitService(dsps.JID(written))
+}
+
+// handle is what other commands know a stream of ours by.
+func (s *streamSession) handle(stream *client.Stream) handle {
+	as := s.self.Resource()
+	if s.mesh != nil {
+		as = string(s.self)
+	}
+	return handle{stream.At, as, stream.Addr()}
+}
+
+// account is the session that the flags ask for, with that resource.
+func (r *streamRun) account(resource string) (cfg xmppc2s.Config, err error) {
 	own, err := parseAddress(r.o.account)
 	if err != nil {
 		return cfg, err
 	}
 	cfg.CloseOnStop = true
-	if cfg.JID, err = r.withResource(own); err != nil {
+	if cfg.JID, err = own.WithResource(cmp.Or(resource, waitingResource+"-"+rand.Text()[:8])); err != nil {
 		return cfg, err
 	}
 	if cfg.Password, err = r.password(); err != nil {
@@ -125,15 +173,10 @@ func (r *streamRun) account() (cfg xmppc2s.Config, err error) {
 	return cfg, err
 }
 
-// withResource gives the account the resource that it has not.
-func (r *streamRun) withResource(own jid.JID) (jid.JID, error) {
-	switch {
-	case own.Resourcepart() != "":
-		return own, nil
-	case r.resource != "":
-		return own.WithResource(r.resource)
-	}
-	return own.WithResource(waitingResource + "-" + rand.Text()[:8])
+// resource is that of the account as it was written, or else another.
+func (o *streamOptions) resource(other string) string {
+	own, _ := parseAddress(o.account) // checked; on the LAN there is none
+	return cmp.Or(own.Resourcepart(), other)
 }
 
 // password never stands on the command line, which everybody on the machine
@@ -184,15 +227,5 @@ func streamWords(ctx context.Context, err error) string {
 }
 
 func trimWords(err error) string {
-	return strings.NewReplacer("xmppc2s: ", "", "dsps: ", "", ": context deadline exceeded", "").Replace(err.Error())
-}
-
-// parseJID reads an address of a service or a stream, which need not be an
-// account's.
-func parseJID(s string) (dsps.JID, error) {
-	j, err := jid.Parse(s)
-	if err != nil || s == "" {
-		return "", fmt.Errorf("%q is not a valid address", s)
-	}
-	return dsps.JID(j.String()), nil
+	return strings.NewReplacer("xmppc2s: ", "", "linklocal: ", "", "dsps: ", "", ": context deadline exceeded", "").Replace(err.Error())
 }

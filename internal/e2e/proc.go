@@ -34,6 +34,7 @@ type Proc struct {
 	tb    TB
 	cmd   *Cmd
 	line  func(string) // Spec.Line
+	out   io.Writer    // Spec.Out
 	stdin *os.File
 	begun time.Time
 	done  chan struct{} // closed when it has ended and its output is all read
@@ -60,6 +61,7 @@ type Spec struct {
 	Args []string
 	Env  []string          // added to the host's
 	Line func(text string) // if set: is told of each line as it comes, from the goroutines that read, and does not block
+	Out  io.Writer         // if set: is given the standard output, which then is no lines
 }
 
 // Start starts a program in the host. It ends with the lab at the latest.
@@ -76,7 +78,7 @@ func (h *Host) StartSpec(s Spec) *Proc {
 	}
 	cmd := h.Command(context.Background(), s.Args[0], s.Args[1:]...)
 	cmd.Env = append(cmd.Env, s.Env...)
-	p := &Proc{Name: s.Name, host: h, tb: h.tb, cmd: cmd, line: s.Line, begun: h.lab.start, done: make(chan struct{}), changed: make(chan struct{})}
+	p := &Proc{Name: s.Name, host: h, tb: h.tb, cmd: cmd, line: s.Line, out: s.Out, begun: h.lab.start, done: make(chan struct{}), changed: make(chan struct{})}
 	if err := p.start(); err != nil {
 		h.tb.Fatalf("e2e: %s: %v", p.Name, err)
 	}
@@ -119,7 +121,7 @@ func closeFiles(files []*os.File) {
 // watch reads both outputs and waits for the program's end.
 func (p *Proc) watch(outR, errR *os.File) {
 	var readers sync.WaitGroup
-	readers.Go(func() { p.read(outR) })
+	readers.Go(func() { p.readOut(outR) })
 	readers.Go(func() { p.read(errR) })
 	go func() {
 		err := p.cmd.Wait()
@@ -135,6 +137,17 @@ func (p *Proc) watch(outR, errR *os.File) {
 		p.stdin.Close()
 		close(p.done)
 	}()
+}
+
+func (p *Proc) readOut(r io.ReadCloser) {
+	if p.out == nil {
+		p.read(r)
+		return
+	}
+	defer r.Close()
+	if _, err := io.Copy(p.out, r); err != nil {
+		p.add("e2e: the rest of the output is not read: " + err.Error())
+	}
 }
 
 func (p *Proc) read(r io.ReadCloser) {
@@ -176,6 +189,15 @@ func (p *Proc) Send(format string, args ...any) {
 	p.tb.Helper()
 	_ = p.stdin.SetWriteDeadline(time.Now().Add(Patience)) // on a pipe it cannot fail
 	if _, err := fmt.Fprintf(p.stdin, format+"\n", args...); err != nil {
+		p.tb.Fatalf("e2e: %s: write: %v", p.Name, err)
+	}
+}
+
+// Feed writes data to the program's standard input, at the speed at which it
+// reads.
+func (p *Proc) Feed(r io.Reader) {
+	p.tb.Helper()
+	if _, err := io.Copy(p.stdin, r); err != nil {
 		p.tb.Fatalf("e2e: %s: write: %v", p.Name, err)
 	}
 }

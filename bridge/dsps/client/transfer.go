@@ -33,6 +33,9 @@ const metaDate = "20060102T15:04:05"
 // ErrDamaged says that a file is not what its Meta says.
 var ErrDamaged = errors.New("dsps: the file is incomplete or damaged")
 
+// Hashed reports whether it shows what of a file is missing.
+func (m Meta) Hashed() bool { return m.SHA1 != "" || m.SHA256 != "" }
+
 // Comment is the comment that holds the description.
 func (m Meta) Comment() *stanza.Element {
 	attr := func(name, value string) stanza.Part { return stanza.Attr{Name: name, Value: value} }
@@ -177,10 +180,13 @@ func (c *Conn) Receive(ctx context.Context, w io.Writer, m Meta) (int64, error) 
 		return 0, fmt.Errorf("dsps: receiving: %w", err)
 	}
 	check, want := hash.Hash(sha256.New()), m.SHA256
-	if want == "" && m.SHA1 != "" {
+	if want == "" {
 		check, want = sha1.New(), m.SHA1
 	}
-	n, err := io.Copy(io.MultiWriter(w, check), struct{ io.Reader }{c})
+	if want != "" {
+		w = io.MultiWriter(w, check)
+	}
+	n, err := io.Copy(struct{ io.Writer }{w}, struct{ io.Reader }{c})
 	switch {
 	case ctx.Err() != nil:
 		return n, ctx.Err()
