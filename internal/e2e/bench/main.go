@@ -5,9 +5,9 @@
 //	figure NAME VALUE UNIT
 //
 // Arguments name the parts to measure: talk, mirrors, presence, publish,
-// resume, durable, waiting, clique, rooms, idle;
-// none means all. Flags before them say how much of clique is wanted: see -help. The absolute figures move from machine to machine; ratios
-// and medians do not move as much.
+// resume, durable, waiting, clique, rooms, dsps, idle; none means all. Flags
+// before them say how much is wanted: see -help. The absolute figures move from
+// machine to machine; ratios and medians do not move as much.
 package main
 
 import (
@@ -48,6 +48,8 @@ func main() {
 			os.Exit(publishPeers(os.Args[2:]))
 		case publishCommand:
 			os.Exit(publish(os.Args[2:]))
+		case serviceCommand:
+			os.Exit(serveStreams(os.Args[2:]))
 		}
 	}
 	flag.Parse()
