@@ -24,6 +24,11 @@ type Config struct {
 	MaxStanza int // bytes of a document on stream 0, both ways; default 256 KiB
 	MaxQueued int // of a room: what the handler has not taken yet, in bytes; then its packets wait. Default 4 MiB
 
+	// Resumable: when Run ends the rooms are not left. The next run goes on in them as the
+	// same node with their last Snapshots, if it begins within some minutes; else the others
+	// find out by themselves that we are gone, after five.
+	Resumable bool
+
 	// FindFor is how long the advert of a room is waited for before another is made,
 	// counted while there is a link; default 5 s.
 	FindFor time.Duration

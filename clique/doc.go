@@ -19,7 +19,8 @@
 //
 // Inside, the members agree on who is one: Joined and Left. While they do, they are
 // Frozen. The advert is made when we are inside and taken back when we leave, unless
-// the room is private.
+// the room is private. With Config.Resumable the end of Run is silence, and nobody but us
+// is told of it.
 //
 // # Two rooms of one name
 //

@@ -109,8 +109,8 @@ type (
 		size   int
 	}
 	// Snapshot is what the next run needs to go on in the room as the same node
-	// (Room.Resume) if this one is killed, in place of the one before; of length 0:
-	// there is nothing to go on with. The packets that come after it wait until
+	// (Room.Resume) if this one is killed, or Config.Resumable, in place of the one before;
+	// of length 0: there is nothing to go on with. The packets that come after it wait until
 	// HandleClique has returned, for two seconds at most: by then it is to be kept,
 	// and so is what was told before it, where a kill cannot undo that.
 	Snapshot struct {

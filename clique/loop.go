@@ -111,7 +111,7 @@ func (l *roomLoop) run(ctx context.Context) {
 			l.radio.readerEnded(conn)
 		case <-stop:
 			stop = nil
-			l.leave(time.Now())
+			l.stop(time.Now())
 		case <-quit:
 			quit = nil
 			l.leave(time.Now())
@@ -276,6 +276,15 @@ func (l *roomLoop) leave(now time.Time) {
 		l.engine.Leave(now)
 	}
 	l.show()
+}
+
+// stop ends with the service.
+func (l *roomLoop) stop(now time.Time) {
+	if l.s.cfg.Resumable && (l.at == entering || l.at == inside) {
+		l.fallSilent(now)
+	} else {
+		l.leave(now)
+	}
 }
 
 // move leaves the room for another group, or for the same under another name.

@@ -79,9 +79,12 @@ func (l *roomLoop) postHeld(now time.Time) {
 // changes until then is in the next one.
 func (l *roomLoop) keep(now time.Time) {
 	waits := l.snapshots > l.r.news.kept.Load() && now.Sub(l.toldAt) < holdLimit && l.at != leaving
-	if !l.changed || waits {
-		return
+	if l.changed && !waits {
+		l.tellSnapshot(now)
 	}
+}
+
+func (l *roomLoop) tellSnapshot(now time.Time) {
 	l.changed, l.toldAt = false, now
 	l.snapshots++
 	ev := Snapshot{Room: l.r.Name, count: l.snapshots}
@@ -89,4 +92,21 @@ func (l *roomLoop) keep(now time.Time) {
 		ev.Data = appendResume(nil, l.group, engine)
 	}
 	l.r.news.put(ev)
+}
+
+// fallSilent ends without leaving the room: for the others we are about to say something
+// for as long as they wait for that. What the engine has handed out still goes. Of a room in
+// which we are not again yet the snapshot is the one that we have begun with.
+func (l *roomLoop) fallSilent(now time.Time) {
+	if l.at == inside || l.changed {
+		l.tellSnapshot(now)
+	}
+	for l.postHeld(now); len(l.parcels) > 0; l.postHeld(time.Now()) {
+		l.wake.Set(l.parcels[0].at.Add(holdLimit))
+		select {
+		case <-l.r.news.drain:
+		case <-l.wake.C():
+		}
+	}
+	l.over = true
 }

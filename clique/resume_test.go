@@ -27,15 +27,69 @@ func TestAKilledMemberGoesOn(t *testing.T) {
 		}
 		bob.say("Lab", "four")
 		pass(10 * time.Second)
-		again := lan.idle("alice@a", Config{})
-		again.addr = alice.addr
-		again.run()
-		again.join(Room{Name: "Lab", Resume: resume}) // where it is need not be said
+		again := alice.next(resume)
 		pass(10 * time.Second)
 		again.want("after the kill", "entered Lab again\njoined Lab: bob@b\nsaid in Lab: three\nbob@b in Lab: four")
 		again.say("Lab", "five")
 		pass(3 * time.Second)
 		bob.want("nothing but the words", "alice@a in Lab: three\nalice@a in Lab: five")
+	})
+}
+
+// next is the run after this one, on the same machine.
+func (h *fakeHost) next(resume []byte) *fakeHost {
+	h.lan.t.Helper()
+	again := h.lan.idle(h.name, Config{})
+	again.addr = h.addr
+	again.run()
+	again.join(Room{Name: "Lab", Resume: resume}) // where it is need not be said
+	return again
+}
+
+// Who ends and will soon go on is not noticed either, and what was on its way still goes,
+// also where the disk is slow.
+func TestAResumableEndIsNotNoticed(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{Resumable: true})
+		lan.mu.Lock()
+		alice.disk = 100 * time.Millisecond
+		lan.mu.Unlock()
+		alice.say("Lab", "one")
+		bob.say("Lab", "two")
+		pass(3 * time.Second) // both have what the other has said
+		alice.Send("Lab", textMessage("three"), nil)
+		pass(10 * time.Millisecond)
+		alice.stop()
+		alice.want("in the end", "bob@b in Lab: two\nclique.Closed")
+		if len(alice.resume) == 0 {
+			t.Fatal("nothing to go on with is left")
+		}
+		bob.say("Lab", "four")
+		pass(200 * time.Second)
+		bob.want("while alice is away", "alice@a in Lab: one\nalice@a in Lab: three")
+		again := alice.next(alice.resume)
+		pass(10 * time.Second)
+		again.want("the next run", "entered Lab again\njoined Lab: bob@b\nsaid in Lab: three\nbob@b in Lab: four")
+		again.say("Lab", "five")
+		pass(3 * time.Second)
+		bob.want("nothing but the words", "alice@a in Lab: five")
+	})
+}
+
+// Who stays away for longer than the others wait is somebody new, and is told nothing twice.
+func TestWhoComesBackTooLateIsSomebodyNew(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{Resumable: true})
+		bob.say("Lab", "one")
+		pass(3 * time.Second)
+		alice.want("before", "bob@b in Lab: one")
+		alice.stop()
+		pass(8 * time.Minute)
+		bob.want("tired of waiting", "left Lab: alice@a")
+		again := alice.next(alice.resume)
+		pass(meetTime)
+		again.want("the next run", "entered Lab\njoined Lab: bob@b")
+		bob.want("again", "joined Lab: alice@a")
 	})
 }
 
@@ -65,10 +119,7 @@ func TestWhatOthersHaveIsToldToBeSent(t *testing.T) {
 		mu.Unlock()
 		heard := strings.Split(bob.log(), "\n")
 		resume := alice.kill()
-		again := lan.idle("alice@a", Config{})
-		again.addr = alice.addr
-		again.run()
-		again.join(Room{Name: "Lab", Resume: resume})
+		again := alice.next(resume)
 		pass(10 * time.Second)
 		for line := range strings.SplitSeq(again.log(), "\n") {
 			if line, ok := strings.CutPrefix(line, "said in Lab: "); ok {

@@ -68,7 +68,7 @@ func New(cfg Config, dns DNS) *Service {
 }
 
 // Run is in the rooms until ctx ends: then it leaves them, which takes a second
-// and a half, and returns nil. It must be called once. All that there is to tell
+// and a half, unless Config.Resumable says otherwise, and returns nil. It must be called once. All that there is to tell
 // goes to h, from goroutines that Run owns. An error is the configuration's fault.
 //
 // The adverts are taken back by the mDNS responder, which has to end later.

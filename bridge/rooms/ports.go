@@ -46,14 +46,13 @@ type Past interface {
 // A Change puts a row, or with a nil Value removes it.
 type Change struct{ Key, Value []byte }
 
-// MaxRowBytes is the most bytes of a row with its key: a snapshot of Clique's has
-// hardly less in the worst case.
-const MaxRowBytes = 512 << 10
+// MaxRowBytes is the most bytes of a row with its key.
+const MaxRowBytes = 192 << 10
 
 // MaxRows is how many rows there may be.
 func (c Config) MaxRows() int {
 	c = c.withDefaults()
-	return 1 + len(c.Rooms)*(c.Limits.Due+c.Limits.Held+2)
+	return 1 + len(c.Rooms)*(c.Limits.Due+c.Limits.Held+1)
 }
 
 // Marks are the keys of lines that have passed, kept where they outlive the
@@ -67,12 +66,24 @@ type Marks interface {
 // MaxMarks is how many keys are wanted.
 const MaxMarks = 8192
 
+// Snapshots keep of each Clique room what its next run needs to go on as the same node,
+// where it outlives the process as soon as Set returns, which is at once. After another
+// start of the machine there is none, unless all was written in order: who goes on from an
+// old one says something else under numbers that are taken. Its methods are safe from any
+// goroutine.
+type Snapshots interface {
+	Get(room string) []byte             // what the run before has set last; nil: nothing
+	Set(room string, data []byte) error // empty: nothing is to be gone on with
+}
+
 // Parts are what Rooms command.
 type Parts struct {
 	LAN    LAN
 	Server Server
 	Past   Past  // nil: it forgets
 	Marks  Marks // nil: none are kept
+	// Snapshots are kept with the Past, or not at all (nil).
+	Snapshots Snapshots
 	// Tell says something to one LAN member alone, on a XEP-0174 stream from the
 	// gateway's own presence name; Clique itself has nothing for that. It does not
 	// block, and whether it worked is nobody's concern. nil: History is not told.
@@ -89,6 +100,12 @@ func (noPast) Write(done func(error), _ ...Change) {
 		done(nil)
 	}
 }
+
+// noSnapshots keep none.
+type noSnapshots struct{}
+
+func (noSnapshots) Get(string) []byte        { return nil }
+func (noSnapshots) Set(string, []byte) error { return nil }
 
 // noMarks keep none.
 type noMarks struct{}

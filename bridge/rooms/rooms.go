@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -23,6 +24,7 @@ type Rooms struct {
 	fromSrv chan xmppc2s.Event
 	results *mailbox.Mailbox[result]
 	done    chan struct{}
+	writing atomic.Int64 // what the disk was given and has not got yet
 
 	mu    sync.Mutex
 	infos []Info
@@ -47,6 +49,9 @@ func New(cfg Config, parts Parts) *Rooms {
 	if parts.Marks == nil {
 		parts.Marks = noMarks{}
 	}
+	if parts.Snapshots == nil {
+		parts.Snapshots = noSnapshots{}
+	}
 	r := &Rooms{
 		cfg: cfg, parts: parts,
 		fromLAN: make(chan clique.Event), fromSrv: make(chan xmppc2s.Event),
@@ -70,17 +75,31 @@ func (r *Rooms) HandleClique(ctx context.Context, ev clique.Event) {
 	}
 }
 
-// keep returns when a snapshot is on the disk: what the Clique room sends next is
-// known to the others, and has to be known to a run that comes after a kill. What
-// was told before it was written before it, since the loop has taken it.
+// keep returns when a snapshot is kept: what the Clique room sends next is known to the
+// others, and has to be known to a run that comes after a kill. What was told before it is
+// not told again then, so lines that the loop has taken have to be on the disk.
 func (r *Rooms) keep(ctx context.Context, s clique.Snapshot) {
-	kept := make(chan struct{})
-	r.parts.Past.Write(func(error) { close(kept) }, Change{rowKey(s.Room, rowSnapshot, 0), s.Data})
+	if r.writing.Load() > 0 && !r.written(ctx) {
+		return
+	}
+	if err := r.parts.Snapshots.Set(s.Room, s.Data); err != nil {
+		r.cfg.Log.Warn("how things stand in a Clique room was not written", "room", s.Room, "err", err)
+		r.unwritten()
+	}
+}
+
+// written waits for the disk to have what it was given. It reports false if that did not
+// come about.
+func (r *Rooms) written(ctx context.Context) bool {
+	done := make(chan struct{})
+	r.parts.Past.Write(func(error) { close(done) })
 	select {
-	case <-kept:
+	case <-done:
+		return true
 	case <-r.done:
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // HandleServer takes an event of the network: Online, Offline, Acknowledged,
@@ -173,15 +192,17 @@ func (r *Rooms) begin(now time.Time) (rooms []*engine) {
 		s := past[room.Name]
 		e.restore(now, *s)
 		rooms = append(rooms, e)
-		r.enter(e, s.snapshot)
+		r.enter(e)
 	}
 	return rooms
 }
 
 // enter has both sides enter a room.
-func (r *Rooms) enter(e *engine, snapshot []byte) {
+func (r *Rooms) enter(e *engine) {
 	room := e.room
-	err := r.parts.LAN.Join(clique.Room{Name: room.Name, Group: room.Group, Make: room.Make, Private: room.Private, Resume: snapshot})
+	err := r.parts.LAN.Join(clique.Room{
+		Name: room.Name, Group: room.Group, Make: room.Make, Private: room.Private, Resume: r.parts.Snapshots.Get(room.Name),
+	})
 	if err != nil {
 		r.cfg.Log.Error("the Clique room cannot be entered", "room", room.Name, "err", err)
 	}
@@ -240,7 +261,9 @@ func (r *Rooms) do(room *engine, a action) {
 			room.notSent(time.Now(), a.stanza)
 		}
 	case write:
+		r.writing.Add(1)
 		r.parts.Past.Write(func(err error) {
+			r.writing.Add(-1)
 			if err != nil {
 				log.Warn("a line was not written", "err", err)
 				r.unwritten()

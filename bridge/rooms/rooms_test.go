@@ -32,10 +32,11 @@ type rig struct {
 	joined  []clique.Room
 	rows    map[string][]byte
 	marks   []mark
+	kept    map[string][]byte
 	status  string
 	lanErr  error
 	srvErr  error
-	busy    chan struct{} // if not nil: nothing is written before it is closed
+	busy    chan struct{} // if not nil: nothing is on the disk before it is closed
 }
 
 func (r *rig) locked(f func()) {
@@ -94,13 +95,20 @@ func (r rigDisk) All() iter.Seq2[[]byte, []byte] {
 }
 
 func (r rigDisk) Write(done func(error), changes ...Change) {
-	if r.busy != nil {
+	written := func() {
+		r.Later(changes...)
+		if done != nil {
+			done(nil)
+		}
+	}
+	if r.busy == nil {
+		written()
+		return
+	}
+	go func() {
 		<-r.busy
-	}
-	r.Later(changes...)
-	if done != nil {
-		done(nil)
-	}
+		written()
+	}()
 }
 
 func (r rigDisk) Later(changes ...Change) {
@@ -130,9 +138,19 @@ func (r rigRing) All() iter.Seq[[16]byte] {
 
 func (r rigRing) Add(m [16]byte) { r.locked(func() { r.marks = append(r.marks, m) }) }
 
+// A rigSlates is where its snapshots are.
+type rigSlates struct{ *rig }
+
+func (r rigSlates) Get(room string) []byte { return r.kept[room] }
+
+func (r rigSlates) Set(room string, data []byte) error {
+	r.locked(func() { r.kept[room] = data })
+	return nil
+}
+
 func bodyOf(st *stanza.Element) string { return st.Child(stanza.NSClient, "body").Text() }
 
-func newRig() *rig { return &rig{rows: make(map[string][]byte)} }
+func newRig() *rig { return &rig{rows: make(map[string][]byte), kept: make(map[string][]byte)} }
 
 // run runs Rooms over the rig as long as f does.
 func (r *rig) run(t *testing.T, cfg Config, f func(ctx context.Context, rooms *Rooms)) {
@@ -141,7 +159,7 @@ func (r *rig) run(t *testing.T, cfg Config, f func(ctx context.Context, rooms *R
 		cfg.Rooms = []Room{{Name: "Witchcraft", MUC: theMUC, Peers: []string{"crone@*"}}}
 	}
 	cfg.Location = time.UTC
-	rooms := New(cfg, Parts{LAN: r, Server: rigServer{r}, Past: rigDisk{r}, Marks: rigRing{r}})
+	rooms := New(cfg, Parts{LAN: r, Server: rigServer{r}, Past: rigDisk{r}, Marks: rigRing{r}, Snapshots: rigSlates{r}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- rooms.Run(ctx) }()
@@ -244,27 +262,34 @@ func TestOnlyWhoIsAdmittedIsHeardInTheMUC(t *testing.T) {
 	})
 }
 
-// What the Clique room sends after a snapshot waits until that is on the disk, or
-// a run after a kill would be another node than the others know.
-func TestASnapshotIsOnTheDiskWhenItIsDoneWith(t *testing.T) {
+// CQ-13: a snapshot says that lines were told, which then are not told to a run after a
+// kill: so those are on the disk before it is kept. Without any it waits for no disk.
+func TestASnapshotIsKeptWhenLinesBeforeItAreOnTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) {
+			enter(ctx, rooms)
 			r.busy = make(chan struct{})
-			kept := make(chan string)
+			rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte("as it was")})
+			if got := string(r.kept["Witchcraft"]); got != "as it was" {
+				t.Errorf("with nothing to wait for %q is kept", got)
+			}
+			rooms.HandleClique(ctx, clique.Received{Room: "Witchcraft", From: "crone@h1", FromID: 7, Number: 100, Stanza: lanSays("double, double")})
+			kept := make(chan struct{})
 			go func() {
 				rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte("as it is")})
-				kept <- string(r.rows[string(rowKey("Witchcraft", rowSnapshot, 0))])
+				close(kept)
 			}()
 			synctest.Wait()
 			select {
 			case <-kept:
-				t.Error("a snapshot was done with that is not on the disk")
+				t.Error("a snapshot was done with while the line before it is not on the disk")
 			default:
 			}
 			close(r.busy)
-			if row := <-kept; row != "as it is" {
-				t.Errorf("the snapshot is kept as %q", row)
+			<-kept
+			if got := string(r.kept["Witchcraft"]); got != "as it is" {
+				t.Errorf("%q is kept", got)
 			}
 		})
 	})
@@ -308,9 +333,10 @@ func TestARoomThatIsNotJoinedAnyMoreLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.rows[string(rowKey("Coven", rowHeld, 3))] = []byte("{}")
-		r.rows[string(rowKey("Witchcraft", rowSnapshot, 0))] = []byte("as it was")
+		ours := string(rowKey("Witchcraft", rowMark, 0))
+		r.rows[ours] = marshal(markRow{MUC: theMUC.String(), After: "s5"})
 		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) { enter(ctx, rooms) })
-		if len(r.rows[string(rowKey("Coven", rowHeld, 3))]) > 0 || len(r.rows[string(rowKey("Witchcraft", rowSnapshot, 0))]) == 0 || len(r.rows[siteKey]) == 0 {
+		if len(r.rows[string(rowKey("Coven", rowHeld, 3))]) > 0 || !strings.Contains(string(r.rows[ours]), "s5") || len(r.rows[siteKey]) == 0 {
 			t.Errorf("rows: %q", r.rows)
 		}
 	})

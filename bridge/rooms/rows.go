@@ -14,11 +14,10 @@ import (
 // Rows have keys of the room's name, a zero byte, what they are, and for lines
 // their number (8 bytes, big endian). siteKey has none of that.
 const (
-	rowDue      = 'd' // a lanLine as JSON
-	rowHeld     = 'h' // a mucLine as JSON
-	rowMark     = 'm' // a markRow as JSON
-	rowSnapshot = 's' // of the Clique room, as clique has made it
-	siteKey     = "\x00site"
+	rowDue  = 'd' // a lanLine as JSON
+	rowHeld = 'h' // a mucLine as JSON
+	rowMark = 'm' // a markRow as JSON
+	siteKey = "\x00site"
 )
 
 // A markRow says how far we have come in a MUC.
@@ -65,10 +64,9 @@ func marshal(v any) []byte {
 
 // A saved is what a room's rows say.
 type saved struct {
-	due      []*lanLine
-	held     []*mucLine
-	mark     markRow
-	snapshot []byte
+	due  []*lanLine
+	held []*mucLine
+	mark markRow
 }
 
 // add takes a row whose key is that behind the room's name. What cannot be read is
@@ -77,8 +75,6 @@ func (s *saved) add(key, value []byte) {
 	switch {
 	case len(key) == 1 && key[0] == rowMark:
 		_ = json.Unmarshal(value, &s.mark) // else there is none
-	case len(key) == 1 && key[0] == rowSnapshot:
-		s.snapshot = slices.Clone(value)
 	case len(key) == 9 && key[0] == rowDue:
 		if l := (&lanLine{seq: binary.BigEndian.Uint64(key[1:]), old: true}); json.Unmarshal(value, l) == nil {
 			s.due = append(s.due, l)

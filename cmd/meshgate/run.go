@@ -45,6 +45,9 @@ func (g *gateway) runUntilSignal(c *config, p process, log *slog.Logger) int {
 	wg.Go(func() { told = handleSignals(over, stop, p, log, func() { c.reload(log) }) })
 	log.Info("starting", "version", buildVersion(), "config", c.file, "jid", c.Account.JID, "contacts", len(c.Contacts))
 	err := runStages(ctx, c.Grace, g.stages()...)
+	if err == nil {
+		g.state.seal()
+	}
 	close(over)
 	wg.Wait()
 	g.watch.logCounters()

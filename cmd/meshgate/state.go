@@ -56,6 +56,8 @@ type state struct {
 	ring    *store.Ring // nil: there is none
 	lines   *store.Ring // of rooms, likewise
 	log     *slog.Logger
+
+	snapshots roomSnapshots
 }
 
 // openState opens the state, in which that many messages may wait.
@@ -116,6 +118,7 @@ func (s *state) close() {
 	if s.outbox.mark != nil {
 		s.outbox.mark.Close()
 	}
+	s.snapshots.close()
 	for _, r := range []*store.Ring{s.ring, s.lines} {
 		if r != nil {
 			r.Close()
@@ -123,6 +126,13 @@ func (s *state) close() {
 	}
 	if err := s.Close(); err != nil {
 		s.log.Error("the state was not closed", "err", err)
+	}
+}
+
+// seal has last what counts only until the machine is started anew. All parts have ended.
+func (s *state) seal() {
+	if err := s.snapshots.seal(); err != nil {
+		s.log.Warn("after another start of the machine the gateway will be another member of its rooms", "err", err)
 	}
 }
 

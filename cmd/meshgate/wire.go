@@ -98,9 +98,13 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.lan = linklocal.New(lan, g.dns)
 	inRooms := c.cliqueConfig()
 	inRooms.Log, joined.Log = named("clique"), named("rooms")
+	inRooms.Resumable = inRooms.Resumable && st.lasting
+	if st.lasting {
+		st.snapshots = openSnapshots(c.statePath(), joined.Rooms, named("state"))
+	}
 	g.clique = clique.New(inRooms, g.dns)
 	g.rooms = rooms.New(joined, rooms.Parts{
-		LAN: g.clique, Server: g.server, Past: st.rooms, Marks: st.lineMarks(), Tell: teller(g.lan, c.Concierge.Name),
+		LAN: g.clique, Server: g.server, Past: st.rooms, Marks: st.lineMarks(), Snapshots: st.snapshots, Tell: teller(g.lan, c.Concierge.Name),
 	})
 	g.hub = bridge.New(hub, bridge.Parts{
 		LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server, Rooms: g.rooms,

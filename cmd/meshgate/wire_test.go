@@ -311,7 +311,7 @@ peer_contacts: [{peer: carol@h1, contacts: [eve@example.net]}]
 `)
 	s := w.Server
 	if !s.JID.Equal(jid.MustParse("gw@example.org/office")) || s.Password != "pw" || s.Host != "xmpp.example.org" || s.Port != 5299 ||
-		!s.DirectTLS || s.InsecureNoTLS || !s.CloseOnStop || len(s.Contacts) != 2 || s.Contacts[0].String() != "bob@example.org" {
+		!s.DirectTLS || s.InsecureNoTLS || !s.CloseOnStop || w.Clique.Resumable || len(s.Contacts) != 2 || s.Contacts[0].String() != "bob@example.org" {
 		t.Errorf("server: %+v", s)
 	}
 	bob := bridge.Contact{JID: jid.MustParse("bob@example.org"), User: "bob", Nick: "Bobby", Offline: bridge.ShowOffline, Publish: w.LAN.Publish}

@@ -27,7 +27,7 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 			BodyBytes:  c.Limits.Body,
 			Missed:     c.CatchUp.Messages,
 		},
-		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: max(c.CatchUp.Age, 10*time.Minute)}, // for what is on its way
+		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: max(c.CatchUp.Age, 10*time.Minute)}, // for what is on its way,
 	}
 	for _, ct := range c.Contacts {
 		j, err := parseAddress(ct.JID)
@@ -67,6 +67,9 @@ func (c *config) cliqueConfig() clique.Config {
 		Name:     string(linklocal.PresenceName(c.Concierge.Name, c.machine())),
 		IPv6:     c.LAN.IPv6,
 		MaxRooms: maxRooms,
-		Limits:   rmulticast.Limits{Message: 1 << 20, Queue: 2 << 20, Cache: 8 << 20, Held: 4 << 20},
+
+		Resumable: c.Account.OnStop == "resumable",
+
+		Limits: rmulticast.Limits{Message: 1 << 20, Queue: 2 << 20, Cache: 8 << 20, Held: 4 << 20},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -161,6 +162,35 @@ func TestNoLineIsLostOrDoubledByKills(t *testing.T) {
 			h.awaitTalk(said - 1)
 		}
 		h.judge(t, said)
+	})
+}
+
+// CQ-13, SM-11: the gateway is stopped in order and started again in mid-talk, as for an
+// update. It is in both rooms all the time, as far as anybody can see.
+func TestNoLineIsLostOrDoubledByPlannedRestarts(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		h := openHall(t, OfficeOptions{Ejabberd: ejabberd, Config: NoLimits()})
+		const rounds, each = 3, 10
+		for round := range rounds {
+			first := round * 3 * each
+			h.talk(first, each)
+			h.awaitOnLAN("alice", fmt.Sprintf("down %d.", first)) // in the middle of it
+			h.Gateway.Signal(syscall.SIGTERM)
+			h.talk(first+each, each)
+			if code := h.Gateway.Wait(); code != 0 {
+				t.Errorf("gateway ended with status %d, want 0", code)
+			}
+			h.talk(first+2*each, each)
+			h.Gateway.Start()
+			h.awaitTalk(first + 3*each - 1)
+		}
+		h.judge(t, rounds*3*each)
+		for _, w := range h.witches {
+			if slices.ContainsFunc(w.Events(), func(e MemberEvent) bool { return e.Ev == "left" }) {
+				t.Errorf("%s has seen the gateway leave\n%s", w.Instance, w.Report())
+			}
+		}
 	})
 }
 

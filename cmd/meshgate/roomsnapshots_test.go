@@ -1,0 +1,71 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"meshgate/bridge/rooms"
+	"meshgate/bridge/store"
+	"meshgate/clique/rmulticast"
+)
+
+func snapshotsOf(t *testing.T, path string, names ...string) roomSnapshots {
+	t.Helper()
+	var list []rooms.Room
+	for _, name := range names {
+		list = append(list, rooms.Room{Name: name})
+	}
+	s := openSnapshots(path, list, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	t.Cleanup(s.close)
+	return s
+}
+
+// CQ-13: what a room was like when the gateway was killed, or stopped, is there for the next run,
+// which forgets rooms that it is not to be in.
+func TestSnapshotsOutliveTheGateway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), stateFile)
+	s := snapshotsOf(t, path, "Lab", "../Coven")
+	for _, name := range []string{"Lab", "../Coven", "Nowhere"} {
+		if got := s.Get(name); len(got) > 0 {
+			t.Errorf("%s begins with %q", name, got)
+		}
+		if err := s.Set(name, []byte(name+" as it is")); err != nil {
+			t.Error(err)
+		}
+	}
+	s = snapshotsOf(t, path, "../Coven", "Nowhere") // killed
+	if got := string(s.Get("../Coven")); got != "../Coven as it is" || len(s.Get("Nowhere")) > 0 || len(s.Get("Lab")) > 0 {
+		t.Errorf("after a kill: %q, %q, %q", got, s.Get("Nowhere"), s.Get("Lab"))
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); len(files) != 2 {
+		t.Errorf("%d files are left, want 2: %v", len(files), err)
+	}
+	if err := s.seal(); err != nil {
+		t.Error(err)
+	}
+	s.close()
+	if got := string(snapshotsOf(t, path, "../Coven").Get("../Coven")); got != "../Coven as it is" {
+		t.Errorf("after a stop: %q", got)
+	}
+}
+
+func TestTheLargestSnapshotFitsASlate(t *testing.T) {
+	if rmulticast.MaxSnapshot+256 > store.MaxSlate {
+		t.Error("the largest snapshot, with its group, does not")
+	}
+}
+
+// Where a slate cannot be opened its room works all the same.
+func TestWithoutASlateARoomIsEnteredAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), stateFile)
+	if err := os.Mkdir(slatePath(path, "Lab"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := snapshotsOf(t, path, "Lab")
+	if err := s.Set("Lab", []byte("as it is")); err != nil || len(s.Get("Lab")) > 0 {
+		t.Errorf("%v, %q", err, s.Get("Lab"))
+	}
+}
