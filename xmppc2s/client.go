@@ -30,6 +30,7 @@ type Client struct {
 	ended chan struct{} // closed when the loop takes no more calls
 	poke  chan struct{} // see wakeLoop
 	moved chan struct{} // the network may have
+	alone chan struct{} // see ConflictOver
 	own   atomic.Pointer[ownPresence]
 
 	caught   *mailbox.Mailbox[uint64]   // messages that are done, for the archive's desk
@@ -66,7 +67,7 @@ func New(cfg Config) *Client {
 		dones:  mailbox.New[sm.Mark](cfg.MaxUndone + queueReserve),
 		caught: mailbox.New[uint64](cfg.MaxUndone + archivePage + queueReserve),
 		calls:  make(chan func(*loop)), ended: make(chan struct{}),
-		poke: make(chan struct{}, 1), moved: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
+		poke: make(chan struct{}, 1), moved: make(chan struct{}, 1), alone: make(chan struct{}, 1), repaint: make(chan struct{}, 1),
 		roomOrders: newRoomOrders(), roomDones: mailbox.New[roomLine](cfg.MaxUndone + maxRooms*maxRoomLines + queueReserve),
 	}
 	c.own.Store(&ownPresence{})

@@ -40,3 +40,23 @@ func TestTwoClientsWithOneAddressDoNotFight(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has taken our place may be gone, and we may know it: then nothing is
+// waited for.
+func TestConflictThatIsOver(t *testing.T) {
+	t.Parallel()
+	s := newFake(t)
+	cfg := s.config()
+	cfg.Backoff.Fatal = time.Hour
+	c := xmppc2s.New(cfg)
+	h := run(t, c)
+	conn := s.accept()
+	conn.fresh()
+	h.await("online", isOnline)
+	conn.send("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+	wantOffline(t, h, xmppc2s.Conflict, true)
+	c.NetworkChanged() // which has nothing to do with it
+	s.quiet()
+	c.ConflictOver()
+	s.accept()
+}

@@ -130,6 +130,8 @@ func (l *loop) step(ctx context.Context) {
 	case <-l.c.poke:
 	case <-l.c.moved:
 		l.networkChanged(time.Now())
+	case <-l.c.alone:
+		l.conflictOver(time.Now())
 	case v := <-l.verdicts:
 		l.connected(time.Now(), v)
 	case a := <-l.arrivals():

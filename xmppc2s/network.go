@@ -37,6 +37,24 @@ func (l *loop) networkChanged(now time.Time) {
 	}
 }
 
+// ConflictOver says that the session for which the server has ended ours with
+// conflict was another of our own, and is no more: if the client is offline
+// because of that, it tries again at once. It may be called from any goroutine and
+// does not block.
+func (c *Client) ConflictOver() {
+	select {
+	case c.alone <- struct{}{}:
+	default:
+	}
+}
+
+func (l *loop) conflictOver(now time.Time) {
+	e, ok := errors.AsType[*Error](l.offErr)
+	if ok && e.Problem == Conflict && l.tr == nil && !l.dialing {
+		l.retryAt = now
+	}
+}
+
 // hasten brings the next attempt forward, unless it waits for another reason
 // than the network.
 func (l *loop) hasten(now time.Time) {

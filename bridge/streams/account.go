@@ -19,7 +19,9 @@ const (
 	// refusedPause is for how long no further session is tried after one was
 	// refused, and conflictPause after the server has thrown one out for another.
 	refusedPause  = 10 * time.Second
-	conflictPause = 10 * time.Minute
+	conflictPause = 24 * time.Hour
+	// suspicion is how long after a login a conflict is taken for its effect.
+	suspicion = 30 * time.Second
 	// maxUnsent is how many stanzas wait for one session.
 	maxUnsent = 256
 )
@@ -47,10 +49,11 @@ type account struct {
 	wg      sync.WaitGroup
 	ctx     context.Context // of run
 	login   loginFunc       // nil: it does not run, or nobody can log in
-	self    dsps.JID // of the gateway's own session; "": there was none yet
+	self    dsps.JID        // of the gateway's own session; "": there was none yet
 	list    []*session
 	uses    map[dsps.JID]int // how often each address is assigned
 	refused time.Time        // until when no further session is tried
+	tried   time.Time        // when the last login began
 	count   SessionStats
 }
 
@@ -156,17 +159,53 @@ func (a *account) begin(x *session) bool {
 		return false
 	}
 	x.account, x.login = a, a.login
-	x.out, x.poke = mailbox.New[*stanza.Element](maxUnsent), make(chan struct{}, 1)
+	x.out, x.poke, x.gone = mailbox.New[*stanza.Element](maxUnsent), make(chan struct{}, 1), make(chan struct{})
 	a.list = append(a.list, x)
 	ctx := a.ctx
 	a.wg.Go(func() { x.run(ctx) })
 	return true
 }
 
+// offline takes why the gateway's own session has ended. If the server has thrown it
+// out for one of ours, these end: it is worth more than all of them. over is
+// called when they are gone.
+//
+// COMPAT ejabberd: with more sessions of one account than max_user_sessions it ends
+// the oldest one.
+func (a *account) offline(err error, over func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !isConflict(err) || a.login == nil || time.Since(a.tried) > suspicion {
+		return
+	}
+	a.log.Error("the server does not allow the account so many sessions: streams have to do without further ones", "mend", "lower streams.sessions")
+	a.refused = time.Now().Add(conflictPause)
+	all := slices.Clone(a.list)
+	for _, x := range all {
+		if a.uses[x.addr] > 0 {
+			a.count.Lost++
+		}
+		a.drop(x)
+	}
+	a.wg.Go(func() {
+		for _, x := range all {
+			<-x.gone
+		}
+		over()
+	})
+}
+
 // drop forgets a session, under the lock: nobody gives it anything any more.
 func (a *account) drop(x *session) {
 	a.list = slices.DeleteFunc(a.list, func(y *session) bool { return x == y })
 	x.wake()
+}
+
+// trying notes that a login begins.
+func (a *account) trying() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tried = time.Now()
 }
 
 // release says that one use of an address has ended.

@@ -62,6 +62,9 @@ type Parts struct {
 	}
 	Server interface {
 		Send(*stanza.Element) error
+		// ConflictOver says that the session that has taken the place of the
+		// gateway's own one is no more.
+		ConflictOver()
 	}
 	// Login has a further session, with that resource if the server likes it. Its
 	// errors are an *xmppc2s.Error where that knows why. Nil: there are none.

@@ -119,8 +119,11 @@ func (s *Service) Sessions() SessionStats { return s.account.stats() }
 
 // HandleServer takes what happens on the network.
 func (s *Service) HandleServer(ev xmppc2s.Event) {
-	if ev, ok := ev.(xmppc2s.Online); ok {
+	switch ev := ev.(type) {
+	case xmppc2s.Online:
 		s.account.online(dsps.JID(ev.JID.String()))
+	case xmppc2s.Offline:
+		s.account.offline(ev.Err, func() { s.parts.Server.ConflictOver() })
 	}
 	s.people.heard(ev)
 }

@@ -31,8 +31,9 @@ type world struct {
 	t      *testing.T
 	lan    chan *stanza.Element // with the receiver in to
 	server chan *stanza.Element
-	broken error // of the network
-	logins       // further sessions
+	broken error    // of the network
+	logins          // further sessions
+	over   chan int // how many there are when there are said to be none
 }
 
 // Send is the LAN's.
@@ -42,6 +43,9 @@ func (w *world) Send(o linklocal.Outgoing) {
 }
 
 type network struct{ w *world }
+
+// ConflictOver is told when the further sessions are gone.
+func (n network) ConflictOver() { n.w.over <- n.w.count() }
 
 func (n network) Send(st *stanza.Element) error {
 	if n.w.broken != nil {
@@ -73,7 +77,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	if change != nil {
 		change(&cfg)
 	}
-	w := &world{Service: New(cfg), t: t, lan: make(chan *stanza.Element, 100), server: make(chan *stanza.Element, 100)}
+	w := &world{Service: New(cfg), t: t, lan: make(chan *stanza.Element, 100), server: make(chan *stanza.Element, 100), over: make(chan int, 1)}
 	w.logins = logins{t: t, server: w.server, up: map[dsps.JID]*furtherSession{}}
 	w.HandleServer(xmppc2s.Online{JID: jid.MustParse(gateway)})
 	w.HandleServer(xmppc2s.ContactPresence{JID: jid.MustParse("alice@example.org/low"), Available: true})

@@ -51,6 +51,7 @@ type session struct {
 	addr     dsps.JID // under the account's lock; "" until the first login
 	out      *mailbox.Mailbox[*stanza.Element]
 	poke     chan struct{} // holds one: how it is used has changed
+	gone     chan struct{} // closed when run ends
 }
 
 // wake has run look how the session is used.
@@ -63,6 +64,7 @@ func (x *session) wake() {
 
 // run has the session logged in until it is not used any more, or cannot be had.
 func (x *session) run(ctx context.Context) {
+	defer close(x.gone)
 	err := x.keep(ctx)
 	x.leave(err)
 	for _, iq := range x.out.Take() {
@@ -143,6 +145,7 @@ func (x *session) pause(ctx context.Context, d time.Duration) bool {
 // once logs in and carries stanzas. It reports whether the address was there, and
 // returns nil if the session is not wanted any more.
 func (x *session) once(ctx context.Context) (was bool, err error) {
+	x.account.trying()
 	within, cancel := context.WithTimeout(ctx, loginPatience)
 	defer cancel()
 	link, err := x.login(within, x.resource)
@@ -167,7 +170,7 @@ func (x *session) admit(at dsps.JID) bool {
 	a := x.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if at == a.self || x.addr != at && (x.addr != "" || a.at(at) != nil) {
+	if !x.listed() || at == a.self || x.addr != at && (x.addr != "" || a.at(at) != nil) {
 		return false
 	}
 	x.addr = at

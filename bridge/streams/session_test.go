@@ -276,6 +276,34 @@ func TestASessionThatIsThrownOutStaysOut(t *testing.T) {
 	})
 }
 
+// The gateway's own session is worth more: if that is thrown out, and there was a
+// login lately, the others end for it.
+func TestTheGatewaysOwnSessionIsNotThrownOutForOthers(t *testing.T) {
+	inBubble(t, 2, func(t *testing.T, w *world) {
+		w.create()
+		at := w.create()
+		lost := xmppc2s.Offline{Err: &xmppc2s.Error{Problem: xmppc2s.Conflict}}
+		time.Sleep(suspicion + time.Second)
+		w.HandleServer(lost)
+		w.who(at)
+		w.create() // and with it a login
+		w.HandleServer(xmppc2s.Offline{Err: &xmppc2s.Error{Problem: xmppc2s.StreamEnded}})
+		w.who(at)
+		w.HandleServer(lost)
+		if n := <-w.over; n != 0 {
+			t.Errorf("%d sessions are still there", n)
+		}
+		w.HandleServer(xmppc2s.Online{JID: jid.MustParse(gateway)})
+		if w.create() != "" {
+			t.Error("another one was tried")
+		}
+		if st := w.Sessions(); st.Active != 0 || st.Lost != 2 {
+			t.Errorf("%+v", st)
+		}
+		w.who(gateway)
+	})
+}
+
 func TestARefusedSessionIsNotTriedAtOnce(t *testing.T) { // DS-02: 405
 	inBubble(t, 2, func(t *testing.T, w *world) {
 		w.create()
