@@ -49,6 +49,21 @@ func (l fakeRooms) join(name, who string, member bool) {
 	}
 }
 
+// CQ-13: those of a large MUC whose names are not known are counted.
+func TestOccupantsWithoutANameAreCounted(t *testing.T) {
+	r := rooms.Info{Name: "Lab", MUC: jid.MustParse("lab@muc"), State: "joined", Occupants: []string{"alice"}, More: 41}
+	if got := wordsRoom(r, nil, 0); !strings.HasSuffix(got, "\non the network: alice and 41 more") {
+		t.Errorf("who: %q", got)
+	}
+	if got := describeRoom(r); !strings.Contains(got, "42 on the network") {
+		t.Errorf("rooms: %q", got)
+	}
+	r.Occupants = slices.Repeat([]string{strings.Repeat("x", maxNick)}, 1000)
+	if got := wordsRoom(r, nil, 0); len(got) > maxWho+100 || !strings.HasSuffix(got, fmt.Sprint(" and ", 1041-strings.Count(got, "x, x")-1, " more")) {
+		t.Errorf("too many: %q", got)
+	}
+}
+
 // addRoom has one more: name, address, group or "-", and perhaps "members".
 func (r *rig) addRoom(f []string) {
 	info := rooms.Info{Name: string(instance(f[0])), MUC: jid.MustParse(f[1]), State: "joined", MembersOnly: len(f) > 3}

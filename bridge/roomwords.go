@@ -80,13 +80,13 @@ func wordsWhichContact(asked string, among []*contact) string {
 
 // describeRoom is a room in a line.
 func describeRoom(r rooms.Info) string {
-	return fmt.Sprintf("%s = %s: %d on the LAN, %d on the network; %s", quote(r.Name), r.MUC, len(r.Members), len(r.Occupants), rewrite.Line(r.State, maxState))
+	return fmt.Sprintf("%s = %s: %d on the LAN, %d on the network; %s", quote(r.Name), r.MUC, len(r.Members), len(r.Occupants)+r.More, rewrite.Line(r.State, maxState))
 }
 
 // wordsRoom is the answer to "who ROOM", with these of its members and so many
 // others.
 func wordsRoom(r rooms.Info, members []string, hidden int) string {
-	lan := joinNames(members)
+	lan := joinNames(members, 0)
 	switch {
 	case hidden > 0 && len(members) == 0:
 		lan = fmt.Sprintf("%d whom you may not write to", hidden)
@@ -96,17 +96,17 @@ func wordsRoom(r rooms.Info, members []string, hidden int) string {
 	return strings.Join([]string{
 		quote(r.Name) + " = " + r.MUC.String() + ": " + rewrite.Line(r.State, maxState),
 		"on the LAN: " + lan,
-		"on the network: " + joinNames(r.Occupants),
+		"on the network: " + joinNames(r.Occupants, r.More),
 	}, "\n")
 }
 
-// joinNames is a list of those in a room.
-func joinNames(names []string) string {
+// joinNames is a list of those in a room, and so many whose names are not known.
+func joinNames(names []string, more int) string {
 	shown := make([]string, 0, len(names))
 	for _, n := range names {
 		shown = append(shown, rewrite.Line(n, maxNick))
 	}
-	return joinWords(shown, maxWho)
+	return joinSome(shown, more, maxWho)
 }
 
 // joinLines are the first lines that fit into so many bytes, and how many more

@@ -96,15 +96,22 @@ func quote(s string) string {
 }
 
 // joinWords is a list in at most limit bytes, or "nobody".
-func joinWords(words []string, limit int) string {
-	if len(words) == 0 {
+func joinWords(words []string, limit int) string { return joinSome(words, 0, limit) }
+
+// joinSome is joinWords of words and so many that are not said.
+func joinSome(words []string, more, limit int) string {
+	if len(words) == 0 && more == 0 {
 		return "nobody"
 	}
-	n := 0
+	n, said := 0, words
 	for i, w := range words {
 		if n += len(w) + 2; n > limit {
-			return fmt.Sprintf("%s and %d more", strings.Join(words[:i], ", "), len(words)-i)
+			said = words[:i]
+			break
 		}
 	}
-	return strings.Join(words, ", ")
+	if more += len(words) - len(said); more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(said, ", "), more)
+	}
+	return strings.Join(said, ", ")
 }

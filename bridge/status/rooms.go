@@ -15,6 +15,7 @@ type Room struct {
 	Carrier   string   `json:"carrier,omitempty"` // another gateway that passes the lines on; "": this one
 	Members   []string `json:"members,omitempty"` // on the LAN, beside gateways
 	Occupants []string `json:"occupants,omitempty"`
+	More      int      `json:"more,omitempty"` // of those on the network, who are not named
 }
 
 func (s *Server) rooms(w http.ResponseWriter, _ *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,6 +13,10 @@ import (
 
 // maxRooms is how many rooms the gateway joins.
 const maxRooms = 32
+
+// leastRoomAge is how far back a room is asked, whatever catch_up.age is: what was on its
+// way when the connection was lost is found there, or it would be said again.
+const leastRoomAge = 10 * time.Minute
 
 // maxNick is the most bytes that we ask a room to call us; more is allowed
 // (RFC 7622 §3.4), and nobody could read it.
@@ -22,6 +27,10 @@ func (c *config) checkRooms() {
 	if n := len(c.Rooms); n > maxRooms {
 		c.wrong("rooms", "has %d entries; %d is the most", n, maxRooms)
 		return
+	}
+	if len(c.Rooms) > 0 && c.CatchUp.Age < leastRoomAge {
+		c.doubt("catch_up.age", "is less than the %d minutes that count in rooms, where the gateway has to see what became of lines that were on their way",
+			leastRoomAge/time.Minute)
 	}
 	names, mucs := map[string]int{}, map[string]int{}
 	for i := range c.Rooms {

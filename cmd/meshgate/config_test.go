@@ -78,6 +78,7 @@ func TestProblemsInAPersonsWords(t *testing.T) {
 		{"relay without host", good + "streams: {relays: [':7']}", `:7: streams.relays[0]: ":7" is no server; write a host name or an address, as in xmpp.example.org or 192.0.2.1:5222`},
 		{"stream key alone", good + "streams: {key_file: /nowhere}", `:7: streams.key_file: has no certificate; write certificate_file, too`},
 		{"creators", good + "streams: {create: [" + strings.Repeat("x", 64) + "]}", `:7: streams.create[0]: has 64 bytes; a presence name has at most 63`},
+		{"little to catch up", good + "catch_up: {age: 0s}\nrooms: [{name: W, muc: a@b}]", `:7: catch_up.age: warning: is less than the 10 minutes that count in rooms, where the gateway has to see what became of lines that were on their way`},
 		{"IPv6 that is off", good + "lan: {ipv6: false}\nrooms: [{name: W, muc: a@b, group: '[ff02::7]:5000'}]", `:8: rooms[0].group: [ff02::7]:5000 is IPv6, and lan.ipv6 is false`},
 		{"no password", good + "rooms: [{name: W, muc: a@b, password_file: /nonexistent/x}]", `:7: rooms[0].password_file: /nonexistent/x: there is no such file`},
 		{"too much history", good + "rooms: [{name: W, muc: a@b, history: {lines: 101}}]", `:7: rooms[0].history.lines: is 101; it must be from 0 to 100`},

@@ -66,7 +66,7 @@ func (g *gateway) statusConfig(c *config, log *slog.Logger) status.Config {
 func roomsOf(list []rooms.Info) []status.Room {
 	out := make([]status.Room, len(list))
 	for i, r := range list {
-		out[i] = status.Room{Name: r.Name, MUC: r.MUC.String(), State: r.State, Carrier: r.Carrier, Members: r.Members, Occupants: r.Occupants}
+		out[i] = status.Room{Name: r.Name, MUC: r.MUC.String(), State: r.State, Carrier: r.Carrier, Members: r.Members, Occupants: r.Occupants, More: r.More}
 		if r.Group.IsValid() {
 			out[i].Group = r.Group.String()
 		}

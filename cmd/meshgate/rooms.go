@@ -62,19 +62,22 @@ func roomsText(list []status.Room) string {
 		if r.Group != "" {
 			fmt.Fprintf(&b, "  at %s\n", plain(r.Group))
 		}
-		fmt.Fprintf(&b, "  on the LAN: %s\n  on the network: %s\n", everybody(r.Members), everybody(r.Occupants))
+		fmt.Fprintf(&b, "  on the LAN: %s\n  on the network: %s\n", everybody(r.Members, 0), everybody(r.Occupants, r.More))
 	}
 	return b.String()
 }
 
-// everybody lists names for a terminal.
-func everybody(names []string) string {
-	if len(names) == 0 {
+// everybody lists names for a terminal, and so many who have none.
+func everybody(names []string, more int) string {
+	if len(names) == 0 && more == 0 {
 		return "nobody"
 	}
 	list := make([]string, len(names))
 	for i, n := range names {
 		list[i] = plain(n)
+	}
+	if more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list, ", "), more)
 	}
 	return strings.Join(list, ", ")
 }

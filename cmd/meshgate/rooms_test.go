@@ -13,7 +13,7 @@ import (
 func TestRoomsPrintsWhoIsInThem(t *testing.T) {
 	list := []status.Room{
 		{Name: "Witch\x1bcraft", MUC: "w@muc.example.org", Group: "239.255.71.66:13251", State: "joined", Members: []string{"crone@desktop", "h\x07x"}},
-		{Name: "Plot", MUC: "p@muc.example.org", State: "the server is not reached", Carrier: "meshgate@two", Occupants: []string{"alice"}},
+		{Name: "Plot", MUC: "p@muc.example.org", State: "the server is not reached", Carrier: "meshgate@two", Occupants: []string{"alice"}, More: 41},
 	}
 	path := served(t, status.Config{Rooms: func() []status.Room { return list }})
 	var out, errs bytes.Buffer
@@ -30,7 +30,7 @@ Plot = p@muc.example.org
   the server is not reached
   carried by meshgate@two
   on the LAN: nobody
-  on the network: alice
+  on the network: alice and 41 more
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Error(d)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"time"
-
 	"meshgate/bridge"
 	"meshgate/bridge/rewrite"
 	"meshgate/bridge/rooms"
@@ -27,7 +25,7 @@ func (c *config) roomsConfig() (rooms.Config, error) {
 			BodyBytes:  c.Limits.Body,
 			Missed:     c.CatchUp.Messages,
 		},
-		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: max(c.CatchUp.Age, 10*time.Minute)}, // for what is on its way,
+		Timing: rooms.Timing{LineKept: c.Outbox.TTL, HeldKept: max(c.CatchUp.Age, leastRoomAge)},
 	}
 	for _, ct := range c.Contacts {
 		j, err := parseAddress(ct.JID)
