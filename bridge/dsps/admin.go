@@ -55,7 +55,9 @@ func (e *Engine) dropOthers(p *peerState, jid JID, comments []*stanza.Element, v
 		v.missing = append(v.missing, PeerPresence{jid, Missing})
 	}
 	for _, q := range found {
-		e.drop(q, comments, q == p)
+		if slices.Contains(p.stream.peers, q) { // it may have gone with the last master
+			e.drop(q, comments, q == p)
+		}
 	}
 }
 

@@ -350,6 +350,16 @@ func TestAdminByRole(t *testing.T) { // DS-07
 	p.want("and cannot be accepted", p.queryID(inv.ID, "result", dan, inv.From, Answer{true}))
 }
 
+func TestLastMasterIsDroppedWithItsInvitation(t *testing.T) { // DS-07, DS-15
+	r := newRig(t)
+	addr := r.create(rob, Create{})
+	r.accept(ann, r.invite(rob, addr, ann, Master))
+	r.invite(rob, addr, ann, Master)
+	r.want("each use of the stream ends once", r.query("set", rob, addr, Admin{Peers: []AdminPeer{{rob, ""}, {ann, ""}}}),
+		string(rob)+" result", string(rob)+" set dropped", string(ann)+" set presence "+string(rob)+"=drop",
+		string(ann)+" set dropped", string(ann)+" set dropped")
+}
+
 func TestInvitationsAreBounded(t *testing.T) { // DS-07
 	r := newRig(t, func(c *Config) {
 		c.Limits.Peers, c.Limits.Comments = 3, 60

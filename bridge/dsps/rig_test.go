@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -19,9 +18,16 @@ const (
 
 var start = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
+// A tester is a test, or a run of rapid's.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // A rig is an engine with what its shell and its clients would do.
 type rig struct {
-	t   testing.TB
+	t   tester
 	e   *Engine
 	now time.Time
 	out Output // of the last input
@@ -30,7 +36,7 @@ type rig struct {
 
 func everybody(JID) bool { return true }
 
-func newRig(t testing.TB, change ...func(*Config)) *rig {
+func newRig(t tester, change ...func(*Config)) *rig {
 	cfg := Config{
 		Rand: rand.New(rand.NewChaCha8([32]byte{1})),
 		Policy: Policy{
@@ -207,7 +213,7 @@ type party struct {
 
 // newParty makes a stream on which all are connected: rob and ann are masters,
 // bob and cat slaves.
-func newParty(t testing.TB, q Create, change ...func(*Config)) *party {
+func newParty(t tester, q Create, change ...func(*Config)) *party {
 	p := &party{newRig(t, change...), map[JID]JID{}, map[JID]ConnID{}}
 	p.addr[rob] = p.create(rob, q)
 	p.conn[rob] = p.connect(rob, p.addr[rob])
