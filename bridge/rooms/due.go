@@ -222,17 +222,17 @@ func (e *engine) refused(now time.Time, ev xmppc2s.RoomRefused) {
 	if line == nil || line.sent.IsZero() {
 		return
 	}
-	switch {
-	case isAbsence(ev.Err.Condition):
-		e.unsend(line)
-		e.due.pause = now.Add(dueRetry)
-	case ev.Err.Type == "wait":
-		e.unsend(line)
-		line.putOff = true
-		e.due.pause = now.Add(min(waitRetry<<max(0, line.tries-1), maxWait))
-	default:
+	absent := isAbsence(ev.Err.Condition)
+	if !absent && ev.Err.Type != "wait" {
 		e.giveUp(line, wordsBounced(ev.Err))
 		e.endDue(now, line, &e.fromLAN.Bounced)
+		return
+	}
+	e.forgive()
+	e.unsend(line)
+	if e.due.pause = now.Add(dueRetry); !absent {
+		line.putOff = true
+		e.due.pause = now.Add(min(waitRetry<<max(0, line.tries-1), maxWait))
 	}
 }
 

@@ -131,12 +131,19 @@ func (g *gateways) become(d duty) (changed bool) {
 	if g.duty == d {
 		return false
 	}
-	if (g.duty == carrying) != (d == carrying) || (g.duty == unable) != (d == unable) {
+	if g.duty == carrying || d == carrying {
 		g.sayNow = true
 	}
 	g.duty = d
-	g.self.carrying, g.self.ready = d == carrying, d != unable
+	g.self.carrying = d == carrying
 	return true
+}
+
+// stand says whether we could carry.
+func (g *gateways) stand(ready bool) {
+	if ready != g.self.ready {
+		g.self.ready, g.sayNow = ready, true
+	}
 }
 
 // decide finds what is to be done about the room by now.
@@ -154,6 +161,7 @@ func (e *engine) decide(now time.Time) {
 		e.lan.heard = now
 		g.hold(now.Add(takeoverIn))
 		g.pause(e.settled, now) // what they have said meanwhile is still to come
+		g.watchedAt = now
 	}
 	e.watchRival(now)
 	switch {
@@ -174,6 +182,7 @@ func (e *engine) decide(now time.Time) {
 		g.become(taking)
 		g.takeAt = now.Add(takeoverIn)
 	}
+	g.stand(g.duty != unable && !e.isAccused(now))
 	e.keepGrants(now)
 	if was != g.duty {
 		if g.duty == standing {
@@ -250,19 +259,19 @@ func (e *engine) watchesLAN() bool {
 // rival is the member that is to carry instead of us; "": none.
 func (e *engine) rival(now time.Time) string {
 	best, name := e.gates.self, ""
+	accused := e.isAccused(now)
 	for _, member := range slices.Sorted(maps.Keys(e.gates.others)) {
 		o := e.gates.others[member]
-		if !o.ready || !o.alive(now, e.lan.frozen) || now.Before(o.idle) {
-			continue
-		}
-		if o.instead == e.gates.self.id {
-			return member
-		}
-		if o.gateway.before(best) {
+		if e.isFit(now, o) && (accused && name == "" || o.gateway.before(best)) {
 			best, name = o.gateway, member
 		}
 	}
 	return name
+}
+
+// isFit reports whether another gateway could carry, as far as we know.
+func (e *engine) isFit(now time.Time, o *otherGateway) bool {
+	return o.ready && o.alive(now, e.lan.frozen) && !now.Before(o.idle)
 }
 
 // isEldest reports whether no other gateway that is not ready goes before us, nor

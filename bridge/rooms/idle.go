@@ -47,6 +47,27 @@ func (e *engine) idleAt(now time.Time) time.Time {
 	return time.Time{}
 }
 
+// isAccused reports whether another gateway takes us for idle. Then any other is to
+// carry, and hears that we are not ready.
+func (e *engine) isAccused(now time.Time) bool {
+	for _, o := range e.gates.others {
+		if o.instead == e.gates.self.id && e.isFit(now, o) {
+			return true
+		}
+	}
+	return false
+}
+
+// forgive takes nobody for idle any more, since the MUC does not take what we send
+// either.
+func (e *engine) forgive() {
+	for _, o := range e.gates.others {
+		if !o.idle.IsZero() {
+			o.idle, e.gates.sayNow = time.Time{}, true
+		}
+	}
+}
+
 // idleRival is the id of a gateway in whose place we carry; "": there is none.
 func (e *engine) idleRival(now time.Time) string {
 	for _, member := range slices.Sorted(maps.Keys(e.gates.others)) {

@@ -131,7 +131,18 @@ func (g *simGate) kick() {
 	g.w.logf("%s is kicked", g.name)
 	g.occupant = false
 	g.fromServer(&simInbound{ev: xmppc2s.RoomLost{Room: theMUC, Why: xmppc2s.RoomKicked}})
-	g.w.after(time.Second, 20*time.Second, g.whileConnected(g.join))
+	g.w.after(time.Second, 20*time.Second, g.whileConnected(g.rejoin))
+}
+
+// rejoin enters the MUC if the client knows by now that it is not in it: what it has
+// said before was sent before.
+func (g *simGate) rejoin() {
+	switch {
+	case g.stalled:
+		g.w.after(time.Second, 2*time.Second, g.whileConnected(g.rejoin))
+	case !g.e.net.inside:
+		g.join()
+	}
 }
 
 // event is a stored line as the client tells it.

@@ -89,8 +89,30 @@ func TestWhoDoesNotCarryIsTakenOverFrom(t *testing.T) {
 	want(t, "the MUC, with another gateway that carries", b.muc)
 	b.announcesFor(10*time.Second, "eve@h3", "e", ready, carries1)
 	want(t, "the MUC", b.muc, "[crone@h1] one")
-	if el := b.sent[len(b.sent)-1].stanza.Child(nsGateway, "gateway"); el.Attr("instead") != "e" || el.Attr("carrying") != "1" {
+	if el := b.announced(); el.Attr("instead") != "e" || el.Attr("carrying") != "1" {
 		t.Errorf("we say %v", el)
+	}
+	b.server(xmppc2s.RoomRefused{Room: theMUC, ID: b.stanzas[0].Attr("id"), Err: &stanza.Error{Type: "wait", Condition: stanza.ResourceConstraint}})
+	if el := b.announced(); b.gates.duty != standing || el.Attr("instead") != "" {
+		t.Errorf("the MUC takes nothing of us, either, and we are %v and say %v", b.gates.duty, el)
+	}
+}
+
+// announced is what we have said of ourselves last.
+func (b *bench) announced() *stanza.Element {
+	return b.sent[len(b.sent)-1].stanza.Child(nsGateway, "gateway")
+}
+
+// Who was asleep does not take for idle whom it could not hear.
+func TestSleepMakesNobodyIdle(t *testing.T) {
+	b := newBench(t, nil)
+	b.announcesFor(5*time.Second, "gate@h4", "g4", ready, carries1)
+	b.says("crone@h1", words("one"))
+	b.now = b.now.Add(2 * idleAfter)
+	b.handleTimeout(b.now)
+	b.announces("gate@h4", "g4", ready, carries1)
+	if b.gates.duty != standing || b.announced().Attr("instead") != "" {
+		t.Errorf("we are %v, and say %v", b.gates.duty, b.announced())
 	}
 }
 
@@ -98,10 +120,17 @@ func TestWhoDoesNotCarryIsTakenOverFrom(t *testing.T) {
 // says so; and who carries slowly is left alone.
 func TestWhoIsTakenOverFromStandsBy(t *testing.T) {
 	b := newBench(t, nil)
-	b.announces("gate@h4", "g4", ready, carries1, stanza.Attr{Name: "instead", Value: b.gates.self.id}, stanza.Attr{Name: "since", Value: "9999999999999"})
-	if b.gates.duty != standing {
-		t.Errorf("we are %v", b.gates.duty)
+	instead := stanza.Attr{Name: "instead", Value: b.gates.self.id}
+	b.announces("gate@h4", "g4", ready, instead)
+	if b.gates.duty != standing || b.announced().Attr("ready") != "" {
+		t.Errorf("we are %v, and say %v", b.gates.duty, b.announced())
 	}
+	b.announces("third@h5", "a5", ready)
+	if b.rival(b.now) != "third@h5" { // for which the other stands by, too, now that we are not ready
+		t.Errorf("we stand by for %q", b.rival(b.now))
+	}
+	b.clique(clique.Left{Room: "Witchcraft", Member: "third@h5", Why: rmulticast.Said})
+	b.announces("gate@h4", "g4", ready, carries1, instead)
 	for i := range 4 {
 		b.says("crone@h1", words(fmt.Sprint(i)))
 		b.announcesFor(20*time.Second, "gate@h4", "g4", ready, carries1)
@@ -117,7 +146,7 @@ func TestAGrantIsForgottenWithItsGiver(t *testing.T) {
 	b := newBench(t, nil)
 	id := newLineID("Witchcraft", 3, 4)
 	b.announces("gate@h4", "g4", idList("due", []lineID{id}))
-	if el := b.sent[len(b.sent)-1].stanza.Child(nsGateway, "gateway").Child(nsGateway, "yours"); len(listed(el)) != 1 {
+	if el := b.announced().Child(nsGateway, "yours"); len(listed(el)) != 1 {
 		t.Fatalf("the line was not left: %v", el)
 	}
 	if b.marks[b.lineMark(id)] {
