@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -60,7 +61,20 @@ func (r *streamRun) invite(ctx context.Context) error {
 	if r.o.master {
 		offer.Right = dsps.Master
 	}
-	return stream.Invite(ask, offer)
+	return inviteAll(ask, stream, offer)
+}
+
+// inviteAll invites. The service says that it may not be, but not for whom.
+func inviteAll(ctx context.Context, stream *client.Stream, o client.Offer) error {
+	err := stream.Invite(ctx, o)
+	if e, ok := errors.AsType[*dsps.Error](err); !ok || e.Code != dsps.Forbidden {
+		return err
+	}
+	var names []string
+	for _, j := range o.Peers {
+		names = append(names, string(j))
+	}
+	return fmt.Errorf("the service knows no such person, or lets you not invite them: %s", strings.Join(names, ", "))
 }
 
 // A member is one of a stream.

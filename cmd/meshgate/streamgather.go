@@ -44,7 +44,7 @@ func (g *gathering) gather(meta client.Meta) error {
 	}
 	if len(to) > 0 {
 		offer := client.Offer{Right: dsps.Slave, Peers: to, Expire: wait, Comments: []*stanza.Element{meta.Comment()}}
-		if err := g.stream.Invite(ctx, offer); err != nil {
+		if err := inviteAll(ctx, g.stream, offer); err != nil {
 			return err
 		}
 		g.awaited += len(to)

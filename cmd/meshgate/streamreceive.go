@@ -67,12 +67,21 @@ func (r *streamRun) openWaiting(ctx context.Context) (*streamSession, error) {
 	return r.open(ctx, resource)
 }
 
-// wantedService is the only one whose invitations are wanted; "": all are.
+// wantedService is the only one whose invitations are wanted; "": all are. On
+// the LAN a gateway that was asked knows us, and can invite us at once.
 func (r *streamRun) wantedService(s *streamSession) (dsps.JID, error) {
-	if r.o.service == "" && r.o.from == "" {
+	wanted := r.o.service != "" || r.o.from != ""
+	if !wanted && s.mesh == nil {
 		return "", nil
 	}
-	return s.service(r.o.service)
+	service, err := s.service(r.o.service)
+	switch {
+	case wanted:
+		return service, err
+	case err != nil && s.alive.Err() == nil:
+		r.say("%s; waiting for one all the same", trimWords(err))
+	}
+	return "", nil
 }
 
 // await waits for an invitation that is wanted; others are rejected.
