@@ -44,8 +44,10 @@ type link struct {
 	busy    atomic.Int64 // ns in writing
 	since   atomic.Int64 // when the write under way began, ns since the epoch; 0: there is none
 	last    struct {     // what progress has told, the loop's
-		written int64
-		busy    time.Duration
+		at             time.Time
+		written        int64
+		busy           time.Duration
+		acked, waiting int64 // see acknowledged
 	}
 }
 
@@ -103,6 +105,8 @@ func (l *link) abort() {
 // attach puts the link onto a stream.
 func (l *link) attach(h *hose, a Action) {
 	l.hose, l.peer, l.master, l.relay = h, a.ID, a.Right == Master, a.Right == Relay
+	l.last.at = time.Now()
+	l.last.acked, l.last.waiting, _ = acknowledged(l.raw)
 	h.join(l)
 	close(l.attached)
 }
@@ -191,9 +195,25 @@ func (l *link) serve(rest []byte) {
 	l.abort()
 }
 
-// progress is what was written since it was asked the last time, and how long
-// something waited to be.
-func (l *link) progress(now time.Time) (int64, time.Duration) {
+// progress is how many bytes the peer has got since it was asked the last time, and
+// how long something waited for it: while a write was under way, or all the time if
+// it has not even got what was written by then.
+func (l *link) progress(now time.Time) (bytes int64, waited time.Duration) {
+	bytes, waited = l.wrote(now)
+	last := l.last
+	acked, waiting, ok := acknowledged(l.raw)
+	l.last.at, l.last.acked, l.last.waiting = now, acked, waiting
+	if !ok {
+		return bytes, waited
+	}
+	if acked < last.acked+last.waiting {
+		waited = max(waited, now.Sub(last.at))
+	}
+	return max(0, acked-last.acked), waited
+}
+
+// wrote is the same as far as it is known of every connection.
+func (l *link) wrote(now time.Time) (int64, time.Duration) {
 	written, busy := l.written.Load(), time.Duration(l.busy.Load())
 	if since := l.since.Load(); since != 0 {
 		busy += max(0, now.Sub(time.Unix(0, since)))
