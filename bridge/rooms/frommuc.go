@@ -83,7 +83,7 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 	case same != nil:
 		l.Duplicate++
 		same.dones = append(same.dones, ev.Done)
-		e.toldHeld(now, same)
+		e.toldAgain(now, key)
 		return
 	case passed && early:
 		l.Elsewhere++

@@ -26,7 +26,7 @@ type mucLine struct {
 	written bool   // it has a row …
 	writing bool   // … or soon will
 	ended   bool
-	told    bool     // by the MUC, in this run
+	told    bool     // by the MUC, since it was entered
 	dones   []func() // of the message, and of those that were the same
 }
 
@@ -105,7 +105,7 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 	if line.written || line.writing {
 		e.emit(later{Change{Key: e.heldRow(line).Key}})
 	}
-	h.advance()
+	e.advance()
 	e.finish(line)
 }
 

@@ -38,6 +38,7 @@ func (e *engine) enteredMUC(now time.Time, ev xmppc2s.RoomEntered) {
 		e.net.nick = ev.Nick // entered twice: what was sent meanwhile is on its way
 		return
 	}
+	e.held.unplace()
 	e.net = mucSide{online: true, inside: true, archive: ev.Archive, membersOnly: ev.MembersOnly, since: now, nick: ev.Nick}
 }
 
@@ -67,6 +68,7 @@ func (e *engine) caughtUp(now time.Time, start string) {
 	e.net.refused = ""
 	e.told.found()
 	e.sortOut(now)
+	e.advance()
 	e.settleUpTo(now, e.held.upTo)
 	e.beginMark(now, start)
 }

@@ -119,7 +119,6 @@ func (e *engine) restore(now time.Time, s saved) {
 		if e.before[e.givenMark(l)] || e.held.byKey[l.Key] != nil {
 			e.held.seq = l.seq
 			e.enqueue(&mucLine{Key: l.Key, ended: true})
-			e.held.advance()
 			e.emit(later{Change{Key: e.heldRow(l).Key}})
 			continue
 		}

@@ -8,9 +8,9 @@ import (
 )
 
 // How far another gateway has come in the MUC settles lines of which we have not
-// heard its copy. Lines have their places in the order in which the MUC has told them
-// to this run; those of a run before that are not told again are before all others,
-// and until the room is caught up nobody knows which these are.
+// heard its copy. Lines have their places in the order in which the MUC tells them;
+// when it is entered again it tells some again, in order, and those that it does not
+// are before all others. So nobody knows their order until the room is caught up.
 
 // endingPart bounds the lines that have ended behind one that has not, as a
 // multiple of those that have not.
@@ -25,34 +25,46 @@ func (e *engine) enqueue(line *mucLine) {
 }
 
 // advance finds the newest of the lines before which all have ended.
-func (h *held) advance() {
-	for len(h.ending) > 0 && h.ending[0].ended {
+func (e *engine) advance() {
+	h := &e.held
+	for e.net.caught && len(h.ending) > 0 && h.ending[0].ended {
 		h.last, h.ending = h.ending[0].Key, h.ending[1:]
 	}
 }
 
-// toldHeld notes that a line that waits was told: one of a run before now has its place.
-func (e *engine) toldHeld(now time.Time, line *mucLine) {
-	h := &e.held
-	if !line.told {
-		line.told = true
-		if i := slices.Index(h.ending, line); i >= 0 {
-			h.ending = append(slices.Delete(h.ending, i, i+1), line)
-			h.advance()
-		}
+// unplace notes that the MUC begins to tell what was missed.
+func (h *held) unplace() {
+	for _, l := range h.ending {
+		l.told = false
 	}
-	e.settleTold(now, line.Key)
+}
+
+// toldAgain gives a line its place that waits, or is behind one that does. It reports
+// false if there is no such line.
+func (e *engine) toldAgain(now time.Time, key mucKey) bool {
+	h := &e.held
+	i := slices.IndexFunc(h.ending, func(l *mucLine) bool { return l.Key == key })
+	if i < 0 {
+		return false
+	}
+	if l := h.ending[i]; !l.told {
+		l.told = true
+		h.ending = append(slices.Delete(h.ending, i, i+1), l)
+	}
+	e.settleTold(now, key)
+	return true
 }
 
 // toldPassed notes that a line was told that is on the LAN already, by another
 // gateway or a run before.
 func (e *engine) toldPassed(now time.Time, key mucKey) {
-	if e.isTold(now, key) {
+	known := e.isTold(now, key)
+	e.passed.Put(now, e.heldMark(key), false)
+	if e.toldAgain(now, key) || known {
 		return
 	}
-	e.passed.Put(now, e.heldMark(key), false)
 	e.enqueue(&mucLine{Key: key, ended: true, told: true})
-	e.held.advance()
+	e.advance()
 	e.settleTold(now, key)
 }
 
