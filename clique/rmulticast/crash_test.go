@@ -9,6 +9,8 @@ import (
 // A crash is what a node needs to be killed, to come back, and to go on.
 type crash struct {
 	snapshot []byte              // as stored
+	told     int                 // how many messages it had been told by then
+	repeats  []heard             // those that it was told after it before it was killed
 	late     []stored            // snapshots that are not yet: this long a store takes …
 	lag      time.Duration       // … which should be no time
 	soon     bool                // to die before the next datagrams leave
@@ -28,6 +30,7 @@ type crash struct {
 type stored struct {
 	at   time.Time
 	data []byte
+	told int
 }
 
 type owed struct {
@@ -45,6 +48,7 @@ func (n *node) die() {
 	n.dead, n.until, n.inbox = true, time.Time{}, nil
 	n.flushDisk()
 	n.crash.late = nil
+	n.crash.repeats = append(n.crash.repeats, n.got[n.crash.told:]...)
 	n.crash.soon, n.crash.says, n.crash.away = false, false, true
 	n.crash.killed++
 	n.crash.back = n.lan.now.Add(n.crash.after)
@@ -53,7 +57,7 @@ func (n *node) die() {
 
 // store keeps a snapshot, as fast as the node's disk does.
 func (n *node) store(snapshot []byte) {
-	n.crash.late = append(n.crash.late, stored{n.lan.now.Add(n.crash.lag), snapshot})
+	n.crash.late = append(n.crash.late, stored{n.lan.now.Add(n.crash.lag), snapshot, len(n.got)})
 	n.flushDisk()
 }
 
@@ -61,7 +65,7 @@ func (n *node) store(snapshot []byte) {
 func (n *node) flushDisk() {
 	c := &n.crash
 	for len(c.late) > 0 && !c.late[0].at.After(n.lan.now) {
-		c.snapshot, c.late = c.late[0].data, c.late[1:]
+		c.snapshot, c.told, c.late = c.late[0].data, c.late[0].told, c.late[1:]
 	}
 }
 
@@ -125,16 +129,17 @@ func (n *node) settleOwed() {
 	}
 }
 
-// toldBefore reports whether the node was told the message before it was killed.
+// toldBefore reports whether the node was told the message before it was killed, and
+// after its snapshot. That is once for each kill.
 func (n *node) toldBefore(m Message) bool {
-	if n.crash.resumed == 0 {
-		return false
-	}
-	again := slices.ContainsFunc(n.got, func(h heard) bool {
+	c := &n.crash
+	i := slices.IndexFunc(c.repeats, func(h heard) bool {
 		return h.from.ID == m.From.ID && h.number == m.Number && h.life == n.life
 	})
-	if again {
-		n.crash.again++
+	if i < 0 {
+		return false
 	}
-	return again
+	c.repeats = slices.Delete(c.repeats, i, i+1)
+	c.again++
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -44,28 +45,32 @@ type node struct {
 	inbox  [][]byte
 	crash  crash
 
-	log     []string // events as text
-	got     []heard
-	members map[SenderID]string
-	frozen  bool
-	sent    int
-	changes int // of its membership
-	life    int
-	cuts    []cut // what it had been told when that was
+	log      []string // events as text
+	got      []heard
+	members  map[SenderID]string
+	frozen   bool
+	sent     int
+	changes  int // of its membership
+	restarts int
+	life     int
+	cuts     []cut // what it had been told when that was
 }
 
-// A cut is which message of each other a node had been told last when somebody
-// came or went.
+// A cut is where a node stood when somebody came or went.
 type cut struct {
 	what string
 	id   SenderID
-	self SenderID // the node's own
-	had  map[SenderID]int
+	self SenderID         // the node's own
+	had  map[SenderID]int // the last message of each other that it had been told
+	told int              // how many it had been told in all
+	sent int              // and had said itself
+	view []SenderID       // who was a member then, itself among them, by id
+	turn int              // the same for all who came at once
 	life int
 }
 
 func (n *node) cut(what string, id SenderID) {
-	if slices.ContainsFunc(n.cuts, func(c cut) bool { return c.what == what && c.id == id && c.life == n.life }) {
+	if n.crash.lag > 0 && slices.ContainsFunc(n.cuts, func(c cut) bool { return c.what == what && c.id == id && c.life == n.life }) {
 		return // told again after we were killed
 	}
 	had := map[SenderID]int{}
@@ -74,7 +79,9 @@ func (n *node) cut(what string, id SenderID) {
 			had[h.from.ID] = indexOf(h.data)
 		}
 	}
-	n.cuts = append(n.cuts, cut{what, id, n.Self(), had, n.life})
+	view := append(slices.Collect(maps.Keys(n.members)), n.Self())
+	slices.Sort(view)
+	n.cuts = append(n.cuts, cut{what, id, n.Self(), had, len(n.got), n.sent, view, n.changes, n.life})
 }
 
 // indexOf reads the number of a message "name/number …"; 0: it has none.
@@ -90,6 +97,7 @@ type heard struct {
 	number PacketID
 	data   string
 	life   int // how often the node had restarted
+	stream StreamID
 }
 
 type flight struct {
@@ -197,6 +205,7 @@ func (n *node) take(ev Event) {
 		n.remember(ev)
 	case Joined:
 		n.changes++
+		var joined []SenderID
 		for _, m := range ev.Members {
 			if n.crash.known[m.ID] != "" { // told before we were killed
 				n.members[m.ID] = m.Name
@@ -206,7 +215,10 @@ func (n *node) take(ev Event) {
 				n.lan.t.Errorf("%s: %s %v joined twice", n.name, m.Name, m.ID)
 			}
 			n.members[m.ID] = m.Name
-			n.cut("joined", m.ID)
+			joined = append(joined, m.ID)
+		}
+		for _, id := range joined {
+			n.cut("joined", id)
 		}
 		n.crash.known = nil
 		n.note("joined %s", names(ev.Members))
@@ -225,7 +237,7 @@ func (n *node) take(ev Event) {
 		if n.toldBefore(ev) {
 			return
 		}
-		n.got = append(n.got, heard{ev.From, ev.Number, string(ev.Data), n.life})
+		n.got = append(n.got, heard{ev.From, ev.Number, string(ev.Data), n.life, ev.Stream})
 	case Frozen:
 		if n.frozen == ev.Frozen {
 			n.lan.t.Errorf("%s: told twice that frozen is %v", n.name, ev.Frozen)
@@ -233,6 +245,7 @@ func (n *node) take(ev Event) {
 		n.frozen = ev.Frozen
 	case Restarted:
 		n.changes++
+		n.restarts++
 		n.life++
 		clear(n.members)
 		n.note("restarted")
