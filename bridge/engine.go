@@ -81,6 +81,7 @@ type engine struct {
 	started   time.Time
 	self      jid.JID // our own bare address; zero before the first session
 	rooms     Rooms   // only asked
+	invites   invites
 
 	pending map[uint64]delivery // on their way to peers, by token
 	tokens  uint64
@@ -145,6 +146,7 @@ func newEngine(now time.Time, cfg Config, notes []string) *engine {
 		portrait:  portrait{settle: cfg.Timing.AvatarSettle, damp: cfg.Timing.AvatarDamp},
 		warning:   newWarning(),
 		rooms:     noRooms{},
+		invites:   bounds.NewMemory[invite, linklocal.Instance](maxInvites, invitesKept),
 		started:   now, swept: now.Add(firstSweep - sweepEvery), audited: now,
 		outage:  outage{after: cfg.Timing.OutageTold, limit: cfg.Limits.Conversations},
 		pending: make(map[uint64]delivery),
@@ -223,6 +225,8 @@ func (e *engine) handleServer(now time.Time, ev xmppc2s.Event) {
 		e.message(now, ev)
 	case xmppc2s.RoomInvited:
 		e.invited(now, ev)
+	case xmppc2s.RoomDeclined:
+		e.declined(now, ev)
 	case xmppc2s.Undelivered:
 		if ev.Stanza.Attr("type") != "error" { // whose id is the contact's choice
 			id := ev.Stanza.Attr("id")

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"meshgate/bridge/internal/bounds"
 	"meshgate/bridge/rewrite"
 	"meshgate/bridge/rooms"
 	"meshgate/internal/stanza"
@@ -36,6 +37,9 @@ func (e *engine) sendInvitation(now time.Time, to *contact, n *entry, room rooms
 	if reason == "" {
 		reason = wordsInvites(room.Name)
 	}
+	if room.MembersOnly {
+		e.invites.Put(now, invite{room.MUC.String(), to.bare}, n.peer)
+	}
 	e.forward(now, to, n, wordsInvitation(room.Name), func(env rewrite.Envelope) *stanza.Element {
 		return e.invitation(room, rewrite.DisplayName(n.peer), reason, env)
 	})
@@ -45,9 +49,34 @@ func (e *engine) sendInvitation(now time.Time, to *contact, n *entry, room rooms
 // to send another behind it.
 func (e *engine) invitation(room rooms.Info, name, reason string, env rewrite.Envelope) *stanza.Element {
 	if room.MembersOnly {
-		e.emit(toServer{rewrite.InviteThroughRoom(room.MUC, name, reason, env)})
+		e.emit(toServer{rewrite.InviteThroughRoom(room.MUC, room.Password, name, reason, env)})
 	}
-	return rewrite.InviteToNetwork(room.MUC, name, reason, env)
+	return rewrite.InviteToNetwork(room.MUC, room.Password, name, reason, env)
+}
+
+// An invite is who was invited where, both by bare address.
+type invite struct{ room, contact string }
+
+// invites are the peers who have invited contacts through rooms, of which they can be declined:
+// the last one of each, for as long as an answer makes sense.
+type invites = *bounds.Memory[invite, linklocal.Instance]
+
+const (
+	maxInvites  = 1000
+	invitesKept = 7 * 24 * time.Hour
+)
+
+// declined tells whoever has invited a contact that it will not come, once.
+func (e *engine) declined(now time.Time, ev xmppc2s.RoomDeclined) {
+	key := invite{ev.Room.Bare().String(), ev.From.Bare().String()}
+	to := e.mirrors.byBare[key.contact]
+	peer, asked := e.invites.Get(now, key)
+	room, ok := e.rooms.ByMUC(ev.Room)
+	if to == nil || !asked || !ok || !e.policy.connects(peer, to.bare) || !e.remarks.Allow(now, peerKey(peer)) {
+		return
+	}
+	e.invites.Forget(key)
+	e.tellAbout(to, peer, wordsDeclined(to.name(), room.Name, ev.Reason))
 }
 
 // invited takes an invitation to a room on the network to its end, or on its

@@ -31,6 +31,14 @@ func wordsJoin(room string) string {
 
 func wordsInvited(who, room string) string { return who + " is invited to " + quote(room) }
 
+func wordsDeclined(who, room, reason string) string {
+	text := who + " declines the invitation to " + quote(room)
+	if reason = rewrite.Line(reason, maxReason); reason != "" {
+		text += ": " + quote(reason)
+	}
+	return text
+}
+
 func wordsNotOnLAN(room string) string {
 	return "not sent: the room " + quote(room) + " is not on the LAN at the moment"
 }

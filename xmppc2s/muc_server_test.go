@@ -411,7 +411,7 @@ func TestARealRoomThatForgetsUsIsEnteredAgain(t *testing.T) {
 	}
 }
 
-// CQ-13: invitations through a room and direct ones.
+// CQ-13: invitations through a room, and their refusal, and direct ones.
 func TestARealRoomInvites(t *testing.T) {
 	halls(t, "1", func(h *hall) {
 		direct := stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: h.server.JID("alice")}, stanza.New(stanza.NSConf, "x",
@@ -429,6 +429,14 @@ func TestARealRoomInvites(t *testing.T) {
 			if !inv.Room.Equal(h.room) || inv.Reason != "come" || from != h.server.JID("bob") && (isDirect || inv.From.String() != h.room.String()+"/bob") {
 				h.t.Errorf("invited: %+v", inv)
 			}
+			if !isDirect {
+				send(h.t, h.alice, stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: h.room.String()}, stanza.New(stanza.NSMUCUsr, "x",
+					stanza.New(stanza.NSMUCUsr, "decline", stanza.Attr{Name: "to", Value: inv.From.String()}, stanza.New(stanza.NSMUCUsr, "reason", stanza.Text("busy"))))))
+			}
+		}
+		no := h.b.await("a refusal", func(ev xmppc2s.Event) bool { _, ok := ev.(xmppc2s.RoomDeclined); return ok }).(xmppc2s.RoomDeclined)
+		if no.From.String() != h.server.JID("alice") || no.Reason != "busy" {
+			h.t.Errorf("declined: %+v", no)
 		}
 	})
 }

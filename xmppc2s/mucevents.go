@@ -89,6 +89,11 @@ type (
 		ID   string
 		Err  *stanza.Error
 	}
+	// RoomDeclined: somebody whom we have invited through the room will not come.
+	RoomDeclined struct {
+		Room, From jid.JID // both bare
+		Reason     string  // "": they do not say
+	}
 	// RoomInvited: an invitation, through the room (XEP-0045 §7.8.2) or Direct
 	// (XEP-0249). As with Message, Done must be called exactly once; ArchiveID,
 	// Place and Missed are as there. Anybody can say that somebody invites:
@@ -114,6 +119,7 @@ func (RoomMessage) serverEvent()  {}
 func (RoomSubject) serverEvent()  {}
 func (RoomCaughtUp) serverEvent() {}
 func (RoomRefused) serverEvent()  {}
+func (RoomDeclined) serverEvent() {}
 func (RoomInvited) serverEvent()  {}
 
 func (e RoomEntered) RoomJID() jid.JID  { return e.Room }
@@ -123,6 +129,7 @@ func (e RoomMessage) RoomJID() jid.JID  { return e.Room }
 func (e RoomSubject) RoomJID() jid.JID  { return e.Room }
 func (e RoomCaughtUp) RoomJID() jid.JID { return e.Room }
 func (e RoomRefused) RoomJID() jid.JID  { return e.Room }
+func (e RoomDeclined) RoomJID() jid.JID { return e.Room }
 func (e RoomInvited) RoomJID() jid.JID  { return e.Room }
 
 // A RoomEnd is why we are not in a room.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"meshgate/internal/stanza"
 	"meshgate/xmppc2s/sm"
 )
@@ -21,7 +23,7 @@ func (r *mucRoom) message(now time.Time, nick string, el *stanza.Element, claim 
 	case nick == "" && x.Child(stanza.NSMUCUsr, "invite") != nil:
 		return false
 	case x.Child(stanza.NSMUCUsr, "decline") != nil:
-		r.desk.out.declined++
+		r.declined(nick, x.Child(stanza.NSMUCUsr, "decline"))
 	case el.Attr("type") == "error":
 		r.refused(now, nick, el)
 	case nick == "" && el.Child(stanza.NSMAM, "result") != nil:
@@ -32,6 +34,18 @@ func (r *mucRoom) message(now time.Time, nick string, el *stanza.Element, claim 
 		r.refuse(now, el)
 	}
 	return true
+}
+
+// declined: somebody does not follow an invitation of ours. In a private message an
+// occupant could say so of another.
+//
+// XEP-0045 §7.8.2 (Mediated Invitation)
+func (r *mucRoom) declined(nick string, decline *stanza.Element) {
+	r.desk.out.declined++
+	who, err := jid.Parse(decline.Attr("from"))
+	if nick == "" && err == nil {
+		r.desk.tell(RoomDeclined{Room: r.jid, From: who.Bare(), Reason: decline.Child(stanza.NSMUCUsr, "reason").Text()})
+	}
 }
 
 // refuse refuses a private message; not each of a flood.

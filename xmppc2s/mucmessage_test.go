@@ -181,14 +181,27 @@ func TestAChangedRoomIsLookedAtAgain(t *testing.T) {
 	}
 }
 
+// CQ-13: somebody whom we have invited through the room does not want to come.
+func TestWhoDeclinesIsTold(t *testing.T) {
+	r := newMUCRig(t)
+	r.in("")
+	r.gets("<message from='%s'><x xmlns='http://jabber.org/protocol/muc#user'><decline from='ann@example.org/x'><reason>busy</reason></decline></x></message>", coven)
+	if d := hears[RoomDeclined](r); d.Room.String() != coven || d.From.String() != "ann@example.org" || d.Reason != "busy" {
+		t.Errorf("%+v", d)
+	}
+	r.untold()
+}
+
 func TestStraysAreNobodys(t *testing.T) {
 	r := newMUCRig(t)
 	r.in("")
 	r.gets("<message type='groupchat' from='other@rooms.example.org/x'><body>x</body></message>")
 	r.gets("%s", archivedLine(coven, "room-1", "i", r.now, ""))
-	r.gets("<message from='%s'><x xmlns='http://jabber.org/protocol/muc#user'><decline from='ann@example.org'/></x></message>", coven)
+	for _, d := range []string{coven + "/bob'><x xmlns='http://jabber.org/protocol/muc#user'><decline from='ann@example.org'/>", coven + "'><x xmlns='http://jabber.org/protocol/muc#user'><decline/>"} {
+		r.gets("<message from='%s</x></message>", d)
+	}
 	r.untold()
-	if r.out.strays != 2 || r.out.declined != 1 || r.held != 0 {
+	if r.out.strays != 2 || r.out.declined != 2 || r.held != 0 {
 		t.Errorf("counted %+v, %d marks kept", r.out, r.held)
 	}
 	q := r.desk.ask(r.now, "get", coven, func(string) *stanza.Element { return nil }, func(time.Time, *stanza.Element) { t.Error("anybody may answer") })

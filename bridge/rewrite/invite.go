@@ -86,14 +86,16 @@ func InviteToLAN(c Content, speaker string, now time.Time) *stanza.Element {
 
 // InviteToNetwork builds an invitation to a room on the network in the words of
 // whoever is called name: a peer, or the gateway itself. It is a direct one,
-// which reaches the contact whether the room knows it or not.
+// which reaches the contact whether the room knows it or not. With the password, if
+// the room has one, the contact can enter.
 //
 // XEP-0249 §2 (How It Works)
-func InviteToNetwork(room jid.JID, name, reason string, env Envelope) *stanza.Element {
+func InviteToNetwork(room jid.JID, password, name, reason string, env Envelope) *stanza.Element {
 	return stanza.New(stanza.NSClient, "message",
 		stanza.Attr{Name: "to", Value: env.To}, stanza.Attr{Name: "id", Value: env.ID},
 		thread(env.Thread),
-		stanza.New(stanza.NSConf, "x", stanza.Attr{Name: "jid", Value: room.String()}, stanza.Attr{Name: "reason", Value: inviteText(name, reason)}),
+		stanza.New(stanza.NSConf, "x", stanza.Attr{Name: "jid", Value: room.String()},
+			stanza.Attr{Name: "password", Value: password}, stanza.Attr{Name: "reason", Value: inviteText(name, reason)}),
 		stanza.New(nsVia, "via"),
 		stanza.New(stanza.NSSID, "origin-id", stanza.Attr{Name: "id", Value: env.ID}))
 }
@@ -103,8 +105,8 @@ func InviteToNetwork(room jid.JID, name, reason string, env Envelope) *stanza.El
 // one of them (XEP-0249 §4). COMPAT Prosody: passes the mark on.
 //
 // XEP-0045 §7.8.2 (Mediated Invitation)
-func InviteThroughRoom(room jid.JID, name, reason string, env Envelope) *stanza.Element {
-	return toRoom(room.String(), "invite", env.To, inviteText(name, reason), stanza.New(nsVia, "via"))
+func InviteThroughRoom(room jid.JID, password, name, reason string, env Envelope) *stanza.Element {
+	return toRoom(room.String(), "invite", env.To, inviteText(name, reason), password, stanza.New(nsVia, "via"))
 }
 
 func inviteText(name, reason string) string { return named(name, inviteReason(reason)) }
@@ -116,15 +118,18 @@ func decline(room, inviter, why string) *stanza.Element {
 	if inviter == "" {
 		return nil // whom should the room tell?
 	}
-	return toRoom(room, "decline", inviter, why, nil)
+	return toRoom(room, "decline", inviter, why, "", nil)
 }
 
 // toRoom builds what a room shall pass on to somebody who need not be in it.
-func toRoom(room, what, to, reason string, mark *stanza.Element) *stanza.Element {
-	var words *stanza.Element
-	if reason != "" {
-		words = stanza.New(stanza.NSMUCUsr, "reason", stanza.Text(reason))
+func toRoom(room, what, to, reason, password string, mark *stanza.Element) *stanza.Element {
+	text := func(name, s string) *stanza.Element {
+		if s == "" {
+			return nil
+		}
+		return stanza.New(stanza.NSMUCUsr, name, stanza.Text(s))
 	}
 	return stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "to", Value: room},
-		stanza.New(stanza.NSMUCUsr, "x", stanza.New(stanza.NSMUCUsr, what, stanza.Attr{Name: "to", Value: to}, words)), mark)
+		stanza.New(stanza.NSMUCUsr, "x",
+			stanza.New(stanza.NSMUCUsr, what, stanza.Attr{Name: "to", Value: to}, text("reason", reason)), text("password", password)), mark)
 }

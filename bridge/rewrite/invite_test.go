@@ -34,11 +34,13 @@ func TestCQ11InvitationsAsTheyAreWritten(t *testing.T) {
 		"late": {InviteToLAN(late, "Hecate", noon), `<message type='normal'><body>You got a Clique chatroom invitation</body>` +
 			`<invite xmlns='http://telepathy.freedesktop.org/xmpp/clique'><roomname>Witchcraft</roomname><reason>(11:00) We need to plot</reason>` +
 			`<address>239.255.71.66</address><port>13251</port><via xmlns='urn:x-meshgate:via:0'/></invite></message>`},
-		"direct": {InviteToNetwork(coven, "crone@desktop", "We need to plot", env), `<message to='hecate@example.org' id='ID'><thread>TH</thread>` +
+		"direct": {InviteToNetwork(coven, "", "crone@desktop", "We need to plot", env), `<message to='hecate@example.org' id='ID'><thread>TH</thread>` +
 			`<x xmlns='jabber:x:conference' jid='witchcraft@conference.example.org' reason='[crone@desktop] We need to plot'/>` +
 			`<via xmlns='urn:x-meshgate:via:0'/><origin-id xmlns='urn:xmpp:sid:0' id='ID'/></message>`},
-		"through the room": {InviteThroughRoom(coven, "crone@desktop", "We need to plot", env), `<message to='witchcraft@conference.example.org'>` +
+		"through the room": {InviteThroughRoom(coven, "", "crone@desktop", "We need to plot", env), `<message to='witchcraft@conference.example.org'>` +
 			`<x xmlns='http://jabber.org/protocol/muc#user'><invite to='hecate@example.org'><reason>[crone@desktop] We need to plot</reason></invite></x><via xmlns='urn:x-meshgate:via:0'/></message>`},
+		"through a room with a password": {InviteThroughRoom(coven, "toad", "crone@desktop", "", env), `<message to='witchcraft@conference.example.org'>` +
+			`<x xmlns='http://jabber.org/protocol/muc#user'><invite to='hecate@example.org'><reason>[crone@desktop] </reason></invite><password>toad</password></x><via xmlns='urn:x-meshgate:via:0'/></message>`},
 	} {
 		if d := cmp.Diff(tc.want, tc.got.String()); d != "" {
 			t.Errorf("%s: %s", what, d)
@@ -106,7 +108,7 @@ func FuzzInvitationOfPeer(f *testing.F) { // CQ-11, IJ-02, IJ-09
 		if err := (clique.Invitation{Room: c.Room, Group: c.Group}).Check(); err != nil || len(c.Body) > maxInviteReason || strings.Contains(c.Body, "\n") {
 			t.Fatalf("%v, reason %q", err, c.Body)
 		}
-		out := written(t, InviteToNetwork(coven, "bob@h2", c.Body, Envelope{To: "j@e", ID: "ID"}))
+		out := written(t, InviteToNetwork(coven, "", "bob@h2", c.Body, Envelope{To: "j@e", ID: "ID"}))
 		if why := out.Child(stanza.NSConf, "x").Attr("reason"); !strings.HasPrefix(why, "[bob@h2] ") || len(why) > maxInviteReason+20 {
 			t.Fatalf("reason %q", why)
 		}

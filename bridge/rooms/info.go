@@ -19,7 +19,8 @@ type Info struct {
 	Carrier   string         // the presence name of the gateway that carries; "": we do, or nobody does
 	Refused   string         // why the MUC does not let us in, in words; "": it does, or nothing is known
 
-	MembersOnly bool // who is no member must be invited through the MUC; false, too, if that is not known
+	Password    string // of the MUC, for who is invited; "": none. It is not to be shown
+	MembersOnly bool   // who is no member must be invited through the MUC; false, too, if that is not known
 }
 
 // A Ledger counts what has become of the lines of one direction. What has Entered

@@ -196,7 +196,7 @@ func (e *engine) info(now time.Time) Info {
 	i := Info{
 		Name: e.room.Name, MUC: e.room.MUC, Group: e.lan.group,
 		Members: e.memberNames(), Occupants: e.occupants(), Refused: e.net.refused,
-		MembersOnly: e.net.membersOnly, More: e.people.more,
+		Password: e.room.Password, MembersOnly: e.net.membersOnly, More: e.people.more,
 	}
 	switch {
 	case !e.lan.entered:

@@ -39,7 +39,7 @@ func (c crossing) HandleServer(ctx context.Context, ev xmppc2s.Event) {
 		c.streams.HandleServer(ev)
 	}
 	switch ev := ev.(type) {
-	case xmppc2s.RoomInvited: // somebody is to be told
+	case xmppc2s.RoomInvited, xmppc2s.RoomDeclined: // somebody is to be told
 	case xmppc2s.RoomEvent:
 		c.rooms.HandleServer(ctx, ev)
 		return
