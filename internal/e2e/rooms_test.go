@@ -307,6 +307,38 @@ func TestWhoComesLateIsToldWhatWasSaid(t *testing.T) {
 	}
 }
 
+// CQ-13: a room for members only has a password, too. Alice is invited with it, directly and
+// through the room; she declines, and the peer who has invited her is told.
+func TestADeclinedInvitationIsTold(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		h := newHall(t, OfficeOptions{Ejabberd: ejabberd, Hosts: 2}, nil)
+		h.opt.Config["rooms"].([]any)[0].(map[string]any)["password_file"] = h.Host("h1").WriteFile("room", "toad")
+		h.alice.Configure(h.muc, map[string]string{
+			"muc#roomconfig_membersonly": "1", "muc#roomconfig_passwordprotectedroom": "1", "muc#roomconfig_roomsecret": "toad",
+		})
+		h.alice.Affiliate(h.muc, h.GatewayJID(), "admin", "") // or it may not invite
+		h.Avahi()
+		h.StartGateway(h.opt)
+		h.enter()
+		at := netip.MustParseAddrPort(h.witches[0].AwaitEvent("entered", theRoom).Group)
+		h.Host("h2").Publish("carol@h2", PresenceService, 5999, "txtvers=1")
+		h.alice.AwaitStatus(h.GatewayJID(), "", "LAN: carol@h2")
+		carol := h.callAlice(t)
+		carol.say(fmt.Sprintf("<message from='carol@h2' to='alice@gw'><invite xmlns='http://telepathy.freedesktop.org/xmpp/clique'>"+
+			"<roomname>%s</roomname><reason>plot</reason><address>%s</address><port>%d</port></invite></message>", theRoom, at.Addr(), at.Port()))
+		for _, password := range []string{"password=\"toad\"", "<password>toad</password>"} {
+			h.alice.Await("an invitation with "+password, func(e Event) bool { return e.Invite == h.muc && strings.Contains(e.XML, password) })
+		}
+		h.alice.Leave(h.muc, "alice") // COMPAT ejabberd: occupants cannot decline
+		h.alice.AwaitGone(h.muc, "alice")
+		h.alice.Raw("<message to='" + h.muc + "'><x xmlns='http://jabber.org/protocol/muc#user'><decline to='" + h.GatewayJID() + "'><reason>busy</reason></decline></x></message>")
+		if got := carol.until("</message>"); !strings.Contains(got, "declines the invitation") || !strings.Contains(got, "busy") {
+			t.Errorf("carol is told: %s", got)
+		}
+	})
+}
+
 // CQ-11, CQ-12, CQ-13: an invitation to the room on the LAN that somebody sends to
 // alice's mirror reaches her as one to the MUC, and hers comes back as one to the
 // room on the LAN.
