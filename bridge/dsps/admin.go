@@ -77,6 +77,10 @@ func (e *Engine) invite(now time.Time, p *peerState, id string, target AdminPeer
 		v.limited = true
 		return
 	}
+	if !e.mayAsk(now, p, p.jid) { // one stanza may hold many
+		v.limited = true
+		return
+	}
 	if i >= 0 {
 		e.inviteAgain(now, s.peers[i], asker{p, id}, target.Right, a)
 		return

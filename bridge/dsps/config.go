@@ -44,7 +44,7 @@ type Limits struct {
 	Dests       int // services that are tried for a relay; default 4
 	Comments    int // bytes of XML with a stream or an invitation; default 16 KiB
 	Handshakes  int // at a time for one pair of addresses; default 4
-	Queries     int // of one peer or stranger in a second; default 50
+	Queries     int // of one person in a second, invitations too; default 50
 }
 
 const (

@@ -117,17 +117,14 @@ func (e *Engine) fail(p *peerState, jid JID, why Status) {
 // HandleQuery takes a stanza of from, who is who it says, that came to the
 // address to. Everything that the document does not define is ignored.
 func (e *Engine) HandleQuery(now time.Time, from, to JID, el *stanza.Element) {
-	iq, err := ParseRequest(el)
 	to = e.cfg.Addresses.Canonical(to)
-	iq.From, iq.To = from, to
 	p := e.pairs[pair{from, to}.fold()]
-	pace := e.strangerPace
-	if p != nil {
-		pace = e.peerPace
+	if !e.mayAsk(now, p, from) {
+		return
 	}
+	iq, err := ParseRequest(el)
+	iq.From, iq.To = from, to
 	switch {
-	case !pace.Allow(now, string(from.fold())):
-		e.stats.Limited++
 	case err != nil:
 		e.stats.Malformed++
 		if iq.Kind == "get" || iq.Kind == "set" {
@@ -138,6 +135,20 @@ func (e *Engine) HandleQuery(now time.Time, from, to JID, el *stanza.Element) {
 	case len(iq.Queries) > 0:
 		e.dispatch(now, p, iq)
 	}
+}
+
+// mayAsk counts a query, or what costs others as much as one. All clients of a
+// person together have one pace.
+func (e *Engine) mayAsk(now time.Time, p *peerState, from JID) bool {
+	pace := e.strangerPace
+	if p != nil {
+		pace = e.peerPace
+	}
+	if pace.Allow(now, string(from.Bare().fold())) {
+		return true
+	}
+	e.stats.Limited++
+	return false
 }
 
 // dispatch answers the queries of a stanza, which are of one type but for

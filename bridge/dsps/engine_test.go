@@ -180,13 +180,26 @@ func TestConnectedPairIsInUse(t *testing.T) { // DS-04, DS-05
 func TestHandshakesOfAPairAreBounded(t *testing.T) { // DS-04
 	r := newRig(t)
 	addr := r.create(rob, Create{})
-	for range 4 {
-		if _, k := r.hello(rob, addr); k == "" {
-			t.Fatal("refused below the limit")
+	own, k := r.hello(rob, addr)
+	r.query("get", rob, addr, Auth{k})
+	var others []ConnID
+	for range 10 { // who knows the addresses can begin handshakes
+		c, k := r.hello(rob, addr)
+		if k == "" {
+			t.Fatal("no key")
+		}
+		if others = append(others, c); len(others) > 3 {
+			r.wantActions("the oldest gives way", fmt.Sprintf("abort conn=%d", others[len(others)-4]), fmt.Sprintf("say conn=%d line=%s", c, k))
 		}
 	}
+	if r.e.conns[own] == nil || len(r.e.conns) != 4 {
+		t.Errorf("%d handshakes go on, with the own one: %v", len(r.e.conns), r.e.conns[own] != nil)
+	}
+	for _, c := range others[7:] {
+		r.query("get", rob, addr, Auth{r.e.conns[c].key})
+	}
 	if _, k := r.hello(rob, addr); k != "" {
-		t.Error("taken above the limit")
+		t.Error("one more than can be, all of which are the peer's")
 	}
 	for _, line := range []string{"", "x", "a b c", string(ann + " " + addr), string(rob + "  " + addr)} {
 		c := r.e.NewConn()
@@ -453,9 +466,33 @@ func TestQueriesArePaced(t *testing.T) { // DS-12
 	if answers < 30 || answers > 40 {
 		t.Errorf("%d of a million were answered at once", answers)
 	}
+	if got := p.query("get", bob+"2", p.addr[bob], Who{}); len(got) != 1 { // a stranger's pace, of which nothing is used
+		t.Errorf("another client: %s", show(got))
+	}
+	if p.e.Counters().Limited < 900_000 {
+		t.Errorf("%+v", p.e.Counters())
+	}
 	p.want("others are not held up", p.query("get", cat, p.addr[cat], Who{}), show(p.out.Stanzas))
 	if p.pass(time.Second); len(p.query("get", bob, p.addr[bob], Who{})) != 1 {
 		t.Error("a second later none is answered")
+	}
+}
+
+// DS-07: a stanza is not made into a flood for others.
+func TestInvitationsArePaced(t *testing.T) {
+	p := newParty(t, Create{}, func(c *Config) { c.Limits.Queries = 10 })
+	whom, invited := make([]AdminPeer, maxListed), 0
+	for i := range whom {
+		whom[i] = AdminPeer{"victim@home.org", Slave}
+	}
+	got := p.query("set", rob, p.addr[rob], Admin{Peers: whom})
+	for _, iq := range got {
+		if _, ok := first(iq).(Invitation); ok {
+			invited++
+		}
+	}
+	if last := got[len(got)-1]; invited > 40 || last.Error == nil || last.Error.Code != MethodNotAllowed {
+		t.Errorf("%d invitations at once, and %s", invited, show(got[len(got)-1:]))
 	}
 }
 

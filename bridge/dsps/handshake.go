@@ -72,13 +72,29 @@ func (e *Engine) HandleHello(id ConnID, line string) {
 	case p.status == Connect:
 		e.tellConflict(p)
 		e.abort(c)
-	case len(p.tries) >= e.cfg.Limits.Handshakes:
+	case !e.roomForTry(p):
 		e.abort(c)
 	default:
 		c.peer, c.state, c.key = p, keyed, secret(e.cfg.Rand)
 		p.tries = append(p.tries, c)
 		e.do(Action{Do: Say, Conn: id, Line: c.key})
 	}
+}
+
+// roomForTry reports whether p may begin one handshake more. Anybody can say the
+// first line of another, and no more than that: the oldest that has not come
+// further gives way.
+func (e *Engine) roomForTry(p *peerState) bool {
+	if len(p.tries) < e.cfg.Limits.Handshakes {
+		return true
+	}
+	i := slices.IndexFunc(p.tries, func(c *connState) bool { return c.state == keyed })
+	if i < 0 {
+		return false
+	}
+	e.abort(p.tries[i])
+	p.tries = slices.Delete(p.tries, i, i+1)
+	return true
 }
 
 // lookUp is the peer that a first line names, or nil. One that was a peer

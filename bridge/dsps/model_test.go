@@ -193,7 +193,7 @@ func (m *model) hello(conn ConnID, p pair) (keyed *try) {
 	}
 	x := m.members[i]
 	switch {
-	case m.ended || x.status == Wait && len(x.tries) == 4:
+	case m.ended:
 		m.do("abort %d", conn)
 	case x.status == Connect:
 		m.do("abort %d", conn)
@@ -202,6 +202,15 @@ func (m *model) hello(conn ConnID, p pair) (keyed *try) {
 		}
 		x.warned = true
 	default:
+		if len(x.tries) == 4 { // the oldest that is no further than this one gives way
+			i := slices.IndexFunc(x.tries, func(t *try) bool { return !t.proven })
+			if i < 0 {
+				m.do("abort %d", conn)
+				return nil
+			}
+			m.do("abort %d", x.tries[i].conn)
+			x.tries = slices.Delete(x.tries, i, i+1)
+		}
 		x.tries = append(x.tries, &try{conn: conn})
 		return x.tries[len(x.tries)-1]
 	}

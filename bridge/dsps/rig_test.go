@@ -117,8 +117,10 @@ func first(iq IQ) Query {
 func (r *rig) hello(client, addr JID) (ConnID, string) {
 	c := r.e.NewConn()
 	r.e.HandleHello(c, string(client+" "+addr))
-	if out := r.did(); len(out.Actions) == 1 && out.Actions[0].Do == Say {
-		return c, out.Actions[0].Line
+	for _, a := range r.did().Actions {
+		if a.Do == Say {
+			return c, a.Line
+		}
 	}
 	return c, ""
 }
