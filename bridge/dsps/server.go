@@ -14,7 +14,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"meshgate/internal/alarm"
-	"meshgate/internal/mailbox"
 	"meshgate/internal/stanza"
 )
 
@@ -37,10 +36,8 @@ type ServerConfig struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-const (
-	mailboxSize = 1024        // queries that wait for the loop
-	tick        = time.Second // between measurements of connections
-)
+// tick is the time between measurements of connections.
+const tick = time.Second
 
 func (c ServerConfig) withDefaults() ServerConfig {
 	c.Engine = c.Engine.withDefaults()
@@ -72,7 +69,7 @@ type Server struct {
 	engine  *Engine // the loop's
 	links   map[ConnID]*link
 	hoses   map[StreamID]*hose
-	queries *mailbox.Mailbox[arrived]
+	queries *inbox
 	calls   chan func(now time.Time)
 	renewed chan struct{} // holds one: see AddressesChanged
 	ln      net.Listener  // from Listen to Run
@@ -88,12 +85,6 @@ type Server struct {
 	measure time.Time     // when the links are measured next
 }
 
-// arrived is a query on its way to the loop.
-type arrived struct {
-	from, to JID
-	iq       *stanza.Element
-}
-
 // ServerStats is how a server is doing.
 type ServerStats struct {
 	Counters
@@ -107,7 +98,7 @@ func NewServer(cfg ServerConfig) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, engine: New(cfg.Engine), links: map[ConnID]*link{}, hoses: map[StreamID]*hose{},
-		queries: mailbox.New[arrived](mailboxSize), calls: make(chan func(time.Time)), renewed: make(chan struct{}, 1), ready: make(chan struct{}),
+		queries: newInbox(), calls: make(chan func(time.Time)), renewed: make(chan struct{}, 1), ready: make(chan struct{}),
 		done: make(chan struct{}), blocks: sync.Pool{New: func() any { return new(block) }},
 	}
 	s.gate = gate{most: cfg.Conns, half: cfg.HalfOpen, each: cfg.HalfOpenEach, hosts: map[string]int{}}
@@ -128,7 +119,7 @@ func limiter(bytes int) *rate.Limiter {
 // peer that is who it says. Answers go to Run's Sender. It reports false if too
 // many wait: the peer may ask again.
 func (s *Server) HandleQuery(from, to JID, iq *stanza.Element) bool {
-	return s.queries.Put(arrived{from, to, iq})
+	return s.queries.put(arrived{from, to, iq})
 }
 
 // Stats says how the server is doing; it is a second old at most while data flows.
@@ -198,7 +189,7 @@ func (s *Server) loop(ctx context.Context, out Sender) {
 		wake.Set(s.next())
 		select {
 		case <-s.queries.C():
-			for _, q := range s.queries.Take() {
+			for _, q := range s.queries.take() {
 				s.engine.HandleQuery(time.Now(), q.from, q.to, q.iq)
 				s.flush(out)
 			}

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -282,5 +283,38 @@ func TestAContactHasOneStreamAtATime(t *testing.T) {
 	w.next(w.server) // the loop is behind what it has counted
 	if st := w.Stats(); st.Active != 2 {
 		t.Errorf("%d streams", st.Active)
+	}
+}
+
+// DS-12: queries without end, of all clients that a contact can have, are neither
+// answered nor kept, and a peer is answered all the same.
+func TestQueriesWithoutEndAreNotAnswered(t *testing.T) {
+	w := newWorld(t, nil)
+	const clients, each = 300, 100
+	answers := make(chan int)
+	go func() {
+		n := 0
+		for st := range w.server {
+			if st == nil {
+				break
+			}
+			n++
+		}
+		answers <- n
+	}()
+	for i := range clients {
+		from := fmt.Sprintf("alice@example.org/%d", i)
+		el := w.iq("get", from, gateway, "<query type='stats'/>")
+		for range each {
+			w.Network().HandleIQ(jid.MustParse(gateway), el)
+		}
+	}
+	w.peer("bob@h2", own, "get", "<query type='create'/>")
+	if got := w.next(w.lan); got.Attr("type") != "result" {
+		t.Errorf("bob is told %s", got)
+	}
+	w.server <- nil
+	if n := <-answers; n == 0 || n > 1000 {
+		t.Errorf("%d of %d were answered", n, clients*each)
 	}
 }
