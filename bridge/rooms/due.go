@@ -33,7 +33,6 @@ type lanLine struct {
 
 	sent  time.Time // zero: it waits to be sent
 	acked bool      // the server has it
-	old   bool      // it was carried over from a run before: it may have been sent
 	tries int
 	// The MUC has put it off. What is behind it waits until it is through, or given up.
 	putOff bool
@@ -128,7 +127,7 @@ func (d *due) waited(now time.Time, line *lanLine) time.Duration {
 
 // send gives a line to the session.
 func (e *engine) send(now time.Time, line *lanLine) {
-	line.sent, line.old = now, false
+	line.sent = now
 	line.tries++
 	e.due.underway++
 	at := time.UnixMilli(line.At)
@@ -254,23 +253,12 @@ func (e *engine) sortOut(now time.Time) {
 	e.due.pause = time.Time{}
 	for _, line := range slices.Clone(e.due.lines) {
 		covered := e.net.archive || e.net.overlaps || e.net.earliest.IsZero() || e.net.earliest.UnixMilli() <= line.At
-		switch {
-		case !covered && (line.acked || line.old && e.isCarriedElsewhere()):
+		if !covered && line.acked {
 			e.endDue(now, line, &e.fromLAN.Delivered)
-		default:
+		} else {
 			e.unsend(line)
 		}
 	}
-}
-
-// isCarriedElsewhere reports whether another gateway is in the MUC.
-func (e *engine) isCarriedElsewhere() bool {
-	for _, o := range e.gates.others {
-		if o.ready {
-			return true
-		}
-	}
-	return false
 }
 
 // expire gives up what has waited for too long, and what was sent and is lost.

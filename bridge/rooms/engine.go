@@ -105,7 +105,7 @@ func newEngine(now time.Time, cfg *Config, room Room, site string, before map[ma
 		answers:  bounds.NewLimiter(answerRate, 2),
 		nameless: bounds.NewMemory[mucKey, time.Time](maxNameless, passedKept),
 		due:      due{byID: make(map[lineID]*lanLine)},
-		held:     held{byKey: make(map[mucKey]*mucLine), byToken: make(map[uint64]*mucLine)},
+		held:     held{placing: true, byKey: make(map[mucKey]*mucLine), byToken: make(map[uint64]*mucLine)},
 		people:   newPeople(),
 		told:     newNotices(),
 		handover: newHandover(),

@@ -207,7 +207,7 @@ func (e *engine) maySend(now time.Time) bool {
 // would come as soon as the cut is mended, beside what that one has said.
 func (e *engine) doubtful(now time.Time) bool {
 	silence := now.Sub(e.lan.heard)
-	return len(e.gates.others) > 0 && !e.lan.frozen && silence > doubtAfter && silence < doubtFor
+	return len(e.gates.others) > 0 && silence > doubtAfter && silence < doubtFor
 }
 
 // isHeardSince reports whether somebody on the LAN was heard after that; without other

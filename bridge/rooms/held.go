@@ -47,6 +47,7 @@ type held struct {
 	last    mucKey     // the newest of the lines before which all have ended
 	ending  []*mucLine // all that have not ended, or are behind one that has not
 	upTo    mucKey     // another gateway has got that far, and this line was not told to us yet
+	placing bool       // what was missed is being told: the order of ending is not known yet
 	mark    markRow
 	noSpill time.Time // the disk takes nothing
 }
@@ -105,7 +106,7 @@ func (e *engine) endHeld(now time.Time, line *mucLine, end *uint64) {
 	if line.written || line.writing {
 		e.emit(later{Change{Key: e.heldRow(line).Key}})
 	}
-	e.advance()
+	h.advance()
 	e.finish(line)
 }
 

@@ -68,8 +68,7 @@ func (e *engine) caughtUp(now time.Time, start string) {
 	e.net.refused = ""
 	e.told.found()
 	e.sortOut(now)
-	e.advance()
-	e.settleUpTo(now, e.held.upTo)
+	e.allPlaced(now)
 	e.beginMark(now, start)
 }
 

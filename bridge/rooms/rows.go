@@ -76,7 +76,7 @@ func (s *saved) add(key, value []byte) {
 	case len(key) == 1 && key[0] == rowMark:
 		_ = json.Unmarshal(value, &s.mark) // else there is none
 	case len(key) == 9 && key[0] == rowDue:
-		if l := (&lanLine{seq: binary.BigEndian.Uint64(key[1:]), old: true}); json.Unmarshal(value, l) == nil {
+		if l := (&lanLine{seq: binary.BigEndian.Uint64(key[1:])}); json.Unmarshal(value, l) == nil {
 			s.due = append(s.due, l)
 		}
 	case len(key) == 9 && key[0] == rowHeld:

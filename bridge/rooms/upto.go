@@ -25,18 +25,26 @@ func (e *engine) enqueue(line *mucLine) {
 }
 
 // advance finds the newest of the lines before which all have ended.
-func (e *engine) advance() {
-	h := &e.held
-	for e.net.caught && len(h.ending) > 0 && h.ending[0].ended {
+func (h *held) advance() {
+	for !h.placing && len(h.ending) > 0 && h.ending[0].ended {
 		h.last, h.ending = h.ending[0].Key, h.ending[1:]
 	}
 }
 
 // unplace notes that the MUC begins to tell what was missed.
 func (h *held) unplace() {
+	h.placing = true
 	for _, l := range h.ending {
 		l.told = false
 	}
+}
+
+// allPlaced notes that all that was missed has been told.
+func (e *engine) allPlaced(now time.Time) {
+	h := &e.held
+	h.placing = false
+	h.advance()
+	e.settleUpTo(now, h.upTo)
 }
 
 // toldAgain gives a line its place that waits, or is behind one that does. It reports
@@ -64,7 +72,7 @@ func (e *engine) toldPassed(now time.Time, key mucKey) {
 		return
 	}
 	e.enqueue(&mucLine{Key: key, ended: true, told: true})
-	e.advance()
+	e.held.advance()
 	e.settleTold(now, key)
 }
 
@@ -110,7 +118,7 @@ func (e *engine) settleUpTo(now time.Time, key mucKey) {
 	h := &e.held
 	i := slices.IndexFunc(h.ending, func(l *mucLine) bool { return l.Key == key })
 	switch {
-	case i >= 0 && e.net.caught:
+	case i >= 0 && !h.placing:
 		if h.upTo == key {
 			h.upTo = ""
 		}

@@ -50,3 +50,15 @@ func TestWhoIsCutOffDoesNotTakeOver(t *testing.T) {
 		t.Errorf("we are %v", b.gates.duty)
 	}
 }
+
+// IJ-08: what was on its way to the LAN when the MUC was lost is known to be there.
+func TestWhatIsGivenAfterALossCounts(t *testing.T) {
+	b := newBench(t, nil)
+	st := stanza.New(stanza.NSClient, "message", words("one"), stanza.Attr{Name: "type", Value: "groupchat"})
+	b.handleServer(b.now, xmppc2s.RoomMessage{Room: theMUC, Nick: "alice", ID: "s1", Stanza: st, Done: func() {}})
+	b.handleServer(b.now, xmppc2s.RoomLost{Room: theMUC, Why: xmppc2s.RoomKicked})
+	b.carryOut()
+	if want(t, "the LAN", b.ofPeople(), "[alice] one"); b.held.last != "s1" {
+		t.Errorf("the LAN has all up to %q", b.held.last)
+	}
+}
