@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -37,6 +38,7 @@ type rig struct {
 	lanErr  error
 	srvErr  error
 	busy    chan struct{} // if not nil: nothing is on the disk before it is closed
+	diskErr error
 }
 
 func (r *rig) locked(f func()) {
@@ -95,18 +97,23 @@ func (r rigDisk) All() iter.Seq2[[]byte, []byte] {
 }
 
 func (r rigDisk) Write(done func(error), changes ...Change) {
+	var busy chan struct{}
+	var err error
+	r.locked(func() { busy, err = r.busy, r.diskErr })
 	written := func() {
-		r.Later(changes...)
+		if err == nil {
+			r.Later(changes...)
+		}
 		if done != nil {
-			done(nil)
+			done(err)
 		}
 	}
-	if r.busy == nil {
+	if busy == nil {
 		written()
 		return
 	}
 	go func() {
-		<-r.busy
+		<-busy
 		written()
 	}()
 }
@@ -269,7 +276,7 @@ func TestASnapshotIsKeptWhenLinesBeforeItAreOnTheDisk(t *testing.T) {
 		r := newRig()
 		r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) {
 			enter(ctx, rooms)
-			r.busy = make(chan struct{})
+			r.locked(func() { r.busy = make(chan struct{}) })
 			rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte("as it was")})
 			if got := string(r.kept["Witchcraft"]); got != "as it was" {
 				t.Errorf("with nothing to wait for %q is kept", got)
@@ -290,6 +297,13 @@ func TestASnapshotIsKeptWhenLinesBeforeItAreOnTheDisk(t *testing.T) {
 			<-kept
 			if got := string(r.kept["Witchcraft"]); got != "as it is" {
 				t.Errorf("%q is kept", got)
+			}
+			r.locked(func() { r.busy, r.diskErr = make(chan struct{}), errors.New("disk full") })
+			rooms.HandleClique(ctx, clique.Received{Room: "Witchcraft", From: "crone@h1", FromID: 7, Number: 101, Stanza: lanSays("toil and trouble")})
+			time.AfterFunc(time.Second, func() { close(r.busy) })
+			rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte("as it would be")})
+			if got := string(r.kept["Witchcraft"]); got != "as it is" {
+				t.Errorf("%q is kept, and the line before it is lost", got)
 			}
 		})
 	})
