@@ -186,3 +186,45 @@ func TestNamesAreAskedForWhenResuming(t *testing.T) {
 	want(t, "what c saw", c.log, "joined a b")
 	want(t, "what b saw", b.log, "joined a", "killed", "resumed", "joined a", "joined c")
 }
+
+// CQ-05: a JOIN of somebody who had not heard our last one is of the phase before, and
+// does not begin another that the others know nothing of.
+func TestJoinOfThePhaseBefore(t *testing.T) {
+	l := newLAN(t, 75)
+	room := l.room("a", "b")
+	a, b := room[0], room[1]
+	p := l.stranger(puppetID, 1)
+	p.asked = true
+	p.say(Packet{Type: AttemptJoin, Senders: []SenderID{a.Self(), b.Self()}})
+	l.run(time.Second)
+	p.known = map[SenderID]PacketID{a.Self(): a.table.said.at, b.Self(): b.table.said.at}
+	p.say(Packet{Type: Join})
+	l.run(time.Second)
+	if a.table.state != gathering || b.table.state != gathering {
+		t.Errorf("a is %v and b %v", a.table.state, b.table.state)
+	}
+	p.known = map[SenderID]PacketID{a.Self(): a.next, b.Self(): b.next}
+	l.until(8*time.Second, "the puppet is a member", func() bool { return len(a.members) == 2 && len(b.members) == 2 })
+}
+
+// CQ-05: who cannot take what several others say, since nobody has a packet any more,
+// leaves when the join phase has lasted too long, and does not fail them all.
+func TestWhoIsStuckLeaves(t *testing.T) {
+	l := newLAN(t, 76)
+	room := l.room("a", "b", "c")
+	lost := true
+	l.drop = func(_, to *node, p *Packet) bool { return lost && to.name == "d" && p.Type == NoData }
+	d := l.start("d")
+	l.until(10*time.Second, "d has their starts", func() bool { return len(d.liveRecords(mutual)) == 3 })
+	for _, n := range room {
+		n.sendNoData(l.now)
+		n.flush()
+	}
+	l.until(joinLimit+10*time.Second, "d leaves", func() bool { return d.Stats().Restarts == 1 })
+	lost = false
+	l.meet(30*time.Second, append(room, d)...)
+	if n := restarts(room...); n > 0 {
+		t.Errorf("%d members have restarted", n)
+	}
+	want(t, "what a saw", room[0].log, "joined b c", "joined d", "left d", "joined d")
+}

@@ -79,6 +79,7 @@ func (e *Engine) announceJoin(now time.Time) {
 	// Who has found nobody says nothing, other than gibber: those who have taken him in
 	// would all hear that they failed.
 	if len(t.live) > 0 || len(t.pending) > 0 {
+		t.said = mark{true, e.next}
 		e.transmit(now, &Packet{Type: Join, Entries: e.depends(), Senders: list})
 	}
 	e.failPending()
@@ -111,7 +112,7 @@ func (e *Engine) awaitsName(now time.Time) bool {
 func (e *Engine) takeJoin(now time.Time, s *sender, p *Packet) {
 	t := &e.table
 	r := t.members[s.id]
-	if t.state == normal || r == nil {
+	if t.state == normal || r == nil || t.state == gathering && e.saidBefore(p) {
 		return
 	}
 	s.hold, r.join = mark{true, p.ID}, mark{true, p.ID}
@@ -138,6 +139,13 @@ func (e *Engine) takeJoin(now time.Time, s *sender, p *Packet) {
 		}
 		return
 	}
+}
+
+// saidBefore reports whether a JOIN is left over from a join phase that is over: its
+// author had not heard then what we said in it. Nobody else would begin another now.
+func (e *Engine) saidBefore(p *Packet) bool {
+	have, ok := next(p, e.self)
+	return ok && e.table.said.set && !e.table.said.at.before(have)
 }
 
 // A view is how what we see compares to what another does.
@@ -265,12 +273,32 @@ func (e *Engine) bury(now time.Time, r *record) {
 	e.remove(now, r.id)
 }
 
-// joinLate fails who has not agreed in time.
+// joinLate fails who has not agreed in time. If it is us who hold the others up we
+// leave, other than gibber, which then fails everybody.
 func (e *Engine) joinLate(now time.Time) {
 	t := &e.table
+	if e.stuck() {
+		e.restart(now)
+		return
+	}
 	for _, r := range slices.Clone(t.order) {
 		if t.state == joining && t.live[r.id] && !r.agreed && r.state.live() {
 			e.fail(now, r.id, 0, Silent)
 		}
 	}
+}
+
+// stuck reports whether most of those who have not agreed, and at least two of them,
+// are there, and we cannot take what they say: nobody has any more what comes before.
+func (e *Engine) stuck() bool {
+	late, heard := 0, 0
+	for _, r := range e.liveRecords(mutual) {
+		if s := e.senders[r.id]; e.table.live[r.id] && !r.agreed && s != nil {
+			late++
+			if s.nextOut.before(s.nextIn) {
+				heard++
+			}
+		}
+	}
+	return heard > 1 && 2*heard > late
 }

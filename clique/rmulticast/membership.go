@@ -70,6 +70,7 @@ type membership struct {
 	since   time.Time             // that we gather
 	offered map[SenderID]PacketID // the first starts that we have told in this gathering: somebody may have taken them
 	limit   timer                 // of the join phase
+	said    mark                  // our last JOIN
 	late    []deferred
 }
 
@@ -92,7 +93,7 @@ func (e *Engine) clearTable() {
 	e.freeze(false)
 	t.state, t.members, t.order = normal, map[SenderID]*record{}, nil
 	t.pending, t.live, t.failed, t.force, t.calling, t.late = nil, nil, nil, false, nil, nil
-	t.offered = map[SenderID]PacketID{}
+	t.offered, t.said = map[SenderID]PacketID{}, mark{}
 }
 
 // freeze tells the application, if it does not know.
