@@ -9,10 +9,21 @@ import (
 )
 
 const (
-	// blockSize is how much data a block has at most, in bytes. Those of one
-	// stream are at most three for two peers.
-	blockSize = 26 << 10
-	headroom  = maxBlockHead
+	// blockSize is how much data a block has at most, in bytes: with the rest of
+	// it, what is allocated as 24 KiB.
+	blockSize = 24<<10 - 128
+	// plainShare and otherShare are how many blocks a stream has for two links:
+	// so that a peer takes 64 KiB at most, with the stacks of its goroutines and
+	// what TLS has. One for each link is enough for the stream to go on, whoever
+	// holds one and waits.
+	plainShare = 3
+	otherShare = 2
+	// maxBatch is how many blocks are written at a time.
+	maxBatch = 8
+	// tlsPiece is how much is written to TLS at a time, in bytes: it keeps a
+	// copy of it until all is in the socket.
+	tlsPiece = 8 << 10
+	headroom = maxBlockHead
 )
 
 // A block is a piece of data of one peer. It is read once, with its head put in
@@ -67,9 +78,14 @@ func newHose(blocks *sync.Pool, taken *atomic.Int64, paces ...*rate.Limiter) *ho
 	return h
 }
 
-// most is how many blocks there may be: one that each link reads into, and some
-// on their way.
-func (h *hose) most() int { return len(h.links) + max(1, len(h.links)/2) }
+// most is how many blocks there may be.
+func (h *hose) most() int {
+	shares := 0
+	for _, l := range h.links {
+		shares += l.share
+	}
+	return max(1, shares/2)
+}
 
 // join lets a link take part: it gets what comes from now on.
 func (h *hose) join(l *link) {
@@ -151,13 +167,13 @@ func (h *hose) modeOf(l *link) linkMode {
 	return l.mode
 }
 
-// next gives back a block that was written, if any, and waits for another; nil:
-// nothing is to be written any more.
-func (h *hose) next(l *link, done *block) *block {
+// next gives back blocks that were written, if any, and waits for others: those
+// that are to be written by now, up to maxBatch. None: nothing is any more.
+func (h *hose) next(l *link, done []*block) []*block {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if done != nil {
-		h.release(done)
+	for _, b := range done {
+		h.release(b)
 	}
 	for len(l.queue) == 0 && l.mode == bothWays {
 		l.wake.Wait()
@@ -165,9 +181,10 @@ func (h *hose) next(l *link, done *block) *block {
 	if l.mode != bothWays {
 		return nil
 	}
-	b := l.queue[0]
-	l.queue = slices.Delete(l.queue, 0, 1) // they are few
-	return b
+	n := min(len(l.queue), maxBatch)
+	next := append(done[:0], l.queue[:n]...)
+	l.queue = slices.Delete(l.queue, 0, n)
+	return next
 }
 
 // release takes one reader off a block, under the lock.

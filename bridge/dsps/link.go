@@ -2,6 +2,7 @@ package dsps
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -26,6 +27,7 @@ type link struct {
 	gone bool
 	stop context.CancelFunc // of what makes it
 
+	full   bool          // what was read last filled its space: there may be more that is not in the socket
 	linger time.Duration // see ServerConfig.LingerTimeout
 
 	// Set by attach.
@@ -33,6 +35,8 @@ type link struct {
 	peer   string // its id in blocks
 	master bool
 	relay  bool
+	share  int // of the stream's blocks
+	piece  int // how much is written at a time, in bytes
 
 	// Under the hose's lock.
 	queue []*block
@@ -107,6 +111,14 @@ func (l *link) attach(h *hose, a Action) {
 	l.hose, l.peer, l.master, l.relay = h, a.ID, a.Right == Master, a.Right == Relay
 	l.last.at = time.Now()
 	l.last.acked, l.last.waiting, _ = acknowledged(l.raw)
+	switch _, secure := l.conn.(*tls.Conn); {
+	case secure:
+		l.share, l.piece = otherShare, tlsPiece
+	case l.relay: // it waits with a block in its hand
+		l.share, l.piece = otherShare, headroom+blockSize
+	default:
+		l.share, l.piece = plainShare, headroom+blockSize
+	}
 	h.join(l)
 	close(l.attached)
 }
@@ -160,6 +172,7 @@ func (l *link) wait(done <-chan struct{}) error {
 func (l *link) more(p *preamble) error {
 	var b [pieceSize]byte
 	n, err := l.conn.Read(b[:])
+	l.full = n == len(b)
 	p.add(b[:n])
 	if n > 0 {
 		return nil

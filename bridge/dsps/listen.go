@@ -182,7 +182,7 @@ func (s *Server) secure(l *link, p *preamble) error {
 	if err := l.behind(p); err != nil {
 		return err
 	}
-	c := tls.Server(&prefixed{Conn: l.conn, prefix: p.rest()}, s.cfg.TLS)
+	c := tls.Server(&records{Conn: &prefixed{Conn: l.conn, prefix: p.rest()}}, s.cfg.TLS)
 	if err := c.Handshake(); err != nil { // within the deadline of all
 		return fmt.Errorf("dsps: TLS: %w", err)
 	}

@@ -3,6 +3,7 @@ package dsps
 import (
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 // the handshake is the beginning of it.
 func (l *link) read(rest []byte) {
 	var src io.Reader = l.conn
-	ready := waiter(l.conn)
+	ready := waiter(l.raw)
 	switch {
 	case l.relay:
 		// From a service: blocks. What is read ahead of them is not waited for.
@@ -22,7 +23,7 @@ func (l *link) read(rest []byte) {
 			return
 		}
 	}
-	for idle := true; ; {
+	for idle := !l.full; ; {
 		if idle && ready != nil && !l.wakes(ready) {
 			return
 		}
@@ -83,7 +84,8 @@ func (l *link) pace(n int) bool {
 	return true
 }
 
-// waiter waits until a TCP connection can be read; nil for others.
+// waiter waits until a TCP connection can be read, or the one below TLS, which
+// reads nothing ahead; nil for others.
 func waiter(c net.Conn) func() error {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
@@ -104,19 +106,25 @@ func waiter(c net.Conn) func() error {
 
 // write gives the peer what it is to get.
 func (l *link) write() {
-	for b := l.hose.next(l, nil); b != nil; b = l.hose.next(l, b) {
-		p := b.whole()
-		if l.relay {
-			p = b.data()
+	var pieces, rest net.Buffers
+	for todo := l.hose.next(l, nil); len(todo) > 0; todo = l.hose.next(l, todo) {
+		pieces = pieces[:0]
+		for _, b := range todo {
+			p := b.whole()
+			if l.relay {
+				p = b.data()
+			}
+			pieces = slices.AppendSeq(pieces, slices.Chunk(p, l.piece))
 		}
 		began := time.Now()
 		l.since.Store(began.UnixNano())
-		n, err := l.conn.Write(p)
+		rest = pieces // what is still to be written of them
+		n, err := rest.WriteTo(l.conn)
 		l.since.Store(0)
 		l.busy.Add(int64(time.Since(began)))
-		l.written.Add(int64(n))
+		l.written.Add(n)
 		if err != nil {
-			l.abort() // and next has no other block
+			l.abort() // and next has nothing else
 		}
 	}
 	// A peer that has left may have closed its side already: whatever came to

@@ -21,9 +21,8 @@ const (
 )
 
 // memoryFigures prints what a service of its own takes for each stream without
-// data and each of its peers, and for each peer of one that flows: the most that
-// was seen while all read as fast as they can, slowly, and not at all. What the
-// kernel holds for them is told apart.
+// data, and for each peer of one that flows: while all read as fast as they can,
+// slowly, and not at all. What the kernel holds for them is told apart.
 func (b *streamBench) memoryFigures(out sheet) {
 	b.gather(crowd)
 	m := memoryOf{self: dsps.JID(b.server.JID("service") + "/memory")}
@@ -39,17 +38,15 @@ func (b *streamBench) memoryFigures(out sheet) {
 		b.streams(m.self, crowd/2)
 		idle, _ := m.now(b.tb)
 		b.end()
-		out.figure("dsps_memory_per_idle_stream"+how.name, kib(idle-none)/(crowd/2), "KiB")
+		out.figure("dsps_memory_per_idle_stream"+how.name, (idle-none)/(crowd/2), "KiB")
 		for _, speed := range []string{"fast", "slow", "stopped"} {
 			used, sockets := b.memoryAt(m, speed)
-			out.figure("dsps_memory_per_peer_"+speed+how.name, kib(used-none)/crowd, "KiB")
-			out.figure("dsps_sockets_per_peer_"+speed+how.name, kib(sockets)/crowd, "KiB")
+			out.figure("dsps_memory_per_peer_"+speed+how.name, (used-none)/crowd, "KiB")
+			out.figure("dsps_sockets_per_peer_"+speed+how.name, sockets/crowd, "KiB")
 		}
 	}
 	b.method = dspsclient.Method{}
 }
-
-func kib(bytes int64) float64 { return float64(bytes) / (1 << 10) }
 
 // A memoryOf asks a service what it has in use.
 type memoryOf struct {
@@ -57,14 +54,15 @@ type memoryOf struct {
 	self dsps.JID
 }
 
-func (m memoryOf) now(tb e2e.TB) (used, sockets int64) {
+// now is in KiB.
+func (m memoryOf) now(tb e2e.TB) (used, sockets float64) {
 	m.proc.Send("memory")
 	got := m.proc.Expect(`^memory (\d+) (\d+)$`)
-	return must(strconv.ParseInt(got[1], 10, 64))(tb), must(strconv.ParseInt(got[2], 10, 64))(tb)
+	return must(strconv.ParseFloat(got[1], 64))(tb) / 1024, must(strconv.ParseFloat(got[2], 64))(tb) / 1024
 }
 
-// memoryAt is the most that was seen while one sends to all others.
-func (b *streamBench) memoryAt(m memoryOf, speed string) (used, sockets int64) {
+// memoryAt is the median while one sends to all others.
+func (b *streamBench) memoryAt(m memoryOf, speed string) (used, sockets float64) {
 	f := b.stream(m.self, crowd-1)
 	var ends sync.WaitGroup
 	defer ends.Wait()
@@ -78,12 +76,13 @@ func (b *streamBench) memoryAt(m memoryOf, speed string) (used, sockets int64) {
 			ends.Go(func() { _ = drain(sluggish{r}, 1<<62) })
 		}
 	}
+	var us, ss []float64
 	for range memorySamples {
 		time.Sleep(memoryPause)
 		u, s := m.now(b.tb)
-		used, sockets = max(used, u), max(sockets, s)
+		us, ss = append(us, u), append(ss, s)
 	}
-	return used, sockets
+	return median(us), median(ss)
 }
 
 // A sluggish reader takes its time.

@@ -38,7 +38,7 @@ func (b *streamBench) stream(service dsps.JID, receivers int) flow {
 			streams[i], errs[i] = (<-p.invited).Accept(b.ctx)
 			accepted <- struct{}{}
 			if errs[i] == nil {
-				conns[i], errs[i] = come(b.ctx, streams[i], b.method)
+				conns[i], errs[i] = streams[i].Connect(b.ctx, b.method)
 			}
 		})
 		// One by one: they are of one account.
@@ -47,6 +47,9 @@ func (b *streamBench) stream(service dsps.JID, receivers int) flow {
 	}
 	wg.Wait()
 	must(0, errors.Join(errs...))(b.tb)
+	for _, c := range conns[1:] { // now that the sender hears it
+		must(c.Write([]byte{'\r'}))(b.tb)
+	}
 	must(0, conns[0].WaitFor(b.ctx, receivers))(b.tb)
 	var f flow
 	for i, c := range conns {
@@ -54,15 +57,6 @@ func (b *streamBench) stream(service dsps.JID, receivers int) flow {
 	}
 	f.writers, f.readers = []io.Writer{conns[0]}, f.readers[1:]
 	return f
-}
-
-// come connects, and says that transfer can begin.
-func come(ctx context.Context, s *dspsclient.Stream, m dspsclient.Method) (*dspsclient.Conn, error) {
-	c, err := s.Connect(ctx, m)
-	if err == nil {
-		_, err = c.Write([]byte{'\r'})
-	}
-	return c, err
 }
 
 // streams sets up so many, each to one.
