@@ -1,6 +1,7 @@
 package dsps
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -53,13 +54,17 @@ func FuzzEngine(f *testing.F) {
 	f.Add([]byte("\x00\x00\x01\x00\x05\x00\x06\x01\x02\x03\x04\x00\x07\x08"))
 	f.Add([]byte("the quick brown fox jumps over the lazy dog, and again, and again"))
 	f.Fuzz(func(t *testing.T, script []byte) {
+		a := newAccount(t, 3)
 		r := newRig(t, func(c *Config) {
 			c.Limits.Streams, c.Limits.Peers, c.Limits.Queries = 8, 8, 1000
-			if len(script)%2 == 0 {
+			switch len(script) % 3 {
+			case 0:
 				c.Addresses = OneJID(service)
+			case 1:
+				c.Addresses, c.Sides = a, 2
 			}
 		})
-		v := &vandal{rig: r, script: script, addrs: []JID{service}, keys: []string{"x"}, ids: []string{"id"}, conns: []ConnID{1}}
+		v := &vandal{rig: r, script: script, account: a, addrs: []JID{service}, keys: []string{"x"}, ids: []string{"id"}, conns: []ConnID{1}}
 		for len(v.script) > 0 {
 			v.act()
 		}
@@ -70,10 +75,11 @@ func FuzzEngine(f *testing.F) {
 			for _, c := range v.conns {
 				r.e.HandleClosed(r.now, c)
 			}
+			r.e.HandleAddresses(r.now)
 			v.hear()
 		}
 		e := r.e
-		if n := len(e.streams) + len(e.pairs) + len(e.invites) + len(e.publics) + len(e.conns) + len(e.timers); n != 0 {
+		if n := len(e.streams) + len(e.pairs) + len(e.invites) + len(e.publics) + len(e.conns) + len(e.timers) + len(e.held) + len(a.used); n != 0 {
 			t.Errorf("%d things are left: %v %v %v %v %v", n, e.streams, e.pairs, e.invites, e.conns, e.timers)
 		}
 	})
@@ -82,11 +88,12 @@ func FuzzEngine(f *testing.F) {
 // A vandal remembers what it has seen, to use it in the wrong place.
 type vandal struct {
 	*rig
-	script []byte
-	addrs  []JID
-	keys   []string
-	ids    []string
-	conns  []ConnID
+	account *account
+	script  []byte
+	addrs   []JID
+	keys    []string
+	ids     []string
+	conns   []ConnID
 }
 
 func (v *vandal) next() int {
@@ -102,9 +109,9 @@ func pickOf[T any](v *vandal, list []T) T { return list[len(list)-1-v.next()%len
 
 func (v *vandal) act() {
 	v.now = v.now.Add(time.Duration(v.next()) * 100 * time.Millisecond)
-	who, at := []JID{rob, ann, bob, "x@y"}[v.next()%4], pickOf(v, v.addrs)
+	who, at := []JID{rob, ann, bob, bobLAN}[v.next()%4], pickOf(v, v.addrs)
 	right := []Right{Master, Slave, ""}[v.next()%3]
-	switch v.next() % 12 {
+	switch v.next() % 13 {
 	case 0:
 		v.ask("get", who, at, Create{MaxPublic: v.next() % 3, MinThroughput: Rate(v.next())})
 	case 1:
@@ -127,8 +134,23 @@ func (v *vandal) act() {
 		v.e.HandleRelayKey(v.now, pickOf(v, v.conns), pickOf(v, v.keys))
 	case 11:
 		v.lose()
+	case 12:
+		v.login()
 	}
 	v.hear()
+}
+
+// login has an address be made, if one is waited for, or not; or be another one.
+func (v *vandal) login() {
+	a := v.account
+	switch n := v.next() % 4; {
+	case n == 0:
+		a.ready[0] += "x"
+	case a.making && len(a.ready) < a.most:
+		a.ready = append(a.ready, JID(fmt.Sprintf("further%d", n)))
+	}
+	a.making = false
+	v.e.HandleAddresses(v.now)
 }
 
 func (v *vandal) lose() {

@@ -20,7 +20,7 @@ func TestWhoByRole(t *testing.T) { // DS-12
 	p.want("a stranger sees nothing", p.query("get", "dan@home.org/d", p.addr[rob], Who{}), "dan@home.org/d error 401")
 }
 
-func TestStats(t *testing.T) { // DS-12
+func TestStats(t *testing.T) { // DS-02, DS-12
 	p := newParty(t, Create{MinThroughput: 2048, MaxPublic: 9, Comments: words(t, "radio")}, func(c *Config) { c.Wait, c.Expire = 3*time.Second, 4*time.Second })
 	got := first(p.query("get", bob, p.addr[bob], Stats{})[0]).(StreamStats)
 	if got.PublicID == "" || got.Peers != nil {

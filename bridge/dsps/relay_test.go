@@ -87,7 +87,7 @@ func TestServicesAreTriedInTurn(t *testing.T) { // DS-14
 	}
 }
 
-func TestRelayIsReconnected(t *testing.T) { // DS-14
+func TestRelayIsReconnected(t *testing.T) { // DS-06, DS-14
 	r := newRig(t)
 	addr, c := r.relay()
 	r.want("still connected", r.query("get", rob, addr, Create{}), string(rob)+" error 405")

@@ -207,3 +207,29 @@ func TestAServerThatAllowsFewSessions(t *testing.T) {
 	}
 	p.leave()
 }
+
+// DS-13, DS-19: a public stream is listed and joined on both sides, by another
+// address on each, whoever created it.
+func TestPublicStreamOfBothSides(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, e2e.OfficeOptions{Config: map[string]any{"streams.enabled": true, "streams.host": "127.0.0.1"}})
+	gateway := h.Mirror("meshgate")
+	bob, eva := h.peer("bob@h2", gateway, h.Host("h2")), h.peer("eva@h2", gateway, h.Host("h2"))
+	alice, other := h.contact("alice", h.Host("h1"), nil), h.contact("alice", h.Host("h1"), nil)
+	for _, master := range []*rawstream.Person{bob, alice} {
+		p := h.begin(master, "maxpublic='2'")
+		for _, guest := range []*rawstream.Person{eva, other} {
+			list := guest.Query(guest.Service, "stats")
+			if len(list.Query) != 1 || len(list.Query[0].Peers) != 1 {
+				t.Fatalf("%s reads of %+v", guest.JID, list)
+			}
+			p.places[guest] = guest.Join(list.Query[0].Peers[0].JID, guest.NewID())
+			l := p.back(guest, rawstream.Plain)
+			put(t, p.line, []byte("radio"))
+			l.WantData("0", "radio")
+		}
+		p.leave()
+		eva.Dropped()
+		other.Dropped()
+	}
+}
