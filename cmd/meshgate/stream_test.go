@@ -2,203 +2,19 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"meshgate/bridge/dsps"
 	"meshgate/bridge/dsps/client"
 	"meshgate/internal/stanza"
-	"meshgate/xmppc2s"
 )
-
-const streamService = "dsps.office"
-
-// An exchange is an XMPP server and a data stream service, in memory but for
-// the data, which goes over loopback.
-type exchange struct {
-	t        *testing.T
-	server   *dsps.Server
-	mu       sync.Mutex
-	sessions map[string]*fakeSession
-	came     chan string // who has logged in
-}
-
-func newExchange(t *testing.T) *exchange {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &exchange{t: t, sessions: map[string]*fakeSession{}, came: make(chan string, 100)}
-	secrets := rand.New(rand.NewChaCha8([32]byte{5}))
-	all := func(dsps.JID) bool { return true }
-	cfg := dsps.ServerConfig{Listen: "none", Engine: dsps.Config{
-		Rand: secrets, Addresses: dsps.Resources{Bare: streamService, Rand: secrets},
-		Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port,
-		Policy: dsps.Policy{MayCreate: func(j dsps.JID) bool { return !strings.HasPrefix(string(j), "mallory@") }, MayJoin: all, MayInvite: func(_, _ dsps.JID) bool { return true }},
-	}}
-	x.server = dsps.NewServer(cfg)
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := x.server.Run(ctx, x); err != nil {
-			t.Error(err)
-		}
-	})
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			x.server.Serve(c)
-		}
-	})
-	t.Cleanup(func() { ln.Close(); cancel(); wg.Wait() })
-	return x
-}
-
-// login is a session of the exchange, for whoever knows the password.
-func (x *exchange) login(_ context.Context, cfg xmppc2s.Config) (carrier, error) {
-	if cfg.Password != "secret" {
-		return nil, &xmppc2s.Error{Problem: xmppc2s.WrongLogin, Text: "wrong password"}
-	}
-	s := &fakeSession{x: x, address: cfg.JID.String(), in: make(chan *stanza.Element, 100), closed: make(chan struct{}), ended: make(chan struct{})}
-	x.mu.Lock()
-	x.sessions[s.address] = s
-	x.mu.Unlock()
-	x.came <- s.address
-	return s, nil
-}
-
-// await waits until that address has logged in.
-func (x *exchange) await(address string) {
-	for got := range x.came {
-		if got == address {
-			return
-		}
-	}
-}
-
-// SendIQ carries a stanza of the service's.
-func (x *exchange) SendIQ(iq *stanza.Element) {
-	x.mu.Lock()
-	s := x.sessions[iq.Attr("to")]
-	x.mu.Unlock()
-	if s != nil {
-		s.in <- iq
-	} else if typ := iq.Attr("type"); typ == "get" || typ == "set" {
-		x.server.HandleQuery(dsps.JID(iq.Attr("to")), dsps.JID(iq.Attr("from")), (&stanza.Error{Condition: stanza.ServiceUnavailable}).Reply(iq))
-	}
-}
-
-type fakeSession struct {
-	x             *exchange
-	address       string
-	in            chan *stanza.Element
-	closed, ended chan struct{}
-	once          sync.Once
-}
-
-func (s *fakeSession) Address() string { return s.address }
-
-func (s *fakeSession) Send(iq *stanza.Element) error {
-	to := dsps.JID(iq.Attr("to"))
-	if to.Bare() == streamService {
-		s.x.server.HandleQuery(dsps.JID(s.address), to, iq)
-		return nil
-	}
-	s.x.mu.Lock()
-	other := s.x.sessions[string(to)]
-	s.x.mu.Unlock()
-	if other != nil {
-		other.in <- iq.WithAttr("from", s.address)
-	} else if reply := (&stanza.Error{Condition: stanza.ServiceUnavailable}).Reply(iq); reply != nil {
-		s.in <- reply
-	}
-	return nil
-}
-
-func (s *fakeSession) Run(handle func(*stanza.Element) bool) error {
-	defer close(s.ended)
-	for {
-		select {
-		case iq := <-s.in:
-			handle(iq)
-		case <-s.closed:
-			return errors.New("closed")
-		}
-	}
-}
-
-func (s *fakeSession) Close() {
-	s.x.mu.Lock()
-	delete(s.x.sessions, s.address)
-	s.x.mu.Unlock()
-	s.once.Do(func() { close(s.closed) })
-	<-s.ended
-}
-
-// A call is one meshgate stream.
-type call struct {
-	code           int
-	stdout, stderr bytes.Buffer
-	signals        chan os.Signal
-	done           chan struct{}
-}
-
-// start runs a command line in the background.
-func (x *exchange) start(stdin io.Reader, args ...string) *call {
-	c := &call{signals: make(chan os.Signal, 1), done: make(chan struct{})}
-	p := process{stdin: stdin, stdout: &c.stdout, stderr: &c.stderr, signals: c.signals, getenv: func(k string) string {
-		return map[string]string{passwordVariable: "secret"}[k]
-	}}
-	go func() {
-		defer close(c.done)
-		c.code = streamWith(args, p, streamWays{login: x.login})
-	}()
-	x.t.Cleanup(func() { <-c.done })
-	return c
-}
-
-// ends waits for the end of a command, which it must reach with this exit code.
-func (c *call) ends(t *testing.T, code int) *call {
-	t.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(30 * time.Second):
-		t.Fatal("it does not end")
-	}
-	if c.code != code {
-		t.Fatalf("exit code %d, want %d: %s", c.code, code, &c.stderr)
-	}
-	return c
-}
-
-func args(line string, more ...string) []string { return append(strings.Fields(line), more...) }
-
-func writeFile(t *testing.T, name string, size int) (path string, content []byte) {
-	t.Helper()
-	content = make([]byte, size)
-	r := rand.NewChaCha8([32]byte{7})
-	r.Read(content)
-	path = filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path, content
-}
 
 // DS-17: a file goes to two people by one command, and arrives under its name.
 func TestFileIsSentToTwo(t *testing.T) {
@@ -269,9 +85,7 @@ func TestStreamInSteps(t *testing.T) {
 	for connected := 0; connected < 2; { // bob and carol
 		list := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String()
 		connected = strings.Count(list, " connected")
-		for len(x.came) > 0 {
-			<-x.came
-		}
+		x.nobodyCame()
 	}
 	x.start(nil, args("send -account alice@example.org -stream "+stream, file)...).ends(t, exitOK)
 	for _, c := range []*call{bob, carol} {

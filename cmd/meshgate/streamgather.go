@@ -22,7 +22,8 @@ type gathering struct {
 	conn    *client.Conn
 	awaited int // were asked, and have neither come nor declined
 	ready   map[dsps.JID]bool
-	lost    []string // were ready, and have not got all
+	cut     map[dsps.JID]bool // were ready, and are to come again
+	lost    []string          // were ready, and have not got all
 }
 
 // gather invites, and waits until everybody is ready or will not come.
@@ -146,20 +147,29 @@ var farewells = map[dsps.Status]string{
 	dsps.Drop: "has left", dsps.Waiting: "was cut off",
 }
 
-// gone takes who has declined, or left. Who was cut off may come again, and then
-// says so.
+// gone takes who has declined, or left. Who was cut off may come again, and is
+// ready then.
 func (g *gathering) gone(e dsps.PeerPresence) {
 	why, was := farewells[e.Status], g.ready[e.JID]
-	delete(g.ready, e.JID)
 	switch {
-	case why == "" || e.JID == g.session.self:
-		return
-	case e.Status == dsps.Waiting && was:
-		g.awaited++
-	case e.Status != dsps.Waiting && !was:
-		g.awaited--
+	case e.JID == g.session.self:
+	case e.Status == dsps.Connect && g.cut[e.JID]:
+		delete(g.cut, e.JID)
+		if !was {
+			g.ready[e.JID] = true
+			g.awaited--
+		}
+	case why != "":
+		delete(g.ready, e.JID)
+		switch {
+		case e.Status == dsps.Waiting && was:
+			g.cut[e.JID] = true
+			g.awaited++
+		case e.Status != dsps.Waiting && !was:
+			g.awaited--
+		}
+		g.run.say("%s %s", plain(string(e.JID)), why)
 	}
-	g.run.say("%s %s", plain(string(e.JID)), why)
 }
 
 // send sends to those who are ready, and notes who goes before the end.
@@ -174,16 +184,19 @@ func (g *gathering) send(ctx context.Context, src io.Reader) error {
 	for {
 		select {
 		case err := <-sent:
-			if err != nil {
-				g.giveUp()
-				if cause := context.Cause(ctx); cause != nil {
-					err = cause
-				}
-				return err
+			if err == nil {
+				return g.settle()
 			}
-			return nil
+			g.drop("not all was sent", slices.Collect(maps.Keys(g.ready))...)
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			return err
 		case e := <-g.stream.Events():
-			if g.lose(e); len(g.ready) == 0 {
+			if e.Status == dsps.Waiting || e.Status == dsps.Drop {
+				g.lose(e.JID)
+			}
+			if len(g.ready) == 0 {
 				stop(errors.New("nobody receives any more"))
 			}
 		}
@@ -191,32 +204,46 @@ func (g *gathering) send(ctx context.Context, src io.Reader) error {
 }
 
 // lose takes who has gone in the midst of it: what is sent meanwhile it does not
-// get.
-func (g *gathering) lose(e dsps.PeerPresence) {
-	if !g.ready[e.JID] || e.Status != dsps.Waiting && e.Status != dsps.Drop {
+// get, and it is told so.
+func (g *gathering) lose(who dsps.JID) {
+	if !g.ready[who] {
 		return
 	}
-	delete(g.ready, e.JID)
-	g.lost = append(g.lost, plain(string(e.JID)))
-	g.run.say("%s %s, and has not got all", plain(string(e.JID)), farewells[e.Status])
+	delete(g.ready, who)
+	g.lost = append(g.lost, plain(string(who)))
+	g.run.say("%s was cut off, and has not got all", plain(string(who)))
+	g.drop("you were cut off while more was sent", who)
 }
 
-// missing is the error that not everybody has got all.
-func (g *gathering) missing() error {
+// settle is the error that not everybody has got all.
+func (g *gathering) settle() error {
+	ctx, cancel := g.session.asking()
+	defer cancel()
+	if who, err := g.stream.Who(ctx); err == nil { // who sends without a session has sent all the same
+		here := map[dsps.JID]bool{}
+		for _, p := range who {
+			here[p.JID] = p.Status == dsps.Connect
+		}
+		for j := range maps.Clone(g.ready) {
+			if !here[j] {
+				g.lose(j)
+			}
+		}
+	}
 	if len(g.lost) == 0 {
 		return nil
 	}
 	return fmt.Errorf("not everybody has got all: %s", strings.Join(g.lost, ", "))
 }
 
-// giveUp drops the others: who is left when a stream ends has what was sent, and
-// would take it for all.
-func (g *gathering) giveUp() {
-	if len(g.ready) == 0 {
+// drop takes others off the stream with a reason: who is left when it ends has
+// what was sent, and would take it for all.
+func (g *gathering) drop(why string, who ...dsps.JID) {
+	if len(who) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), partingPatience)
 	defer cancel()
-	why := stanza.New(dsps.NS, "comment", stanza.Text("not all was sent"))
-	_, _ = g.stream.Drop(ctx, []*stanza.Element{why}, slices.Collect(maps.Keys(g.ready))...) // if it cannot be said, so be it
+	comment := stanza.New(dsps.NS, "comment", stanza.Text(why))
+	_, _ = g.stream.Drop(ctx, []*stanza.Element{comment}, who...) // if it cannot be said, so be it
 }

@@ -13,10 +13,6 @@ import (
 	"meshgate/bridge/dsps/client"
 )
 
-// endPatience is how long the word may take that a stream is over, which goes
-// another way than its data.
-const endPatience = 5 * time.Second
-
 // receive waits for an invitation, accepts it and writes what comes.
 func (r *streamRun) receive(ctx context.Context) error {
 	s, err := r.openWaiting(ctx)
@@ -193,10 +189,10 @@ func (r *streamRun) take(ctx context.Context, s *streamSession, stream *client.S
 func (r *streamRun) drain(ctx context.Context, s *streamSession, stream *client.Stream, meta client.Meta, out *limited) error {
 	for {
 		conn, err := stream.Connect(s.alive, r.o.method)
-		if err != nil {
-			return err
+		n := int64(0)
+		if err == nil {
+			n, err = conn.Receive(ctx, out, meta)
 		}
-		n, err := conn.Receive(ctx, out, meta)
 		switch {
 		case out.err != nil:
 			return out.err
@@ -206,26 +202,28 @@ func (r *streamRun) drain(ctx context.Context, s *streamSession, stream *client.
 		why, dropped := lastWords(s, stream)
 		switch {
 		case why != "":
-			return fmt.Errorf("the sender has given up: %s", why)
-		case err == nil && !dropped && !meta.Hashed():
+			return fmt.Errorf("the sender has given up on us: %s", why)
+		case err == nil && (dropped || meta.Hashed()):
+			return nil
+		case err == nil:
 			return errors.New("the connection broke, and there may be more that did not come")
-		case n > 0 || dropped || !meta.Hashed():
+		case conn == nil || n > 0 || dropped || !meta.Hashed():
 			return err
 		}
 		r.say("the connection broke; connecting again")
 	}
 }
 
-// lastWords waits until we are told that the stream is over, and returns what is
-// said about that. Who is not told was cut off.
+// lastWords reports whether the stream was over for us when the connection
+// ended, and what was said about that. Who is over is told so before it is
+// answered anything; who was cut off is still a peer.
 func lastWords(s *streamSession, stream *client.Stream) (why string, dropped bool) {
-	late := time.NewTimer(endPatience)
-	defer late.Stop()
+	ctx, cancel := s.asking()
+	defer cancel()
+	_, _ = stream.Stats(ctx) // no answer is as good as one
 	select {
 	case <-stream.Dropped():
-	case <-late.C:
-		return "", false
-	case <-s.alive.Done():
+	default:
 		return "", false
 	}
 	for _, c := range stream.Why() {

@@ -28,7 +28,7 @@ func (r *streamRun) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g := &gathering{run: r, session: s, stream: stream, conn: conn, ready: map[dsps.JID]bool{}}
+	g := &gathering{run: r, session: s, stream: stream, conn: conn, ready: map[dsps.JID]bool{}, cut: map[dsps.JID]bool{}}
 	defer func() { g.conn.Close() }()
 	if err := g.gather(meta); err != nil {
 		return err
@@ -40,7 +40,7 @@ func (r *streamRun) send(ctx context.Context) error {
 	}
 	m.stop()
 	r.say("sent %s", m.sum())
-	return g.missing()
+	return nil
 }
 
 // begin is the stream that is sent on, and a session that speaks for it.

@@ -234,7 +234,7 @@ func TestTheCommandSaysWhatFails(t *testing.T) {
 	sender.Feed(data.take(mib))
 	sender.Signal(syscall.SIGINT)
 	failed("stopped", 1, sender)
-	failed("the sender has given up: not all was sent", 1, carol)
+	failed("the sender has given up on us: not all was sent", 1, carol)
 	if left, err := filepath.Glob(o.Host("h3").Path("*stream*")); err != nil || left != nil {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
