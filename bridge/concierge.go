@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"mellium.im/xmpp/jid"
+
 	"meshgate/bridge/rewrite"
 	"meshgate/internal/stanza"
 	"meshgate/linklocal"
@@ -44,18 +46,28 @@ func question(body string) string {
 }
 
 func (e *engine) lanHelp() string {
+	help := wordsLANHelp
 	if e.hasRooms() {
-		return wordsLANHelp + wordsLANHelpRooms
+		help += wordsLANHelpRooms
 	}
-	return wordsLANHelp
+	if e.hasStreams() {
+		help += wordsLANHelpStreams
+	}
+	return help
 }
 
 func (e *engine) networkHelp() string {
+	help := wordsNetworkHelp
 	if e.hasRooms() {
-		return wordsNetworkHelp + wordsNetworkHelpRooms
+		help += wordsNetworkHelpRooms
 	}
-	return wordsNetworkHelp
+	if e.hasStreams() {
+		help += wordsNetworkHelpStreams(e.cfg.Streams)
+	}
+	return help
 }
+
+func (e *engine) hasStreams() bool { return !e.cfg.Streams.Equal(jid.JID{}) }
 
 func (e *engine) whoForPeer(from linklocal.Instance) string {
 	var names []string

@@ -30,6 +30,7 @@ type Config struct {
 	Avatar      AvatarPolicy
 	AvatarImage *linklocal.Icon // of AvatarFixed
 	WarnPlain   bool            // tell peers once that plain streams are neither encrypted nor authenticated
+	Streams     jid.JID         // where contacts find the service for streams of data, which help speaks of; zero: there is none
 
 	Limits   Limits
 	Timing   Timing

@@ -143,3 +143,22 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// Help says how something big is sent, where it can be.
+func TestHelpSpeaksOfStreams(t *testing.T) {
+	for service, want := range map[string]int{"": 0, "gateway@example.org": 2} {
+		cfg := office()
+		if service != "" {
+			cfg.Streams = jid.MustParse(service)
+		}
+		r := newRig(t, cfg)
+		r.online(false)
+		r.command("here bob@h2")
+		r.command("lan bob@h2 gate help")
+		r.fromNet(`<message from='alice@example.org/phone' id='0'><body>@help</body></message>`)
+		said := strings.Join(r.taken(), "\n")
+		if strings.Count(said, "meshgate stream send") != want || strings.Count(said, "-service "+service+" FILE") != want/2 {
+			t.Errorf("service %q: %s", service, said)
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"mellium.im/xmpp/jid"
+
 	"meshgate/bridge/rewrite"
 	"meshgate/linklocal"
 )
@@ -33,6 +35,13 @@ const (
 	wordsLANHelp     = "I am the gateway to XMPP. Write to a contact in the contact's own window; your name is put in front of what you write. What you write to a contact leaves the LAN.\nwho: says who is there\nhelp: this"
 	wordsNetworkHelp = "write \"@name text\" to talk to somebody on the LAN, then just write on; an answer to a message goes to whoever wrote it\n@who: says who is there\n@help: this"
 )
+
+// Something big goes by another program, which people have to have.
+const wordsLANHelpStreams = "\nto send something big: meshgate stream send -lan FILE NAME; whoever gets it waits in meshgate stream receive"
+
+func wordsNetworkHelpStreams(service jid.JID) string {
+	return fmt.Sprintf("\nto send something big: meshgate stream send -account YOU -service %s FILE NAME; whoever gets it waits in meshgate stream receive", service)
+}
 
 // wordsStranger names the peer, for the person who is asked.
 func wordsStranger(peer linklocal.Instance) string {

@@ -219,6 +219,13 @@ func (c *config) hubConfig() (bridge.Config, error) {
 		},
 		Timing: bridge.Timing{SentKept: c.Outbox.TTL + fateKept},
 	}
+	if c.Streams.Enabled {
+		own, err := parseAddress(c.Account.JID)
+		if err != nil {
+			return cfg, fmt.Errorf("account.jid: %w", err)
+		}
+		cfg.Streams = own.Bare()
+	}
 	for _, ct := range c.Contacts {
 		j, err := parseAddress(ct.JID)
 		if err != nil {
