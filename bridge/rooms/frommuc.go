@@ -91,7 +91,7 @@ func (e *engine) roomWords(now time.Time, ev xmppc2s.RoomMessage, c rewrite.Cont
 		e.toldPassed(now, key)
 	case passed:
 		l.Duplicate++
-		if !unsure && !e.isQuestion(c.Body, e.net.nick) {
+		if e.held.placing && !unsure && !e.isQuestion(c.Body, e.net.nick) {
 			e.toldPassed(now, key)
 		}
 	case ev.Stamp.IsZero() && e.isQuestion(c.Body, e.net.nick):

@@ -55,7 +55,7 @@ func (e *engine) toldAgain(now time.Time, key mucKey) bool {
 	if i < 0 {
 		return false
 	}
-	if l := h.ending[i]; !l.told {
+	if l := h.ending[i]; h.placing && !l.told {
 		l.told = true
 		h.ending = append(slices.Delete(h.ending, i, i+1), l)
 	}
