@@ -3,6 +3,7 @@ package e2e
 import (
 	_ "embed"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 )
@@ -24,7 +25,7 @@ func (h *Host) Ejabberd(opt ServerOptions) *Server {
 		Name: "ejabberd@" + h.Name,
 		Args: []string{
 			"erl", "-noinput", "+K", "true", "-mnesia", "dir", fmt.Sprintf("%q", h.Path("ejabberd/spool")),
-			"-s", "ejabberd", "-eval", s.ejabberdAccounts(),
+			"-s", "ejabberd", "-eval", s.ejabberdAccounts() + ", " + s.ejabberdOrders() + ".",
 		},
 		Env: []string{
 			"EJABBERD_CONFIG_PATH=" + conf, "EJABBERD_LOG_PATH=" + h.Path("ejabberd/ejabberd.log"),
@@ -117,7 +118,26 @@ func (s *Server) ejabberdAccounts() string {
 				erlangString(user), erlangString(Domain), erlangString(friend))
 		}
 	}
-	return b.String() + `io:format("accounts are made~n").`
+	return b.String() + `io:format("accounts are made~n")`
+}
+
+// ejabberdOrders is an Erlang expression that begins to carry out what Order writes.
+func (s *Server) ejabberdOrders() string {
+	file := erlangString(s.host.Path(orderFile))
+	return `spawn(fun() -> (fun Loop() -> case file:eval(` + file + `) of {error, enoent} -> ok; ` +
+		`Result -> file:delete(` + file + `), io:format("order: ~p~n", [Result]) end, timer:sleep(50), Loop() end)() end)`
+}
+
+const orderFile = "ejabberd/order"
+
+// Order has an ejabberd evaluate Erlang expressions, with a full stop at their end.
+func (s *Server) Order(erlang string) {
+	s.host.tb.Helper()
+	whole := s.host.WriteFile(orderFile+".new", erlang)
+	if err := os.Rename(whole, s.host.Path(orderFile)); err != nil {
+		s.host.tb.Fatalf("e2e: %v", err)
+	}
+	s.Expect(`^order: ok$`)
 }
 
 func erlangString(s string) string {

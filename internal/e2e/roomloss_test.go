@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -75,6 +76,21 @@ func TestTheGatewayIsBanned(t *testing.T) {
 		h.awaitTalk(5)
 		h.judge(t, 6)
 	})
+}
+
+// CQ-13: the room dies and is there again with nobody in it, and nobody is told.
+func TestTheRoomForgetsEverybody(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, OfficeOptions{Ejabberd: true, Config: NoLimits()})
+	h.talk(0, 5)
+	h.awaitTalk(4)
+	name, service, _ := strings.Cut(h.muc, "@")
+	h.Server.Order(fmt.Sprintf("{ok, Room} = mod_muc:find_online_room(<<%s>>, <<%s>>), exit(Room, kill).", erlangString(name), erlangString(service)))
+	h.alice.Join(h.muc, "alice")
+	h.talk(5, 5)
+	h.Gateway.AwaitLog("not in the room", "err", "the room does not know the gateway any more")
+	h.awaitTalk(9)
+	h.judge(t, 10)
 }
 
 // CQ-13: the room forgets that the gateway is in it, and tells nobody (XEP-0410).
