@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"os"
@@ -49,6 +50,33 @@ func TestSnapshotsOutliveTheGateway(t *testing.T) {
 	s.close()
 	if got := string(snapshotsOf(t, path, "../Coven").Get("../Coven")); got != "../Coven as it is" {
 		t.Errorf("after a stop: %q", got)
+	}
+}
+
+// CQ-13: an orderly stop seals them, for a machine that is started anew: a moment of zeros is
+// in front of the value.
+func TestAStopSealsSnapshots(t *testing.T) {
+	dir := t.TempDir()
+	path := slatePath(filepath.Join(dir, "state", stateFile), "Lab")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	slate, _, err := store.OpenSlate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slate.Close()
+	if err := slate.Set([]byte("as it was")); err != nil {
+		t.Fatal(err)
+	}
+	r := startIn(t, dir, nil, "control: off\nrooms: [{name: Lab, muc: lab@muc.example.org}]\n")
+	r.await("starting")
+	r.signals <- os.Interrupt
+	if code := r.end(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Contains(b, append(make([]byte, 16), "as it was"...)) {
+		t.Errorf("there is no seal: %v", err)
 	}
 }
 

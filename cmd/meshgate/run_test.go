@@ -53,8 +53,14 @@ func start(t *testing.T, env map[string]string) *running {
 // startWith is start with more lines in the configuration.
 func startWith(t *testing.T, env map[string]string, lines string) *running {
 	t.Helper()
+	return startIn(t, t.TempDir(), env, lines)
+}
+
+// startIn is startWith in a directory, with the state in "state".
+func startIn(t *testing.T, dir string, env map[string]string, lines string) *running {
+	t.Helper()
 	r := &running{
-		t: t, file: filepath.Join(t.TempDir(), "meshgate.yaml"),
+		t: t, file: filepath.Join(dir, "meshgate.yaml"),
 		signals: make(chan os.Signal, 4), killed: make(chan int, 1), exit: make(chan int, 1),
 	}
 	if err := os.WriteFile(r.file, fmt.Appendf(nil, lonely+"state_dir: state\n"+lines, closedPort(t)), 0o600); err != nil {
