@@ -33,7 +33,7 @@ func measureRooms(ctx context.Context, tb e2e.TB, out sheet) {
 	for _, who := range []*occupant{alice, dave} {
 		who.in = make(chan arrival, 1<<16)
 		who.Client = must(ends.Login(ctx, o.Server, roots, who.nick, who.handle))(tb)
-		if err := who.Enter(ctx, muc, who.nick); err != nil {
+		if err := who.Enter(ctx, muc, who.nick, 0); err != nil {
 			tb.Fatalf("bench: %v", err)
 		}
 	}

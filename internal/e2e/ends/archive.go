@@ -15,21 +15,30 @@ import (
 // archivePage is how many messages are asked for at a time.
 const archivePage = 250
 
-// archiveQuery asks for the messages with an address, behind one of them.
+// archiveQuery asks for messages, behind one of them.
 // XEP-0313 §4, XEP-0059 §2.
 const archiveQuery = `<query xmlns='` + gate.NSMAM + `'>` +
 	`<x xmlns='jabber:x:data' type='submit'>` +
-	`<field var='FORM_TYPE' type='hidden'><value>` + gate.NSMAM + `</value></field>` +
-	`<field var='with'><value>%s</value></field></x>` +
+	`<field var='FORM_TYPE' type='hidden'><value>` + gate.NSMAM + `</value></field>%s</x>` +
 	`<set xmlns='` + gate.NSRSM + `'><max>%d</max>%s</set></query>`
 
 // Archive asks for all messages with an address in the client's own archive.
 // They come to the handler: see Archived.
 func (c *Client) Archive(ctx context.Context, with jid.JID) error {
+	return c.archive(ctx, jid.JID{}, "<field var='with'><value>"+gate.Escape(with.String())+"</value></field>")
+}
+
+// RoomArchive asks for all messages in the archive of a MUC, which come to the handler,
+// too.
+func (c *Client) RoomArchive(ctx context.Context, room jid.JID) error {
+	return c.archive(ctx, room, "")
+}
+
+func (c *Client) archive(ctx context.Context, of jid.JID, which string) error {
 	after := ""
 	for {
-		text := fmt.Sprintf(archiveQuery, gate.Escape(with.String()), archivePage, after)
-		resp, err := c.session.SendIQElement(ctx, xml.NewDecoder(strings.NewReader(text)), stanza.IQ{Type: stanza.SetIQ})
+		text := fmt.Sprintf(archiveQuery, which, archivePage, after)
+		resp, err := c.session.SendIQElement(ctx, xml.NewDecoder(strings.NewReader(text)), stanza.IQ{To: of, Type: stanza.SetIQ})
 		if err != nil {
 			return fmt.Errorf("ends: archive: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"mellium.im/sasl"
@@ -114,13 +115,13 @@ func (c *Client) Send(ctx context.Context, to jid.JID, id, body string) error {
 	return c.session.Send(ctx, stanza.Message{ID: id, To: to, Type: stanza.ChatMessage}.Wrap(text))
 }
 
-// Enter enters a MUC without its history; what comes tells of it.
-func (c *Client) Enter(ctx context.Context, room jid.JID, nick string) error {
+// Enter enters a MUC with so many lines of its history at most; what comes tells of it.
+func (c *Client) Enter(ctx context.Context, room jid.JID, nick string, lines int) error {
 	me, err := room.WithResource(nick)
 	if err != nil {
 		return fmt.Errorf("ends: %w", err)
 	}
-	history := xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Local: "history"}, Attr: []xml.Attr{{Name: xml.Name{Local: "maxstanzas"}, Value: "0"}}})
+	history := xmlstream.Wrap(nil, xml.StartElement{Name: xml.Name{Local: "history"}, Attr: []xml.Attr{{Name: xml.Name{Local: "maxstanzas"}, Value: strconv.Itoa(lines)}}})
 	x := xmlstream.Wrap(history, xml.StartElement{Name: xml.Name{Space: "http://jabber.org/protocol/muc", Local: "x"}})
 	return c.session.Send(ctx, stanza.Presence{To: me}.Wrap(x))
 }

@@ -21,16 +21,33 @@ func (r *run) accepted(ctx context.Context) error {
 		return nil
 	}
 	for i := range r.pairs {
-		up, down := r.lan[i].out, r.net[i].out
+		up, down := r.lan[i].says(), r.net[i].out
 		missing := len(judge(up.snapshot()).lost) + len(judge(down.snapshot()).lost)
 		if missing == 0 {
 			continue
 		}
-		r.note("%d messages between %s and %s are looked for in the archives", missing, r.lan[i].name, r.net[i].user)
-		if err := r.lookUp(ctx, i); err != nil {
+		r.note("%d messages between %s and %s are looked for in the archives", missing, r.lan[i].presence(), r.net[i].user)
+		look := r.lookUp
+		if r.room {
+			look = r.lookUpInRoom
+		}
+		if err := look(ctx, i); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// lookUpInRoom looks for the messages of a pair in the archive of their room. What a
+// contact has said, and is not there, the server has lost.
+func (r *run) lookUpInRoom(ctx context.Context, i int) error {
+	ctx, cancel := context.WithTimeout(ctx, archivePatience)
+	defer cancel()
+	contact := r.net[i]
+	if err := contact.current().RoomArchive(ctx, contact.room); err != nil { // see receive
+		return err
+	}
+	contact.out.takenAll()
 	return nil
 }
 
@@ -42,7 +59,7 @@ const archivePatience = 5 * time.Minute
 func (r *run) lookUp(ctx context.Context, i int) error {
 	ctx, cancel := context.WithTimeout(ctx, archivePatience)
 	defer cancel()
-	lan, contact := r.lan[i], r.net[i]
+	up, contact := r.lan[i].says(), r.net[i]
 	account := jid.MustParse(r.o.GatewayJID())
 	conn, err := r.o.Host("h1").Dial(ctx, "tcp", r.o.Server.LoopbackAddr())
 	if err != nil {
@@ -50,7 +67,7 @@ func (r *run) lookUp(ctx context.Context, i int) error {
 	}
 	gateways, err := ends.NewClient(ctx, conn, account, e2e.GatewayPassword, contact.roots, func(_ time.Time, st *stanza.Element) {
 		text := ends.Archived(st).Child(stanza.NSClient, "body").Text()
-		lan.out.accepted(text)
+		up.accepted(text)
 		contact.out.reachable(text)
 	})
 	if err != nil {
@@ -63,10 +80,10 @@ func (r *run) lookUp(ctx context.Context, i int) error {
 	if err := contact.current().Archive(ctx, account); err != nil { // see receive
 		return err
 	}
-	acknowledged, err := r.control.acknowledged(ctx, lan.name)
+	acknowledged, err := r.control.acknowledged(ctx, r.lan[i].presence())
 	if err != nil {
 		return err
 	}
-	lan.out.acknowledged(acknowledged)
+	up.acknowledged(acknowledged)
 	return gateways.Close()
 }

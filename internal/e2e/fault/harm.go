@@ -51,6 +51,9 @@ func (r *run) harms() []harm {
 	for range r.crashes {
 		harms = append(harms, func(ctx context.Context) { r.restartServer(ctx, func() int { r.o.Server.Kill(); return 0 }) })
 	}
+	for range r.lanCuts {
+		harms = append(harms, r.cutLAN)
+	}
 	return slices.Clip(harms)
 }
 
@@ -81,7 +84,7 @@ func (r *run) killGateway(ctx context.Context, quiet bool) {
 	r.note("kill -9 of the gateway, quiet: %t", quiet)
 	if quiet {
 		for _, e := range r.lan {
-			e.gate.close()
+			e.hush()
 		}
 		pause(ctx, settle)
 	}
@@ -97,12 +100,14 @@ func (r *run) killGateway(ctx context.Context, quiet bool) {
 	r.o.Gateway.Kill()
 	killed() // a stream may have been opened meanwhile
 	for _, e := range r.lan {
-		e.out.letGo()
+		if !r.room { // in a room nothing may be lost, and who is away for long is given up: the next harm waits
+			e.says().letGo()
+		}
 	}
 	if quiet {
 		for _, e := range r.lan {
 			e.readOut(ctx)
-			e.gate.open()
+			e.speak()
 		}
 	}
 	r.o.Gateway.Start()

@@ -32,6 +32,11 @@ type lanEnd struct {
 	number int // of the stream, or of that which is being opened, from 1
 }
 
+func (e *lanEnd) presence() string { return e.name }
+func (e *lanEnd) says() *way       { return e.out }
+func (e *lanEnd) hush()            { e.gate.close() }
+func (e *lanEnd) speak()           { e.gate.open() }
+
 // publish begins to listen, and makes the peer known on the LAN.
 func (e *lanEnd) publish() error {
 	ln, err := e.host.Listen(e.host.Addr().String() + ":0")

@@ -21,6 +21,7 @@ type netEnd struct {
 	roots   *x509.CertPool
 	user    string
 	gateway jid.JID
+	room    jid.JID // where they talk; zero: with the gateway alone
 	out, in *way
 	gate    gate // closed: nothing is sent
 
@@ -34,6 +35,9 @@ func (e *netEnd) login(ctx context.Context) error {
 	defer cancel()
 	for {
 		c, err := ends.Login(ctx, e.server, e.roots, e.user, e.receive)
+		if err == nil && e.inRoom() {
+			err = c.Enter(ctx, e.room, e.user, roomHistory)
+		}
 		if err == nil {
 			e.mu.Lock()
 			defer e.mu.Unlock()
@@ -65,10 +69,19 @@ func (e *netEnd) run(ctx context.Context) {
 
 func (e *netEnd) send(ctx context.Context, n int) {
 	e.out.sending(0)
-	if e.current().Send(ctx, e.gateway, fmt.Sprintf("%s-%d", e.out.tag, n), e.out.text(n)) != nil {
+	if e.say(ctx, n) != nil {
 		e.out.unsent()
 		pause(ctx, again)
 	}
+}
+
+func (e *netEnd) inRoom() bool { return !e.room.Equal(jid.JID{}) }
+
+func (e *netEnd) say(ctx context.Context, n int) error {
+	if e.inRoom() {
+		return e.current().Say(ctx, e.room, e.out.text(n))
+	}
+	return e.current().Send(ctx, e.gateway, fmt.Sprintf("%s-%d", e.out.tag, n), e.out.text(n))
 }
 
 // hold stops the sending and waits until the server has read all that was sent.
@@ -82,11 +95,18 @@ func (e *netEnd) hold(ctx context.Context) error {
 func (e *netEnd) receive(at time.Time, st *stanza.Element) {
 	if m := ends.Archived(st); m != nil {
 		text := m.Child(stanza.NSClient, "body").Text()
-		e.out.accepted(text)
-		e.in.reachable(text)
+		if e.in.reachable(text); e.inRoom() { // there is one archive for all
+			e.out.reachable(text)
+		} else {
+			e.out.accepted(text)
+		}
 		return
 	}
 	if st.Name.Local == "message" && st.Attr("type") != "error" {
-		e.in.arrived(at, st.Attr("id"), st.Child(stanza.NSClient, "body").Text())
+		id := st.Attr("id")
+		if st.Attr("type") == "groupchat" {
+			id = st.Child(stanza.NSSID, "stanza-id").Attr("id") // what the gateway sends twice has the same id of its own
+		}
+		e.in.arrived(at, id, st.Child(stanza.NSClient, "body").Text())
 	}
 }

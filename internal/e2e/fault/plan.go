@@ -18,6 +18,8 @@ type plan struct {
 	kills    int   // kill -9 of the gateway
 	restarts int   // of the server, in order
 	crashes  int   // of the server
+	lanCuts  int   // the gateway is cut off from the LAN for a moment
+	room     bool  // all talk in one room, which is on both sides
 	archive  bool  // the server keeps its archive, slow as it is
 	nasty    bool  // the server keeps few stanzas, and a lost session for 3 s
 	rate     bool  // the server reads 3 kB/s (ejabberd) or 10 kB/s (Prosody)
@@ -57,6 +59,11 @@ var plans = []plan{
 		name: "crash", about: "kill -9 of the server, which forgets what it has acknowledged",
 		messages: 1000, pairs: 2, window: 20, sizes: []int{100, 3000}, crashes: 1, archive: true,
 	},
+	{
+		name: "rooms", about: "a room that is on both sides: cuts on both, restarts of the server, and kill -9 of the gateway",
+		messages: 2000, pairs: 2, window: roomWindow, sizes: []int{100, 3000}, count: 30, kills: 15, restarts: 3, lanCuts: 5, archive: true, room: true,
+		cuts: []cut{reset, reset, fin, halfUp, halfUp, halfDown, halfDown, stall, silent},
+	},
 }
 
 // mayRepeat reports whether the plan has something after which a message must
@@ -78,6 +85,7 @@ func (p plan) small() plan {
 	}
 	p.kills = min(p.kills, 3)
 	p.restarts = min(p.restarts, 1)
+	p.lanCuts = min(p.lanCuts, 1)
 	var cuts []cut
 	for _, c := range p.cuts {
 		if c != silent { // it takes as long as the gateway waits for an acknowledgement

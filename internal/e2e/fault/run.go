@@ -34,10 +34,21 @@ type run struct {
 	gateways []*e2e.Proc // all processes that there have been
 	servers  []*e2e.Proc
 	story    []string // what harm was done, and when
-	lan      []*lanEnd
+	lan      []speaker
 	net      []*netEnd
 	began    time.Time
 	late     bool // a contact had to log in again for what its server had
+}
+
+// A speaker is somebody on the LAN.
+type speaker interface {
+	presence() string        // name
+	run(ctx context.Context) // sends what is to be sent
+	says() *way
+	hush() // nothing is sent, until …
+	speak()
+	killed(at time.Time)         // the gateway was
+	readOut(ctx context.Context) // waits until all that it had written is read
 }
 
 // A result is what a run has shown.
@@ -91,11 +102,11 @@ func (r *run) open(ctx context.Context) {
 	var contacts []any
 	opt := e2e.OfficeOptions{Ejabberd: r.ejabberd, Config: e2e.NoLimits(), Gateway: e2e.GatewayOptions{Verbose: true}}
 	for i := range r.pairs {
-		user := "contact" + strconv.Itoa(i)
+		user := contactName(i)
 		users = append(users, user)
 		contacts = append(contacts, map[string]any{"jid": user + "@" + e2e.Domain, "name": user, "offline": "show"})
 	}
-	opt.Users = users
+	opt.Users = append(users, owner)
 	opt.Config["contacts"] = contacts
 	opt.Server = func(s *e2e.ServerOptions) { r.serverOptions(s, users) }
 	opt.Through = func(s *e2e.Server) string {
@@ -110,8 +121,15 @@ func (r *run) open(ctx context.Context) {
 	socket := h1.Path("control.sock")
 	opt.Config["control"] = socket
 	r.control = newControl(socket, h1.Addr())
+	if r.room {
+		opt.Config["rooms"] = []any{map[string]any{"name": roomName, "muc": mucOf(r.o.Server), "make": true}}
+		r.makeRoom()
+	}
 	r.makeEnds(ctx)
 	r.o.StartGateway(opt)
+	if r.room {
+		r.meet()
+	}
 	r.gateways, r.servers = append(r.gateways, r.o.Gateway.Proc), append(r.servers, r.o.Server.Proc)
 }
 
@@ -157,22 +175,35 @@ func (r *run) makeEnds(ctx context.Context) {
 		up := newWay(fmt.Sprintf("up%d", i), 1, r.window, r.sizes)
 		down := newWay(fmt.Sprintf("down%d", i), 0, r.window, r.sizes)
 		down.record.toLAN = true
-		peer := &lanEnd{
-			host: r.o.Host("h2"), name: fmt.Sprintf("peer%d@h2", i), mirror: r.o.Mirror("contact" + strconv.Itoa(i)),
-			control: r.control, out: up, in: down,
-		}
 		contact := &netEnd{
-			server: r.o.Server, roots: roots, user: "contact" + strconv.Itoa(i),
+			server: r.o.Server, roots: roots, user: contactName(i),
 			gateway: jid.MustParse(r.o.GatewayJID()), out: down, in: up,
 		}
-		if err := peer.publish(); err != nil {
-			r.tb.Fatalf("fault: %v", err)
+		if r.room {
+			contact.room = jid.MustParse(mucOf(r.o.Server))
 		}
 		if err := contact.login(ctx); err != nil {
 			r.tb.Fatalf("fault: %v", err)
 		}
-		r.lan, r.net = append(r.lan, peer), append(r.net, contact)
+		r.lan, r.net = append(r.lan, r.speaker(i, up, down)), append(r.net, contact)
 	}
+}
+
+func contactName(i int) string { return "contact" + strconv.Itoa(i) }
+
+// speaker makes the LAN's end of a pair.
+func (r *run) speaker(i int, up, down *way) speaker {
+	if r.room {
+		return newMember(r.o, i, up, down)
+	}
+	peer := &lanEnd{
+		host: r.o.Host("h2"), name: fmt.Sprintf("peer%d@h2", i), mirror: r.o.Mirror(contactName(i)),
+		control: r.control, out: up, in: down,
+	}
+	if err := peer.publish(); err != nil {
+		r.tb.Fatalf("fault: %v", err)
+	}
+	return peer
 }
 
 // greet has each peer say one word, and then each contact: without an address
@@ -228,7 +259,7 @@ func (r *run) collect(ctx context.Context) {
 
 func (r *run) ups() (ways []*way) {
 	for _, e := range r.lan {
-		ways = append(ways, e.out)
+		ways = append(ways, e.says())
 	}
 	return ways
 }
@@ -286,9 +317,11 @@ func (r *run) awaitCalm(ctx context.Context) {
 // result is what there is beside the messages.
 func (r *run) result(ctx context.Context) result {
 	res := result{run: r, took: time.Since(r.began)}
-	var err error
-	if res.balance, err = r.control.awaitBalance(ctx); err != nil {
-		r.tb.Errorf("fault: %v", err)
+	if !r.room { // which has ledgers of its own
+		var err error
+		if res.balance, err = r.control.awaitBalance(ctx); err != nil {
+			r.tb.Errorf("fault: %v", err)
+		}
 	}
 	res.lostSessions, res.resumed = r.sessions()
 	return res
@@ -297,7 +330,7 @@ func (r *run) result(ctx context.Context) result {
 // judge judges what has come.
 func (res *result) judge() {
 	for i := range res.run.pairs {
-		res.take(&res.up, res.run.lan[i].out)
+		res.take(&res.up, res.run.lan[i].says())
 		res.take(&res.down, res.run.net[i].out)
 	}
 }

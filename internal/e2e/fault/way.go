@@ -134,6 +134,15 @@ func (w *way) accepted(text string) { w.archived(text, w.record.taken) }
 // reachable notes a text that the server has in the archive of its receiver.
 func (w *way) reachable(text string) { w.archived(text, w.record.given) }
 
+// takenAll notes that the server has taken all that was sent.
+func (w *way) takenAll() {
+	w.change(func() {
+		for n := range w.record.sent {
+			w.record.taken[n] = true
+		}
+	})
+}
+
 // acknowledged notes the ids of messages that the server has acknowledged.
 func (w *way) acknowledged(ids []string) {
 	w.change(func() {
