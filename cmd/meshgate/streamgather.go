@@ -162,11 +162,14 @@ func (g *gathering) gone(e dsps.PeerPresence) {
 	case why != "":
 		delete(g.ready, e.JID)
 		switch {
-		case e.Status == dsps.Waiting && was:
+		case e.Status != dsps.Waiting:
+			delete(g.cut, e.JID)
+			if !was {
+				g.awaited--
+			}
+		case was:
 			g.cut[e.JID] = true
 			g.awaited++
-		case e.Status != dsps.Waiting && !was:
-			g.awaited--
 		}
 		g.run.say("%s %s", plain(string(e.JID)), why)
 	}

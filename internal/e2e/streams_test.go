@@ -129,6 +129,9 @@ func TestTheCommandSendsAcrossTheWall(t *testing.T) {
 	wantExit(t, receiver, 0)
 	t.Logf("half of it took %v, all with the questions %v", half, time.Since(begun))
 	wantSame(t, "1 GiB", data.sum, got)
+	for _, who := range []string{"bob-stream@h2", o.Server.JID("alice") + "/stream"} {
+		o.Gateway.AwaitLog("a connection to a stream is awaited", "client", who)
+	}
 }
 
 // DS-19, DS-01, DS-12: the other way round, with TLS; who is asked by another command
