@@ -241,7 +241,7 @@ func TestHTTPIsNotSmuggled(t *testing.T) {
 
 // DS-01: whoever says a byte now and then is cut off like who says none, at every step.
 func TestHandshakesThatNeverFinish(t *testing.T) {
-	s := newStreet(t, func(c *dsps.ServerConfig) { c.HandshakeTimeout = time.Second })
+	s := newStreet(t, func(c *dsps.ServerConfig) { c.HandshakeTimeout = 2 * time.Second })
 	bob := s.o.person("bob@home.org/b")
 	at := s.rob.Invite(s.at, bob, bob.JID, "slave", "")
 	hello := func() *line {
@@ -352,7 +352,7 @@ func TestServicesThatLieAboutSizes(t *testing.T) {
 // DS-12: a million queries are not answered, keep nothing, and hold up nobody for long.
 func TestAMillionQueries(t *testing.T) {
 	s := newStreet(t)
-	before, taken := heap(), 0
+	before, began, taken := heap(), time.Now(), 0
 	el, err := stanza.Parse([]byte("<iq id='1' type='get' from='"+s.eve.JID+"' to='"+s.own+"'><query type='who' xmlns='jabber:iq:dsps'/></iq>"), "jabber:client", stanza.Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -371,7 +371,7 @@ func TestAMillionQueries(t *testing.T) {
 	}
 	s.o.mu.Unlock()
 	st := s.s.Stats()
-	if answers == 0 || answers > 1000 || st.Limited == 0 {
+	if most := 300 + 50*int(time.Since(began).Seconds()); answers == 0 || answers > most || st.Limited == 0 {
 		t.Errorf("%d of a million were answered, %d taken; %+v", answers, taken, st)
 	}
 	if grown := int64(heap()) - int64(before); grown > 8<<20 {

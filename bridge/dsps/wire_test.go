@@ -166,11 +166,16 @@ func TestSecondRequestIsAFirstLine(t *testing.T) {
 func FuzzPreamble(f *testing.F) {
 	f.Add([]byte("a b\rkey\rdata"), uint8(1))
 	f.Add([]byte(httpLines+"starttls\r\na b\r\nkey\r\n"), uint8(3))
+	f.Add([]byte("GET /DSPS/STREAM/ HTTP/1.1\nContent-Length: 0\nX: y\n\na b\rkey\r\n"), uint8(2))
+	f.Add([]byte("GET /DSPS/STREAM/ HTTP/1.1\r\ntransfer-Encoding: x\r\n\r\n"), uint8(9))
 	f.Fuzz(func(t *testing.T, in []byte, n uint8) {
 		whole, pieces := script(in, len(in)+1), script(in, int(n)+1)
 		// What an overlong line is depends on how much is there to see.
 		if whole != pieces && len(in) < maxLine {
 			t.Errorf("at once %q, by %d %q", whole, int(n)+1, pieces)
+		}
+		if want := dumbPreamble(string(in)); whole != want && len(in) < maxLine {
+			t.Errorf("%q:\n got %q\nwant %q", in, whole, want)
 		}
 	})
 }
