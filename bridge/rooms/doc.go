@@ -11,7 +11,7 @@
 // A line that was seen on its own side is due on the other until it was seen there.
 //
 //	LAN line   Received ─▶ due, on disk ─▶ sent ─▶ its reflection: live, of the archive, or by another gateway
-//	                            ▲            └──▶ refused, or too old: the LAN is told
+//	                            ▲            └──▶ refused, put off too often, or too old: the LAN is told
 //	                            └── not in the room, put off, given back, or not there when the room is caught up
 //	MUC line   RoomMessage ─▶ held ─▶ given to Clique, or another gateway's copy is heard
 //	                            └──▶ on disk after a second, or if there are many
@@ -53,13 +53,24 @@
 //     still where they were said.
 //   - say that it carries: then nothing is passed on for idleAfter, until it counts as
 //     idle for idleFor (watchRival). Who is only slow, and not idle, hears so
-//     ("instead") and stands by. One that says it anew under other names, or settles
-//     MUC lines only, is not caught.
+//     ("instead") and stands by. One that says it anew under other names is not
+//     caught, nor one that does so while nothing is said on the LAN: then MUC lines wait.
+//   - say that it has a line ("mine"): then its speaker's lines wait for claimFor. Or
+//     say that it is not there any more, as one that is: then two carry, and lines that
+//     are said just then come twice.
+//
+// Nothing of that makes us say words that nobody has said, but whoever does speak in a
+// member's name is heard in the MUC under it, as on the LAN.
 //
 // An occupant of the MUC cannot do that: words other than a line's own do not settle it.
 // Only one who is on the LAN, too, can take a line's id before any gateway has heard it.
-// A secret that the gateways of a site share would help against the first two, and not
-// against a member that speaks in the name of others, so there is none.
+//
+// There is no secret by which the gateways of a site would know each other. It would
+// have to be in all that they say and in each copy of a line, for a member can take
+// the name and number of another, and with something fresh of the other side, or what
+// was said before could be said again. A gateway with another secret, or none, would not
+// be known, and both would carry. And whoever can say that in another's name can speak
+// in it, or drown the room: who must be kept from that must be kept off the LAN.
 //
 // # Who is there
 //
