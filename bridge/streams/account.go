@@ -113,8 +113,11 @@ func (a *account) online(self dsps.JID) {
 		a.drop(x)
 	}
 	if a.uses[old] > 0 {
-		a.log.Warn("the gateway has another address, and streams use the old one", "old", string(old), "new", string(self))
-		a.begin(&session{resource: old.Resource(), addr: old})
+		kept := a.begin(&session{resource: old.Resource(), addr: old})
+		if !kept {
+			a.count.Lost++
+		}
+		a.log.Warn("the gateway has another address, and streams use the old one", "old", string(old), "new", string(self), "kept", kept)
 	}
 	a.changed()
 }

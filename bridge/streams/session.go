@@ -108,9 +108,13 @@ func isConflict(err error) bool {
 func (x *session) keep(ctx context.Context) error {
 	wait, since := firstPause, time.Now()
 	for {
+		began := time.Now()
 		was, err := x.once(ctx)
 		if was {
-			wait, since = firstPause, time.Now()
+			since = time.Now()
+		}
+		if was && since.Sub(began) > lastPause {
+			wait = firstPause
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
@@ -147,8 +151,8 @@ func (x *session) pause(ctx context.Context, d time.Duration) bool {
 func (x *session) once(ctx context.Context) (was bool, err error) {
 	x.account.trying()
 	within, cancel := context.WithTimeout(ctx, loginPatience)
-	defer cancel()
 	link, err := x.login(within, x.resource)
+	cancel()
 	if err != nil {
 		return false, err
 	}

@@ -353,6 +353,9 @@ func TestNothingIsSentByAnAddressThatIsGone(t *testing.T) {
 	if err := w.account.send(w.iq("get", gateway, "dave@example.org/x", "<query/>"), nil); !errors.Is(err, errNoAddress) {
 		t.Errorf("%v", err)
 	}
+	if st := w.Sessions(); st.Lost != 1 {
+		t.Errorf("%+v", st)
+	}
 	if !w.addresses.Lost(gateway) || w.addresses.Lost("gw@example.org/other") {
 		t.Error("lost is another one")
 	}
