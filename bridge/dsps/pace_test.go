@@ -77,7 +77,7 @@ func TestReadersBelowMinThroughput(t *testing.T) {
 			defer c.close()
 			wg.Go(func() { _, _ = io.Copy(io.Discard, c.slaves[1].Conn) })
 			time.Sleep(time.Hour) // nobody sends, nobody is slow
-			wg.Go(func() { _, _ = io.Copy(c.master.Conn, rand.NewChaCha8([32]byte{1})) })
+			wg.Go(func() { _, _ = io.CopyN(c.master.Conn, rand.NewChaCha8([32]byte{1}), 64<<20) })
 			wg.Go(func() {
 				for err := error(nil); err == nil; time.Sleep(time.Second) {
 					_, err = io.CopyN(io.Discard, c.slaves[0].Conn, int64(pace))
