@@ -306,8 +306,8 @@ func (e *engine) announce(now time.Time) {
 		stanza.Attr{Name: "room", Value: e.muc}, stanza.Attr{Name: "site", Value: e.site},
 		stanza.Attr{Name: "id", Value: g.self.id}, stanza.Attr{Name: "since", Value: strconv.FormatInt(g.self.since, 10)},
 		stanza.Attr{Name: "ready", Value: flag(g.self.ready)}, stanza.Attr{Name: "carrying", Value: flag(g.self.carrying)},
-		stanza.Attr{Name: "last", Value: string(e.held.sure)}, stanza.Attr{Name: "instead", Value: e.idleRival(now)}, e.offer(now), e.claim(now),
-	}, e.handover.answer()...)
+		stanza.Attr{Name: "last", Value: string(e.held.sure)}, stanza.Attr{Name: "instead", Value: e.idleRival(now)}, e.claim(now),
+	}, append(e.offer(now), e.handover.answer()...)...)
 	e.emit(sendLAN{stanza: stanza.New(stanza.NSClient, "message", stanza.Attr{Name: "type", Value: "groupchat"}, stanza.New(nsGateway, "gateway", parts...))})
 }
 

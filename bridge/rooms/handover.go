@@ -21,12 +21,17 @@ const (
 // others say their ids, and the carrier says of each that it does not know that the
 // other may send it ("yours"), or that it is done with ("over"). No words are handed
 // over: whoever forged that could speak in the name of others.
+//
+// They say which MUC lines they still have, too ("held"), and hear which of those are on
+// the LAN ("given"): of a line that it has given just before it was killed a carrier
+// knows no more than that.
 type handover struct {
 	asked   time.Time
 	carrier string                         // whose word our lines were granted by
 	grants  *bounds.Memory[lineID, string] // lines that we, carrying, have left to a gateway
 	yours   map[string][]lineID            // answers, for the next announcement, by gateway
 	over    []lineID
+	given   []mucKey
 }
 
 // maxGrants bounds the lines that are remembered to be left to others.
@@ -36,8 +41,8 @@ func newHandover() handover {
 	return handover{grants: bounds.NewMemory[lineID, string](maxGrants, passedKept), yours: make(map[string][]lineID)}
 }
 
-// offer lists lines that have been due for a while, for the carrier.
-func (e *engine) offer(now time.Time) *stanza.Element {
+// offer lists lines that have waited for a while, for the carrier.
+func (e *engine) offer(now time.Time) (parts []stanza.Part) {
 	h := &e.handover
 	if e.gates.duty != standing || now.Sub(h.asked) < offerAgain {
 		return nil
@@ -48,10 +53,16 @@ func (e *engine) offer(now time.Time) *stanza.Element {
 			ids = append(ids, line.ID)
 		}
 	}
-	if len(ids) > 0 {
+	var keys []mucKey
+	for _, line := range e.held.lines {
+		if len(keys) < maxOffered && now.Sub(line.came) >= offerAfter {
+			keys = append(keys, line.Key)
+		}
+	}
+	if len(ids)+len(keys) > 0 {
 		h.asked = now
 	}
-	return idList("due", ids)
+	return []stanza.Part{idList("due", ids), idList("held", keys)}
 }
 
 // answer lists what is to be said about lines of others.
@@ -60,14 +71,14 @@ func (h *handover) answer() (parts []stanza.Part) {
 		el := idList("yours", h.yours[id])
 		parts = append(parts, el.WithAttr("to", id))
 	}
-	parts = append(parts, idList("over", h.over))
-	h.over = nil
+	parts = append(parts, idList("over", h.over), idList("given", h.given))
+	h.over, h.given = nil, nil
 	clear(h.yours)
 	return parts
 }
 
 // idList is an element with the ids of lines; nil if there are none.
-func idList(name string, ids []lineID) *stanza.Element {
+func idList[T ~string](name string, ids []T) *stanza.Element {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -117,6 +128,16 @@ func listed(el *stanza.Element) (ids []lineID) {
 	return ids
 }
 
+// listedKeys are the keys of an idList.
+func listedKeys(el *stanza.Element) (keys []mucKey) {
+	for c := range el.Children() {
+		if key := mucKey(c.Attr("id")); key != "" && len(key) <= maxKey && len(keys) < maxOffered {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // heardHandover takes what another gateway says about lines.
 func (e *engine) heardHandover(now time.Time, from string, el *stanza.Element) {
 	for c := range el.Children() {
@@ -133,6 +154,16 @@ func (e *engine) heardHandover(now time.Time, from string, el *stanza.Element) {
 			for _, id := range listed(c) {
 				if line := e.due.byID[id]; line != nil && e.rival(now) == from {
 					e.endDue(now, line, &e.fromLAN.Elsewhere)
+				}
+			}
+		case "held":
+			for _, key := range listedKeys(c) {
+				e.heardHeld(now, key)
+			}
+		case "given":
+			for _, key := range listedKeys(c) {
+				if line := e.held.byKey[key]; line != nil && e.rival(now) == from {
+					e.settleElsewhere(now, line)
 				}
 			}
 		}
@@ -182,4 +213,14 @@ func (e *engine) heardDue(now time.Time, from string, id lineID) {
 		h.over = append(h.over, id)
 	}
 	e.gates.sayNow = true
+}
+
+// heardHeld answers, as the carrier, about a MUC line that another gateway has.
+func (e *engine) heardHeld(now time.Time, key mucKey) {
+	h := &e.handover
+	_, passed := e.hasPassed(now, e.heldMark(key))
+	if e.gates.duty == carrying && passed && e.held.byKey[key] == nil && len(h.given) < maxGivenUp {
+		h.given = append(h.given, key)
+		e.gates.sayNow = true
+	}
 }
