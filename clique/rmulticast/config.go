@@ -21,6 +21,8 @@ type Config struct {
 	// as long as they hold us for a member and one of them has it. What was given to Send
 	// and not handed out is lost; what was is told by Sent, unless all others have it,
 	// or one of them and the caller has had the time to note it (see Stats.Sent).
+	// If several are killed within seconds, what one of them had said beyond its last 16 KiB
+	// and only another of them had is gone with both: by the protocol both were gone whole.
 	// A message of more than 256 KiB that was half there when we were killed, or did not
 	// come to be told for other reasons, may be lost.
 	//

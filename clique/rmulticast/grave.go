@@ -66,6 +66,7 @@ func (e *Engine) closeGrave(s *sender) {
 	e.stopTimers(s)
 	e.clearCache(s)
 	e.graves = slices.DeleteFunc(e.graves, func(o *sender) bool { return o == s })
+	delete(e.table.offered, s.id)
 	if e.senders[s.id] == nil {
 		e.forgetAcks(s.id)
 	}
