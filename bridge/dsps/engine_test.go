@@ -373,7 +373,7 @@ func TestLastMasterIsDroppedWithItsInvitation(t *testing.T) { // DS-07, DS-15
 		string(ann)+" set dropped", string(ann)+" set dropped")
 }
 
-func TestSlowReaderIsDisconnected(t *testing.T) { // DS-11
+func TestSlowReaderIsDisconnected(t *testing.T) { // DS-11, DS-12: who tells of it
 	p := newParty(t, Create{MinThroughput: 1000})
 	feed := func(bytes int64, busy time.Duration, times int) {
 		for range times {

@@ -3,8 +3,11 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -203,6 +206,9 @@ func TestFileForThree(t *testing.T) {
 	rand.NewChaCha8([32]byte{9}).Read(file)
 	m, err := Describe(bytes.NewReader(file), Meta{Name: "myfile.txt", MIME: "application/octet-stream", Date: time.Unix(1e9, 0).UTC()})
 	b.must(err)
+	if m.Size != int64(len(file)) || m.SHA256 != fmt.Sprintf("%x", sha256.Sum256(file)) || m.SHA1 != fmt.Sprintf("%x", sha1.Sum(file)) {
+		t.Errorf("described as %+v", m)
+	}
 
 	sender := b.guest(rob)
 	s := sender.create("dsps.office", Options{})
@@ -400,8 +406,8 @@ func TestPeerToPeer(t *testing.T) {
 		t.Errorf("%+v", stats)
 	}
 	var refused *dsps.Error
-	if _, err := g.Create(b.ctx, rob, Options{}); !errors.As(err, &refused) {
-		t.Errorf("ann creates a stream at rob's: %v", err)
+	if _, err := b.guest("cat@home.org/c").Create(b.ctx, rob, Options{}); !errors.As(err, &refused) || refused.Code != dsps.Forbidden {
+		t.Errorf("a stranger creates a stream at rob's: %v", err)
 	}
 	if err := mine.Invite(b.ctx, Offer{Right: dsps.Slave, Peers: []dsps.JID{"x@y"}}); !errors.As(err, &refused) || refused.Code != dsps.Forbidden {
 		t.Errorf("a slave invites: %v", err)
