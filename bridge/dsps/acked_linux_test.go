@@ -38,7 +38,7 @@ func TestProgressIsWhatThePeerHasGot(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLink(writer, 0)
-	l.attach(newHose(&sync.Pool{}, &atomic.Int64{}), Action{})
+	l.attach(newHose("", &sync.Pool{}, &atomic.Int64{}), Action{})
 	at, total := l.last.at, int64(0)
 	progress := func(after, want time.Duration) {
 		t.Helper()

@@ -57,6 +57,8 @@ func (b *block) data() []byte { return b.buf[headroom:b.end] }
 type hose struct {
 	blocks *sync.Pool
 	paces  []*rate.Limiter
+	owner  JID           // of the stream
+	came   atomic.Int64  // bytes
 	taken  *atomic.Int64 // bytes of all hoses
 
 	mu      sync.Mutex
@@ -67,8 +69,8 @@ type hose struct {
 	drained func() // to be called when nothing is
 }
 
-func newHose(blocks *sync.Pool, taken *atomic.Int64, paces ...*rate.Limiter) *hose {
-	h := &hose{blocks: blocks, taken: taken}
+func newHose(owner JID, blocks *sync.Pool, taken *atomic.Int64, paces ...*rate.Limiter) *hose {
+	h := &hose{owner: owner, blocks: blocks, taken: taken}
 	h.room.L = &h.mu
 	for _, p := range paces {
 		if p != nil {

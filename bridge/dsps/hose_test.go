@@ -7,7 +7,7 @@ import (
 )
 
 func newTestHose() *hose {
-	return newHose(&sync.Pool{New: func() any { return new(block) }}, new(atomic.Int64))
+	return newHose("", &sync.Pool{New: func() any { return new(block) }}, new(atomic.Int64))
 }
 
 // A peer has 64 KiB at most: what a stream has in blocks is bounded by who is on

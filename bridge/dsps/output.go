@@ -43,6 +43,7 @@ type Action struct {
 	ID     string // of the peer, in blocks
 	Right  Right
 	Dest   Dest
+	Owner  JID // of the stream that is attached to: who created it, bare
 }
 
 func (a Action) String() string {

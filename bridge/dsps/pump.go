@@ -61,6 +61,7 @@ func (l *link) took(b *block, n int) bool {
 		h.giveBack(b)
 		return n <= 0
 	}
+	h.came.Add(int64(n))
 	h.taken.Add(int64(n))
 	b.fill(l.peer, n)
 	return h.publish(l, b, n)

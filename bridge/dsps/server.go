@@ -248,13 +248,13 @@ func (s *Server) carryOut(a Action) {
 	case Drain:
 		s.drain(a.Stream)
 	case Forget:
-		if s.hoses[a.Stream] != nil {
-			s.cfg.Log.Info("stream ended", "stream", a.Stream)
+		if h := s.hoses[a.Stream]; h != nil {
+			s.cfg.Log.Info("stream ended", "stream", a.Stream, "creator", h.owner, "bytes", h.came.Load())
 			delete(s.hoses, a.Stream)
 		}
 	case Attach:
 		if l != nil {
-			l.attach(s.hose(a.Stream), a)
+			l.attach(s.hose(a), a)
 			s.measure = time.Now().Add(tick)
 		}
 	default:
@@ -277,13 +277,13 @@ func (s *Server) drain(id StreamID) {
 	}
 }
 
-// hose is the data path of a stream.
-func (s *Server) hose(id StreamID) *hose {
-	h := s.hoses[id]
+// hose is the data path of the stream that is attached to.
+func (s *Server) hose(a Action) *hose {
+	h := s.hoses[a.Stream]
 	if h == nil {
-		h = newHose(&s.blocks, &s.bytes, limiter(s.cfg.StreamRate), s.total)
-		s.hoses[id] = h
-		s.cfg.Log.Info("stream begins", "stream", id)
+		h = newHose(a.Owner, &s.blocks, &s.bytes, limiter(s.cfg.StreamRate), s.total)
+		s.hoses[a.Stream] = h
+		s.cfg.Log.Info("stream begins", "stream", a.Stream, "creator", a.Owner)
 	}
 	return h
 }

@@ -170,7 +170,7 @@ func (e *Engine) becomeConnected(p *peerState, c *connState) {
 	p.tries = slices.DeleteFunc(p.tries, func(t *connState) bool { return t == c })
 	e.abortTries(p)
 	c.state = flowing
-	e.do(Action{Do: Attach, Conn: c.id, Stream: p.stream.id, ID: p.id, Right: p.right})
+	e.do(Action{Do: Attach, Conn: c.id, Stream: p.stream.id, ID: p.id, Right: p.right, Owner: p.stream.owner})
 	e.tell(p, Connect)
 }
 
