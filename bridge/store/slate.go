@@ -69,14 +69,14 @@ func openSlate(path string, now func() moment) (*Slate, []byte, error) {
 	return s, last.value, nil
 }
 
-// Set replaces what it holds.
+// Set replaces what it holds. After an error that is still there, and is not sealed.
 func (s *Slate) Set(value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.write(value, s.now()); err != nil {
+	err := s.write(value, s.now())
+	if s.holds = err == nil; !s.holds {
 		return fmt.Errorf("store: %w", err)
 	}
-	s.holds = true
 	return nil
 }
 
@@ -88,7 +88,11 @@ func (s *Slate) Seal() error {
 	if !s.holds {
 		return nil
 	}
-	if err := errors.Join(s.write(s.last().value, moment{}), datasync(s.f)); err != nil {
+	last := s.last()
+	if last.count != s.count {
+		return fmt.Errorf("store: %s is damaged", s.f.Name())
+	}
+	if err := errors.Join(s.write(last.value, moment{}), datasync(s.f)); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil

@@ -164,6 +164,30 @@ func TestOnlyWhatCountsIsSealed(t *testing.T) {
 	wantLeft(t, "sealed by a run that had nothing", path, anotherStart, nil)
 }
 
+// What is older than what was to be set is not sealed, whether that was not written or
+// cannot be read any more.
+func TestNothingOlderIsSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.slate")
+	anotherStart := moment{anEvening.wall + 100, 30}
+	s, _ := slateAt(t, path, anEvening)
+	set(t, s, "old")
+	if err := s.Set(make([]byte, MaxSlate+1)); err == nil {
+		t.Fatal("too large, and set")
+	}
+	if err := s.Seal(); err != nil {
+		t.Error(err)
+	}
+	wantLeft(t, "older than what was not written", path, anotherStart, nil)
+	set(t, s, "new")
+	if _, err := s.f.WriteAt([]byte("damage"), int64(s.count%2)*slateSlot); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Seal(); err == nil {
+		t.Error("what cannot be read was sealed")
+	}
+	wantLeft(t, "older than what is damaged", path, anotherStart, nil)
+}
+
 func TestTwoClocksTellOfAnotherStart(t *testing.T) {
 	for _, c := range []struct {
 		why   string
