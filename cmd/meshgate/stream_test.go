@@ -95,6 +95,25 @@ func TestStreamInSteps(t *testing.T) {
 	}
 }
 
+// Somebody who joins a public stream meanwhile does not count for who was invited.
+func TestThePublicIsNotTakenForTheInvited(t *testing.T) {
+	x := newExchange(t)
+	stream := strings.TrimSpace(x.start(nil, args("create -account alice@example.org -public 1 -service "+streamService)...).ends(t, exitOK).stdout.String())
+	listed := x.start(nil, args("stats -account bob@example.org -service "+streamService)...).ends(t, exitOK).stdout.String()
+	_, listed, _ = strings.Cut(listed, "\n")
+	carol := x.enter("carol@example.org/stream")
+	sender := x.start(strings.NewReader("hello"), args("send -account alice@example.org -stream "+stream, "-", "carol@example.org")...)
+	sender.says(t, "waiting for 1 receiver")
+	bob := x.start(nil, args("join -account bob@example.org/b", strings.Fields(listed)[0])...)
+	sender.says(t, "bob@example.org/b is ready")
+	carol.declines(t)
+	sender.says(t, "carol@example.org/stream declines")
+	sender.ends(t, exitOK)
+	if got := bob.ends(t, exitOK).stdout.String(); got != "hello" {
+		t.Errorf("bob got %q", got)
+	}
+}
+
 func TestSenderIsToldWhoDoesNotCome(t *testing.T) {
 	x := newExchange(t)
 	c := x.start(strings.NewReader("x"), args("send -account alice@example.org -service "+streamService, "-", "nobody@example.org", "none@example.org/x")...).ends(t, exitFailed)

@@ -5,8 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"meshgate/bridge/dsps"
 )
 
 // DS-05: a connection that breaks before the first byte is made again, at both ends;
@@ -29,11 +27,7 @@ func TestAConnectionThatBreaksEarlyIsMadeAgain(t *testing.T) {
 			if cut == 2 {
 				sender.says(t, "the connection broke; connecting again")
 			}
-			invitation := <-slow.in
-			no := dsps.IQ{Kind: "result", ID: invitation.Attr("id"), To: dsps.JID(invitation.Attr("from")), Queries: []dsps.Query{dsps.Answer{}}}
-			if err := slow.Send(no.Element()); err != nil {
-				t.Fatal(err)
-			}
+			slow.declines(t)
 			sender.ends(t, exitOK)
 			if got := bob.ends(t, exitOK).stdout.String(); got != string(content) {
 				t.Errorf("bob got %d bytes", len(got))

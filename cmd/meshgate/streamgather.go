@@ -20,7 +20,7 @@ type gathering struct {
 	session *streamSession
 	stream  *client.Stream
 	conn    *client.Conn
-	awaited int // were asked, and have neither come nor declined
+	awaited int // are on the stream, or asked to be, and not ready
 	ready   map[dsps.JID]bool
 	cut     map[dsps.JID]bool // were ready, and are to come again
 	lost    []string          // were ready, and have not got all
@@ -35,7 +35,7 @@ func (g *gathering) gather(meta client.Meta) error {
 	ctx, cancel := context.WithTimeout(g.session.alive, wait)
 	defer cancel()
 	if g.run.o.stream != "" {
-		if err := g.seed(ctx); err != nil {
+		if err := g.seed(); err != nil {
 			return err
 		}
 	}
@@ -48,42 +48,46 @@ func (g *gathering) gather(meta client.Meta) error {
 		if err := inviteAll(ctx, g.stream, offer); err != nil {
 			return err
 		}
-		g.awaited += len(to)
 	}
 	return g.await(ctx)
 }
 
-// seed counts those whom invite has invited, or who have joined.
-func (g *gathering) seed(ctx context.Context) error {
+// seed takes those for ready who are connected: what they have said while we
+// were not is lost.
+func (g *gathering) seed() error {
+	return g.recount(func(p dsps.PeerInfo) bool { return p.Status == dsps.Connect })
+}
+
+// recount takes others for ready, and counts those who are not. Who may come is
+// asked each time, since anybody can join a public stream meanwhile.
+func (g *gathering) recount(ready func(dsps.PeerInfo) bool) error {
+	ctx, cancel := g.session.asking() // also when the wait is over: then those who are ready get it
+	defer cancel()
 	who, err := g.stream.Who(ctx)
-	if err != nil {
-		return err
-	}
+	g.awaited = 0
 	for _, p := range who {
-		if p.JID != g.session.self {
+		switch {
+		case p.JID == g.session.self || g.ready[p.JID]:
+		case ready(p):
+			g.ready[p.JID] = true
+		default:
 			g.awaited++
 		}
 	}
-	g.recount(who)
-	return nil
+	return err
 }
 
-// recount takes those for ready who are connected: what they have said while we
-// were not is lost.
-func (g *gathering) recount(who []dsps.PeerInfo) {
-	for _, p := range who {
-		if p.Status == dsps.Connect && p.JID != g.session.self && !g.ready[p.JID] {
-			g.ready[p.JID] = true
-			g.awaited--
-		}
-	}
-}
+// nobody is ready whom we have not heard of.
+func nobody(dsps.PeerInfo) bool { return false }
 
 func (g *gathering) await(ctx context.Context) error {
+	if err := g.recount(nobody); err != nil {
+		return err
+	}
 	if g.awaited > 0 {
 		g.run.say("waiting for %s", count(g.awaited, "receiver"))
 	}
-	for g.awaited > 0 {
+	for g.awaited > 0 || len(g.stream.Events()) > 0 {
 		select {
 		case id, ok := <-g.conn.Ready():
 			if err := g.heard(ctx, id, ok); err != nil {
@@ -91,6 +95,12 @@ func (g *gathering) await(ctx context.Context) error {
 			}
 		case e := <-g.stream.Events():
 			g.gone(e)
+			if len(g.stream.Events()) > 0 {
+				continue
+			}
+			if err := g.recount(nobody); err != nil {
+				return err
+			}
 		case <-g.stream.Dropped():
 			return client.ErrDropped
 		case <-ctx.Done():
@@ -111,7 +121,7 @@ func (g *gathering) await(ctx context.Context) error {
 // by it, so another one does.
 func (g *gathering) heard(ctx context.Context, id string, ok bool) error {
 	if ok {
-		return g.come(ctx, id)
+		return g.come(id)
 	}
 	g.run.say("the connection broke; connecting again")
 	conn, err := g.stream.Connect(ctx, g.run.o.method)
@@ -120,25 +130,17 @@ func (g *gathering) heard(ctx context.Context, id string, ok bool) error {
 	}
 	g.conn.Close()
 	g.conn = conn
-	who, err := g.stream.Who(ctx)
-	g.recount(who)
-	return err
+	return g.seed()
 }
 
 // come takes who is ready.
-func (g *gathering) come(ctx context.Context, id string) error {
-	who, err := g.stream.Who(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range who {
-		if p.ID == id && !g.ready[p.JID] {
-			g.ready[p.JID] = true
-			g.awaited--
+func (g *gathering) come(id string) error {
+	return g.recount(func(p dsps.PeerInfo) bool {
+		if p.ID == id {
 			g.run.say("%s is ready", plain(string(p.JID)))
 		}
-	}
-	return nil
+		return p.ID == id
+	})
 }
 
 // farewells are the ways in which somebody is not there any more.
@@ -150,27 +152,19 @@ var farewells = map[dsps.Status]string{
 // gone takes who has declined, or left. Who was cut off may come again, and is
 // ready then.
 func (g *gathering) gone(e dsps.PeerPresence) {
-	why, was := farewells[e.Status], g.ready[e.JID]
+	why := farewells[e.Status]
 	switch {
 	case e.JID == g.session.self:
 	case e.Status == dsps.Connect && g.cut[e.JID]:
 		delete(g.cut, e.JID)
-		if !was {
-			g.ready[e.JID] = true
-			g.awaited--
-		}
+		g.ready[e.JID] = true
 	case why != "":
-		delete(g.ready, e.JID)
-		switch {
-		case e.Status != dsps.Waiting:
+		if e.Status != dsps.Waiting {
 			delete(g.cut, e.JID)
-			if !was {
-				g.awaited--
-			}
-		case was:
+		} else if g.ready[e.JID] {
 			g.cut[e.JID] = true
-			g.awaited++
 		}
+		delete(g.ready, e.JID)
 		g.run.say("%s %s", plain(string(e.JID)), why)
 	}
 }

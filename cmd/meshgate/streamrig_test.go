@@ -179,6 +179,16 @@ func (s *fakeSession) Send(iq *stanza.Element) error {
 	return nil
 }
 
+// declines answers the invitation that has come first.
+func (s *fakeSession) declines(t *testing.T) {
+	t.Helper()
+	invitation := <-s.in
+	no := dsps.IQ{Kind: "result", ID: invitation.Attr("id"), To: dsps.JID(invitation.Attr("from")), Queries: []dsps.Query{dsps.Answer{}}}
+	if err := s.Send(no.Element()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (s *fakeSession) Run(handle func(*stanza.Element) bool) error {
 	defer close(s.ended)
 	for {
