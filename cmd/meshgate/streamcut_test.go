@@ -95,3 +95,23 @@ func TestASenderThatStopsSaysSo(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// A sender to whom nothing more is said ends when nobody is left, too.
+func TestASenderDoesNotWaitForNobody(t *testing.T) {
+	t.Parallel()
+	x := newExchange(t)
+	bob := x.start(nil, args("receive -account bob@example.org", t.TempDir())...)
+	bob.says(t, "waiting for")
+	in, out := io.Pipe()
+	defer out.Close()
+	sender := x.start(in, args("send -account alice@example.org -service "+streamService, "-", "bob@example.org")...)
+	sender.says(t, "bob@example.org/stream is ready")
+	if _, err := io.WriteString(out, "the beginning"); err != nil {
+		t.Fatal(err)
+	}
+	bob.signals <- os.Interrupt
+	bob.ends(t, exitFailed)
+	if c := sender.ends(t, exitFailed); !strings.Contains(c.stderr.String(), "meshgate stream: nobody receives any more\n") {
+		t.Errorf("%s", &c.stderr)
+	}
+}

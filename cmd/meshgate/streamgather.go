@@ -169,13 +169,15 @@ func (g *gathering) gone(e dsps.PeerPresence) {
 	}
 }
 
-// send sends to those who are ready, and notes who goes before the end.
-func (g *gathering) send(ctx context.Context, src io.Reader) error {
+// send sends to those who are ready, and notes who goes before the end. If nobody
+// is left it closes src, which may have nothing to say for long.
+func (g *gathering) send(ctx context.Context, src io.ReadCloser, m *meter) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	defer context.AfterFunc(ctx, func() { src.Close() })()
 	sent := make(chan error, 1)
 	go func() {
-		_, err := g.conn.Send(ctx, src)
+		_, err := g.conn.Send(ctx, io.TeeReader(src, m))
 		sent <- err
 	}()
 	for {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"meshgate/bridge/dsps"
 	"meshgate/bridge/dsps/client"
@@ -35,7 +34,7 @@ func (r *streamRun) send(ctx context.Context) error {
 	}
 	m := r.meter(meta.Name, meta.Size)
 	defer m.stop()
-	if err := g.send(ctx, io.TeeReader(src, m)); err != nil {
+	if err := g.send(ctx, src, m); err != nil {
 		return err
 	}
 	m.stop()

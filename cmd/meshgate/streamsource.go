@@ -28,6 +28,9 @@ func (r *streamRun) source(ctx context.Context) (io.ReadCloser, client.Meta, err
 		f.Close()
 		return nil, meta, fmt.Errorf("%s: %w", name, err)
 	}
+	if !meta.Hashed() { // it may say nothing for long, as standard input
+		return heldBack(ctx, f), meta, nil
+	}
 	return f, meta, nil
 }
 
@@ -67,7 +70,7 @@ func (s stoppable) Read(b []byte) (int, error) {
 	return s.r.Read(b)
 }
 
-// heldBack reads standard input, and can be stopped while nothing comes. Its
+// heldBack reads standard input, or what is like it, and can be stopped while nothing comes. Its
 // goroutine then waits for the rest of the process.
 func heldBack(ctx context.Context, r io.Reader) io.ReadCloser {
 	in, out := io.Pipe()
