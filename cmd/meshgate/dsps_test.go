@@ -35,6 +35,7 @@ func reported(t *testing.T, socket, words string) {
 
 // Where streams cannot be served the gateway runs without, says so, and serves them
 // as soon as it can: when the port is free, and when the certificate can be read.
+// Streams and their bytes are counted from then on.
 func TestStreamsThatCannotBeServedStopNothing(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,6 +66,15 @@ func TestStreamsThatCannotBeServedStopNothing(t *testing.T) {
 	reported(t, socket, "address already in use")
 	busy.Close()
 	reported(t, socket, "streams: served")
+	report, err := status.Dial(socket).Report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted, _ := report.Parts["streams"].(map[string]any)
+	ever, _ := counted["counters"].(map[string]any)
+	if counted["active"] == nil || counted["peers"] == nil || counted["bytes"] == nil || ever["streams"] == nil || ever["connections"] == nil {
+		t.Errorf("counted are %v", counted)
+	}
 	r.signals <- os.Interrupt
 	if code := <-r.exit; code != exitOK {
 		t.Errorf("exit code %d", code)
