@@ -24,13 +24,40 @@
 // # Several gateways
 //
 // Of those that join the same two rooms one carries; the others watch, and know the
-// same. They tell each other in the Clique room, in messages without a body: see
-// gateways. Who carries says how far it has come in the MUC, so that the others need
+// same. Who carries says how far it has come in the MUC, so that the others need
 // not have heard each copy; what only another has heard on the LAN that one sends
 // (handover), and what one had sent when it lost its session, which may send it again,
-// the others leave to it. What any gateway has written is marked with <via/> and never goes back
-// (IJ-08); in the MUC its site tells whether it is from this LAN. Lines of another
-// site are those of its gateway's nick, like anybody's.
+// the others leave to it. What any gateway has written is marked with <via/> and never
+// goes back (IJ-08); in the MUC its site tells whether it is from this LAN. Lines of
+// another site are those of its gateway's nick, like anybody's.
+//
+// They tell each other in the Clique room, in messages without a body, when somebody
+// comes, when something has changed, and every second while there are several:
+//
+//	<message type='groupchat'>
+//	  <gateway xmlns='urn:x-meshgate:gateway:0' room='…' site='…' id='…' since='…' …/>
+//	</message>
+//
+// Of its attributes room is the address of the MUC, and what is about another is
+// ignored; id is random, and since when the gateway began, in milliseconds of unix time.
+//
+//	ready='1'     it could carry                                     gateways.stand
+//	carrying='1'  it does                                            gateways.become
+//	last          the MUC line (mucKey) up to which the LAN has all  settleUpTo
+//	instead       the id of a gateway that it takes for idle         watchRival
+//
+// Its children have the ids of lines, as <line id='…'/>:
+//
+//	mine    LAN lines that its lost session may send again: not to be sent   claim
+//	due     LAN lines that one which stands by has: what about them?         offer
+//	yours   of those, what the gateway with the id "to" shall send           heardDue
+//	over    of those, what is done                                           heardDue
+//	held    MUC lines that one which stands by has: what about them?         offer
+//	given   of those, what is on the LAN                                     heardHeld
+//
+// Beside words for people, in a notice, <given-up room='…'/> has the LAN lines that do
+// not get into the MUC (giveUp). What another gateway's copy of a MUC line says is the
+// id in its <via/> (heardCarried). What is not known is ignored.
 //
 // What cannot be known is not done exactly once: a gateway that comes back alone does
 // not know what another, dead now, has given to the LAN since. What was given to a LAN
@@ -39,8 +66,8 @@
 // that it is lost. A gateway that is killed between the loss of its session and the
 // next one may send again what another has sent meanwhile. In a MUC without an archive,
 // and with a history that does not go back to what was told before, a line that the
-// server has acknowledged counts as said. An occupant whose lines have no ids at all may be heard twice after a
-// restart.
+// server has acknowledged counts as said. An occupant whose lines have no ids at all
+// may be heard twice after a restart.
 //
 // # What the LAN can do
 //
@@ -53,8 +80,11 @@
 //     still where they were said.
 //   - say that it carries: then nothing is passed on for idleAfter, until it counts as
 //     idle for idleFor (watchRival). Who is only slow, and not idle, hears so
-//     ("instead") and stands by. One that says it anew under other names is not
-//     caught, nor one that does so while nothing is said on the LAN: then MUC lines wait.
+//     ("instead") and stands by. One that says it anew under other names, or each
+//     time it has come again, is not caught, nor one that does so while nothing is said
+//     on the LAN: then MUC lines wait.
+//   - say that another site is its own: then lines of that site's gateways in the MUC
+//     count as heard on this LAN (isOurSite), and are not passed on.
 //   - say that it has a line ("mine"): then its speaker's lines wait for claimFor. Or
 //     say that it is not there any more, as one that is: then two carry, and lines that
 //     are said just then come twice.
@@ -82,4 +112,13 @@
 //
 // An engine holds all that is to be known of one room and is pure: it takes events and
 // the time, and returns actions. Rooms is the one goroutine that owns all engines.
+//
+//	rooms, ports, config, info   the goroutine, and the border of the package
+//	engine, action               an engine's events, and what it wants done
+//	fromlan, due                 lines of the LAN, until they are in the MUC
+//	frommuc, held, upto, again   lines of the MUC, until they are on the LAN
+//	ids, rows                    what lines are called, and what is kept on disk
+//	gateways, handover, idle     several gateways
+//	mucside, people              how things stand with the MUC, and who is where
+//	notices, words, history      what people are told
 package rooms

@@ -55,15 +55,22 @@ type due struct {
 func (e *engine) addDue(now time.Time, line *lanLine) {
 	d := &e.due
 	if len(d.lines) >= e.cfg.Limits.Due {
-		oldest := d.lines[0]
-		e.giveUp(oldest, wordsOverflow)
-		e.endDue(now, oldest, &e.fromLAN.Overflowed)
+		e.dropDue(now)
 	}
 	d.seq++
 	line.seq, line.came = d.seq, now
 	d.lines = append(d.lines, line)
 	d.byID[line.ID] = line
 	e.emit(write{changes: []Change{e.dueRow(line)}})
+}
+
+// dropDue gives up the oldest line that is not on its way: of one that is nobody knows
+// yet that the MUC will not have it. If all are, it is the oldest.
+func (e *engine) dropDue(now time.Time) {
+	waits := slices.IndexFunc(e.due.lines, func(l *lanLine) bool { return l.sent.IsZero() })
+	line := e.due.lines[max(0, waits)]
+	e.giveUp(line, wordsOverflow)
+	e.endDue(now, line, &e.fromLAN.Overflowed)
 }
 
 // endDue is how each line ends.

@@ -340,6 +340,38 @@ func TestLateMembersAreToldWhatWasSaid(t *testing.T) {
 	want(t, "the LAN", b.lan, "[alice] two")
 }
 
+// CQ-13: a long line does not hide what was said before it.
+func TestLateMembersAreToldTheBeginningOfLongLines(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Rooms[0].History = History{Lines: 3} })
+	b.hears("alice", "s1", "one")
+	b.says("crone@h1", words(strings.Repeat("x", 2*maxTale)))
+	b.hears("alice", "s2", strings.Repeat("y", 2*maxTale))
+	b.pass(time.Second)
+	b.clique(clique.Joined{Room: "Witchcraft", Members: []string{"late@h3"}})
+	b.pass(time.Minute)
+	if len(b.tales) != 1 {
+		t.Fatalf("told %d times", len(b.tales))
+	}
+	tale := b.tales[0].text
+	if !strings.Contains(tale, "] one\n") || !strings.Contains(tale, "xxx") || !strings.Contains(tale, "yyy") || len(tale) > maxTale {
+		t.Errorf("told %d bytes: %.60s", len(tale), tale)
+	}
+}
+
+// A line of which the MUC has not answered yet is not told to be lost: it is there soon.
+func TestALineOnItsWayIsNotGivenUp(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Limits.Due = 2 })
+	for _, line := range []string{"one", "two", "three"} {
+		b.says("crone@h1", words(line))
+	}
+	b.reflect(0)
+	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] three")
+	want(t, "the LAN", b.lan, "[meshgate] crone@h1: "+wordsOverflow)
+	if l, _ := b.stats(); l.Delivered != 1 || l.Overflowed != 1 || l.Pending != 1 {
+		t.Errorf("%+v", l)
+	}
+}
+
 // Whatever comes, only so much is kept, and what goes is told.
 func TestOnlySoMuchWaits(t *testing.T) {
 	b := newBench(t, func(c *Config) {

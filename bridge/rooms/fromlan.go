@@ -92,11 +92,10 @@ func (e *engine) heardGivenUp(now time.Time, st *stanza.Element) {
 	if el.Attr("room") != e.muc {
 		return
 	}
-	for c := range el.Children() {
-		id := lineID(c.Attr("id"))
+	for _, id := range listed(el) {
 		if line := e.due.byID[id]; line != nil {
 			e.endDue(now, line, &e.fromLAN.Elsewhere)
-		} else if len(id) == lineIDLen {
+		} else {
 			e.pass(now, e.lineMark(id), true)
 		}
 	}

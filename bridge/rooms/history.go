@@ -10,7 +10,8 @@ import (
 const (
 	historyAfter = 2 * time.Second // a member has come it is told what was said before
 	maxAwaited   = 32              // members who are to be told
-	maxTale      = 8 << 10         // bytes of what one is told
+	maxTale      = 8 << 10         // bytes of what one is told …
+	maxTold      = 1 << 10         // … and of each line in it, so that no long one hides all before it
 )
 
 // history is what was said last, for LAN members who come late. Clique has no way
@@ -39,7 +40,7 @@ func (h *history) add(at time.Time, name, text string) {
 	if len(h.lines) >= h.cfg.Lines {
 		h.lines = h.lines[1:]
 	}
-	h.lines = append(h.lines, saidLine{name, text, at})
+	h.lines = append(h.lines, saidLine{name, rewrite.Clip(text, maxTold), at})
 }
 
 // await notes that a member has come.

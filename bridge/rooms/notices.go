@@ -140,11 +140,7 @@ func (e *engine) givenUpElement() *stanza.Element {
 	if len(e.told.givenUp) == 0 {
 		return nil
 	}
-	el := stanza.New(nsGateway, "given-up", stanza.Attr{Name: "room", Value: e.muc})
-	for _, id := range e.told.givenUp {
-		el.Nodes = append(el.Nodes, stanza.Node{Element: stanza.New(nsGateway, "line", stanza.Attr{Name: "id", Value: string(id)})})
-	}
-	return el
+	return idList("given-up", e.told.givenUp).WithAttr("room", e.muc)
 }
 
 // stateWords says that the MUC is lost, or there again.

@@ -105,8 +105,8 @@ func (r *Rooms) written(ctx context.Context) bool {
 
 // HandleServer takes an event of the network: Online, Offline, Acknowledged,
 // Undelivered and RoomEvents; all others, and those of rooms that are not joined,
-// are ignored (a RoomInvited belongs to the hub, and must not be given to both; so does a RoomDeclined). It
-// blocks while the rooms are busy, and returns early when ctx or Run ends.
+// are ignored (RoomInvited and RoomDeclined belong to the hub, and must not be given to
+// both). It blocks while the rooms are busy, and returns early when ctx or Run ends.
 func (r *Rooms) HandleServer(ctx context.Context, ev xmppc2s.Event) { handle(ctx, r, r.fromSrv, ev) }
 
 func handle[T any](ctx context.Context, r *Rooms, door chan T, ev T) {

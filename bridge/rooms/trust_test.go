@@ -64,6 +64,22 @@ func TestOnlyGatewaysSpeakOfLines(t *testing.T) {
 	want(t, "the LAN", b.lan, "[alice] hello")
 }
 
+// A message that gives up more lines than a gateway does at once displaces no more of
+// what is known than that one would.
+func TestOnlySoManyLinesAreGivenUpAtOnce(t *testing.T) {
+	b := newBench(t, nil)
+	b.announces("gate@h4", "g4")
+	known := len(b.marks)
+	var ids []lineID
+	for i := range rmulticast.PacketID(10 * maxGivenUp) {
+		ids = append(ids, newLineID("Witchcraft", 9, i))
+	}
+	b.says("gate@h4", idList("given-up", ids).WithAttr("room", b.engine.muc), via("office", b.engine.muc, ""))
+	if n := len(b.marks) - known; n != maxGivenUp {
+		t.Errorf("%d lines count as given up", n)
+	}
+}
+
 // IJ-08: nobody takes a line out of the way by saying something else under its id.
 func TestAReflectionHasTheWordsOfItsLine(t *testing.T) {
 	b := newBench(t, nil)
