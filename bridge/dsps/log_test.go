@@ -66,3 +66,19 @@ func TestStreamsAreNamedInTheLog(t *testing.T) {
 		t.Errorf("counters %+v", st)
 	}
 }
+
+// Streams that a stop of the server ends are named, too.
+func TestAStopEndsStreamsInTheLog(t *testing.T) {
+	log := make(logLines, 100)
+	t.Cleanup(func() { // when the server has ended
+		if line := log.next(t, "stream ended"); !strings.HasSuffix(line, " creator=rob@nauseum.org bytes=5\n") {
+			t.Error(line)
+		}
+	})
+	s, o := serve(t, func(c *dsps.ServerConfig) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	rob := o.person("rob@nauseum.org/dspsclient")
+	master := rob.Connect(rob.Create("", ""), plain, "")
+	rob.Presence(rob.JID, "connect")
+	master.Put("hello")
+	taken(t, s, 5)
+}

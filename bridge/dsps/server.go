@@ -177,6 +177,9 @@ func (s *Server) Run(ctx context.Context, out Sender) error {
 	for _, l := range s.links {
 		l.abort()
 	}
+	for id := range s.hoses {
+		s.forget(id)
+	}
 	return nil
 }
 
@@ -248,10 +251,7 @@ func (s *Server) carryOut(a Action) {
 	case Drain:
 		s.drain(a.Stream)
 	case Forget:
-		if h := s.hoses[a.Stream]; h != nil {
-			s.cfg.Log.Info("stream ended", "stream", a.Stream, "creator", h.owner, "bytes", h.came.Load())
-			delete(s.hoses, a.Stream)
-		}
+		s.forget(a.Stream)
 	case Attach:
 		if l != nil {
 			l.attach(s.hose(a), a)
@@ -286,6 +286,14 @@ func (s *Server) hose(a Action) *hose {
 		s.cfg.Log.Info("stream begins", "stream", a.Stream, "creator", a.Owner)
 	}
 	return h
+}
+
+// forget ends the data path of a stream, if there is one.
+func (s *Server) forget(id StreamID) {
+	if h := s.hoses[id]; h != nil {
+		s.cfg.Log.Info("stream ended", "stream", id, "creator", h.owner, "bytes", h.came.Load())
+		delete(s.hoses, id)
+	}
 }
 
 // call runs f in the loop. It reports false if the loop has ended.
