@@ -107,6 +107,7 @@ func (e *Engine) inviteAgain(now time.Time, q *peerState, by asker, r Right, a A
 	if inv.accepted {
 		return
 	}
+	inv.askers = slices.DeleteFunc(inv.askers, func(x asker) bool { return !x.peer.on() })
 	if i := slices.IndexFunc(inv.askers, func(x asker) bool { return x.peer == by.peer }); i >= 0 {
 		inv.askers[i] = by
 	} else {

@@ -333,6 +333,20 @@ func TestInvitedTwice(t *testing.T) { // DS-08
 		string(rob)+" result report "+string(dan)+"=reject", string(ann)+" result report "+string(dan)+"=reject")
 }
 
+// Who comes and goes, and invites the same person each time, is not kept for it.
+func TestInvitersThatAreGone(t *testing.T) { // DS-08
+	p := newParty(t, Create{})
+	const dan, eve JID = "dan@home.org/d", "eve@home.org/e"
+	for range 5 {
+		p.addr[eve] = p.accept(eve, p.invite(rob, p.addr[rob], eve, Master))
+		inv := p.invite(eve, p.addr[eve], dan, Slave)
+		if by := first(inv).(Invitation).Peers; !slices.Equal(by, []JID{eve}) {
+			t.Errorf("invited by %v", by)
+		}
+		p.drop(eve, eve)
+	}
+}
+
 func TestAdminByRole(t *testing.T) { // DS-07
 	const dan JID = "dan@home.org/d"
 	slaveDrops := func(p *party, whom ...JID) []IQ {

@@ -119,6 +119,7 @@ func (l *link) attach(h *hose, a Action) {
 	default:
 		l.share, l.piece = plainShare, headroom+blockSize
 	}
+	_ = l.raw.SetDeadline(time.Time{}) // that of the handshake: end may set others
 	h.join(l)
 	close(l.attached)
 }
@@ -140,10 +141,11 @@ func (l *link) told(a Action) {
 	}
 }
 
-// end begins the end: a reader that waits notices.
+// end begins the end: a reader that waits notices, and so does a writer, lest a
+// peer that has left holds what others wait for.
 func (l *link) end(m linkMode) {
 	l.hose.change(l, m)
-	_ = l.raw.SetReadDeadline(time.Now().Add(l.linger))
+	_ = l.raw.SetDeadline(time.Now().Add(l.linger))
 }
 
 // key waits for what the engine says.
@@ -161,7 +163,7 @@ func (l *link) key(done <-chan struct{}) (string, error) {
 func (l *link) wait(done <-chan struct{}) error {
 	select {
 	case <-l.attached:
-		return l.conn.SetDeadline(time.Time{})
+		return nil
 	case <-l.dead:
 	case <-done:
 	}

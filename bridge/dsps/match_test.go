@@ -150,6 +150,7 @@ func (x *match) invite() {
 	if y.right != Master {
 		y.right = right
 	}
+	y.askers = slices.DeleteFunc(y.askers, func(a *member) bool { return !x.m.on(a) })
 	if !slices.Contains(y.askers, by) {
 		y.askers = append(y.askers, by)
 	}

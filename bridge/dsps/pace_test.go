@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,4 +102,51 @@ func TestReadersBelowMinThroughput(t *testing.T) {
 			c.guests[0].Refute("that it is dropped", func(a answer) bool { return strings.Contains(a.Word(), "acknowledge") && a.Query[0].Status == "drop" })
 		})
 	}
+}
+
+// DS-07, DS-11: who takes nothing, and leaves, holds up the stream no longer, even
+// if it goes on to say something. What it has sent is still taken.
+func TestWhoLeavesHoldsUpNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, pipes func(*dsps.ServerConfig)) {
+		c := newCrowd(t, 2, plain, "", pipes)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer c.close()
+		var said atomic.Int64
+		wg.Go(func() {
+			_ = c.master.All(counter{&said})
+		})
+		wg.Go(func() { _, _ = io.Copy(io.Discard, c.slaves[1].Conn) })
+		sent := make(chan struct{})
+		wg.Go(func() {
+			defer close(sent)
+			_, _ = io.CopyN(c.master.Conn, rand.NewChaCha8([32]byte{1}), 1<<20)
+		})
+		synctest.Wait() // all stands: nobody reads slaves[0]
+		c.guests[0].Drop(c.places[0], c.guests[0].JID)
+		const words = 20
+		wg.Go(func() {
+			for range words {
+				_, _ = io.WriteString(c.slaves[0].Conn, ".")
+				time.Sleep(time.Second)
+			}
+		})
+		select {
+		case <-sent:
+		case <-time.After(10 * time.Second):
+			t.Error("the stream stands still")
+		}
+		time.Sleep(time.Minute)
+		if n := said.Load(); n != words {
+			t.Errorf("%d bytes of %d came of who has left", n, words)
+		}
+	})
+}
+
+// A counter counts what is written to it.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
 }

@@ -124,7 +124,7 @@ func (l *link) write() {
 		l.since.Store(0)
 		l.busy.Add(int64(time.Since(began)))
 		l.written.Add(n)
-		if err != nil {
+		if err != nil && l.hose.modeOf(l) != readOnly { // what that one sent is still taken
 			l.abort() // and next has nothing else
 		}
 	}

@@ -224,6 +224,9 @@ func (s *Server) pass(now time.Time) {
 	}
 	s.measure = now.Add(tick)
 	for id, l := range s.links {
+		if l.hose == nil { // in a handshake, or still being made
+			continue
+		}
 		if bytes, busy := l.progress(now); bytes > 0 || busy > 0 {
 			s.engine.HandleProgress(now, id, bytes, busy)
 		}

@@ -2,6 +2,7 @@ package dsps_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -410,4 +411,27 @@ func TestRelayChain(t *testing.T) {
 	source.WantData("1", "from bob")
 	source.Put("from ann")
 	l.WantData("1", "from ann")
+}
+
+// DS-14: a service that is slow to reach does not disturb who has data, nor is it
+// looked at while it is being reached (a race, else).
+func TestServicesThatAreSlowToReach(t *testing.T) {
+	inBubble(t, func(t *testing.T, pipes func(*dsps.ServerConfig)) {
+		c := newCrowd(t, 1, plain, "", pipes, func(cfg *dsps.ServerConfig) {
+			cfg.Dial = func(context.Context, string, string) (net.Conn, error) {
+				time.Sleep(5 * time.Second)
+				ours, theirs := net.Pipe()
+				theirs.Close()
+				return ours, nil
+			}
+		})
+		defer c.close()
+		id := c.rob.NewID()
+		c.rob.Say("dsps.office", "get", id, "<query type='create' xmlns='jabber:iq:dsps'><peer>dsps.home/x</peer></query>")
+		c.master.Put("meanwhile")
+		c.slaves[0].WantData("0", "meanwhile")
+		if a := c.rob.Reply(id); a.Error.Code != "504" {
+			t.Errorf("%+v", a)
+		}
+	})
 }

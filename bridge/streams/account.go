@@ -52,7 +52,8 @@ type account struct {
 	self    dsps.JID        // of the gateway's own session; "": there was none yet
 	list    []*session
 	uses    map[dsps.JID]int // how often each address is assigned
-	refused time.Time        // until when no further session is tried
+	refused time.Time        // until when none is tried for an address more …
+	barred  time.Time        // … and none for anything: the server throws others out for it
 	tried   time.Time        // when the last login began
 	count   SessionStats
 }
@@ -158,7 +159,7 @@ func furtherResource(self dsps.JID) string {
 
 // begin has one session more, under the lock, if there may be one more.
 func (a *account) begin(x *session) bool {
-	if a.login == nil || len(a.list) >= a.most {
+	if a.login == nil || len(a.list) >= a.most || time.Now().Before(a.barred) {
 		return false
 	}
 	x.account, x.login = a, a.login
@@ -182,7 +183,7 @@ func (a *account) offline(err error, over func()) {
 		return
 	}
 	a.log.Error("the server does not allow the account so many sessions: streams have to do without further ones", "mend", "lower streams.sessions")
-	a.refused = time.Now().Add(conflictPause)
+	a.barred = time.Now().Add(conflictPause)
 	all := slices.Clone(a.list)
 	for _, x := range all {
 		if a.uses[x.addr] > 0 {

@@ -84,11 +84,10 @@ func (x *session) leave(err error) {
 	if err == nil || !wanted {
 		return
 	}
-	pause := refusedPause
+	a.refused = time.Now().Add(refusedPause)
 	if isConflict(err) {
-		pause = conflictPause
+		a.barred = time.Now().Add(conflictPause)
 	}
-	a.refused = time.Now().Add(pause)
 	if a.uses[x.addr] > 0 {
 		a.count.Lost++
 		a.log.Warn("streams have lost an address: their connections go on, nothing else does", "address", string(x.addr), "err", err)

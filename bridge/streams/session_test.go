@@ -301,6 +301,11 @@ func TestTheGatewaysOwnSessionIsNotThrownOutForOthers(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		w.who(gateway)
+		w.HandleServer(xmppc2s.Online{JID: jid.MustParse("gw@example.org/other")})
+		synctest.Wait()
+		if st := w.Sessions(); st.Active != 0 || st.Lost != 3 {
+			t.Errorf("one was tried to keep an address: %+v", st)
+		}
 	})
 }
 
