@@ -23,6 +23,7 @@ type Config struct {
 	// Site is the name that all gateways of one LAN have in common, and no other
 	// gateway has. By it they know what one of them has carried. Default: a random
 	// one that is kept in the Past, which is right where there is only one gateway.
+	// At most 128 bytes.
 	Site string
 	Mark string // stands in brackets before the gateway's own words; default "meshgate"
 
@@ -129,6 +130,9 @@ func (c Config) Validate() error {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("rooms: "+format, args...)) }
 	if strings.ContainsAny(c.Mark, "@[]\\.") {
 		wrong("mark %q: must not hold any of @ [ ] \\ and dots", c.Mark)
+	}
+	if len(c.Site) > maxSite {
+		wrong("site: its name must have at most %d bytes", maxSite)
 	}
 	names, mucs := map[string]bool{}, map[string]bool{}
 	for _, r := range c.Rooms {

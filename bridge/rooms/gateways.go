@@ -31,6 +31,7 @@ const (
 const (
 	maxGateways = 16
 	maxMembers  = 128
+	maxSite     = 128 // bytes of a site's name
 )
 
 // A duty is what a gateway does about its room.
@@ -320,9 +321,12 @@ func (e *engine) heardGateway(now time.Time, from string, st *stanza.Element) bo
 	}
 	g := &e.gates
 	since, err := strconv.ParseInt(el.Attr("since"), 10, 64)
-	id, last := el.Attr("id"), mucKey(el.Attr("last"))
-	if el.Attr("room") != e.muc || err != nil || id == g.self.id || len(id) > maxKey || len(last) > maxKey {
+	id, site, instead, last := el.Attr("id"), el.Attr("site"), el.Attr("instead"), mucKey(el.Attr("last"))
+	if el.Attr("room") != e.muc || err != nil || id == g.self.id {
 		return true // of another MUC it is none of our business
+	}
+	if max(len(id), len(instead), len(last)) > maxKey || len(site) > maxSite {
+		return true
 	}
 	o := g.others[from]
 	if o == nil {
@@ -332,13 +336,13 @@ func (e *engine) heardGateway(now time.Time, from string, st *stanza.Element) bo
 		o = &otherGateway{}
 		g.others[from] = o
 		g.sayNow = true
-		if site := el.Attr("site"); site != e.site {
+		if site != e.site {
 			e.emit(note{"another gateway carries the same MUC into this Clique room, and calls its site otherwise: let them have one name", []any{"member", from, "site", site}})
 		}
 	}
 	*o = otherGateway{
 		gateway: gateway{id: id, since: since, ready: el.Attr("ready") == "1", carrying: el.Attr("carrying") == "1"},
-		site:    el.Attr("site"), heard: now, mine: listed(el.Child(nsGateway, "mine")), instead: el.Attr("instead"), idle: o.idle,
+		site:    site, heard: now, mine: listed(el.Child(nsGateway, "mine")), instead: instead, idle: o.idle,
 	}
 	if last != "" {
 		e.settleUpTo(now, last)

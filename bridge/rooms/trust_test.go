@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,20 @@ func TestOnlyGatewaysSpeakOfLines(t *testing.T) {
 		t.Errorf("a gateway is not heard: %+v, %+v", l, m)
 	}
 	want(t, "the LAN", b.lan, "[alice] hello")
+}
+
+// A gateway's names are short, or it is none: each is kept as long as it is there.
+func TestAGatewayHasNoLongNames(t *testing.T) {
+	b := newBench(t, nil)
+	long := strings.Repeat("x", maxKey+1)
+	b.announces("eve@h3", long, ready, carries1)
+	for _, name := range []string{"site", "instead", "last"} {
+		el := stanza.New(nsGateway, "gateway", stanza.Attr{Name: "room", Value: b.engine.muc}, stanza.Attr{Name: "since", Value: "1"}, stanza.Attr{Name: "id", Value: "e"})
+		b.says("eve@h3", el.WithAttr(name, long))
+	}
+	if len(b.gates.others) != 0 {
+		t.Errorf("it is one: %+v", b.gates.others["eve@h3"])
+	}
 }
 
 // A message that gives up more lines than a gateway does at once displaces no more of
