@@ -25,7 +25,7 @@ const forwardType = "forward"
 // forwardable are the questions that a clerk asks for others.
 var forwardable = []string{"who", "stats", "admin"}
 
-const maxForwarded = 16 // that are not answered yet
+const maxForwarded = 16 // that may still be answered: the service passes some over in silence
 
 // An intermediary is another command, and the stream that it is asked about. Nil
 // is nobody: we ask ourselves.
@@ -63,7 +63,13 @@ func around(iq *stanza.Element, to, stream dsps.JID) *stanza.Element {
 type clerk struct {
 	send  func(*stanza.Element) error
 	kin   func(dsps.JID) bool
-	asked map[string]*stanza.Element // what we were asked, by the id of what we ask
+	asked []forwarded // the last ones
+}
+
+// A forwarded is what we were asked, with the id of what we ask.
+type forwarded struct {
+	id string
+	iq *stanza.Element
 }
 
 // handle reports whether a stanza was for the clerk.
@@ -83,11 +89,14 @@ func (c *clerk) handle(iq *stanza.Element) bool {
 
 func (c *clerk) forward(iq, q *stanza.Element) bool {
 	inner := q.Child(dsps.NS, "query")
-	if !slices.Contains(forwardable, inner.Attr("type")) || len(c.asked) == maxForwarded {
+	if !slices.Contains(forwardable, inner.Attr("type")) {
 		return false
 	}
 	id := rand.Text()
-	c.asked[id] = iq
+	if len(c.asked) == maxForwarded {
+		c.asked = slices.Delete(c.asked, 0, 1)
+	}
+	c.asked = append(c.asked, forwarded{id, iq})
 	_ = c.send(stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: iq.Attr("type")}, stanza.Attr{Name: "id", Value: id},
 		stanza.Attr{Name: "to", Value: q.Attr("stream")}, inner)) // if not, we end
 	return true
@@ -95,11 +104,12 @@ func (c *clerk) forward(iq, q *stanza.Element) bool {
 
 // answered passes an answer on.
 func (c *clerk) answered(iq *stanza.Element) bool {
-	asked := c.asked[iq.Attr("id")]
-	if asked == nil || asked.Child(dsps.NS, "query").Attr("stream") != iq.Attr("from") {
+	i := slices.IndexFunc(c.asked, func(f forwarded) bool { return f.id == iq.Attr("id") })
+	if i < 0 || c.asked[i].iq.Child(dsps.NS, "query").Attr("stream") != iq.Attr("from") {
 		return false
 	}
-	delete(c.asked, iq.Attr("id"))
+	asked := c.asked[i].iq
+	c.asked = slices.Delete(c.asked, i, i+1)
 	return c.reply(asked, iq)
 }
 

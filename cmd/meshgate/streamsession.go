@@ -78,7 +78,7 @@ func (r *streamRun) open(ctx context.Context, as string) (*streamSession, error)
 	alive, end := context.WithCancelCause(ctx)
 	s := &streamSession{carrier: c, self: dsps.JID(c.Address()), alive: alive, invited: make(chan *client.Invitation, maxInvitations)}
 	s.mesh, _ = c.(mesh)
-	s.clerk = clerk{send: c.Send, kin: s.kin, asked: map[string]*stanza.Element{}}
+	s.clerk = clerk{send: c.Send, kin: s.kin}
 	s.Client = client.New(client.Config{
 		Self: s.self, Send: func(iq *stanza.Element) error { return c.Send(s.by.Load().wrap(iq)) }, Invited: s.keep,
 		// The connection's keys go through the session: who it is is proven by them.
