@@ -182,8 +182,9 @@ func (a *account) offline(err error, over func()) {
 	if !isConflict(err) || a.login == nil || time.Since(a.tried) > suspicion {
 		return
 	}
-	a.log.Error("the server does not allow the account so many sessions: streams have to do without further ones", "mend", "lower streams.sessions")
+	a.log.Error("the server does not allow the account so many sessions: streams have to do without further ones", "for", conflictPause, "mend", "let it have more there, or lower streams.sessions")
 	a.barred = time.Now().Add(conflictPause)
+	a.tried = time.Time{} // the next conflict is none of ours
 	all := slices.Clone(a.list)
 	for _, x := range all {
 		if a.uses[x.addr] > 0 {

@@ -301,6 +301,13 @@ func TestTheGatewaysOwnSessionIsNotThrownOutForOthers(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		w.who(gateway)
+		w.HandleServer(lost)
+		synctest.Wait()
+		select {
+		case <-w.over:
+			t.Error("a conflict that comes again is taken for ours")
+		default:
+		}
 		w.HandleServer(xmppc2s.Online{JID: jid.MustParse("gw@example.org/other")})
 		synctest.Wait()
 		if st := w.Sessions(); st.Active != 0 || st.Lost != 3 {
