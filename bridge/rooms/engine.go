@@ -50,7 +50,7 @@ type engine struct {
 // A lanSide is how things stand with the Clique room.
 type lanSide struct {
 	entered   bool
-	enteredAt time.Time
+	enteredAt time.Time // or others were met again
 	frozen    bool
 	frozenAt  time.Time
 	others    uint64 // packets that were heard …
@@ -223,8 +223,10 @@ func (e *engine) lanLost() {
 
 func (e *engine) joined(now time.Time, names []string) {
 	if !e.lan.entered {
-		e.lan.entered = true
 		e.gates.listenTill = now.Add(listenFor)
+	}
+	if !e.lan.entered || e.lan.cut {
+		e.lan.entered, e.lan.enteredAt = true, now
 	}
 	listening := now.Before(e.gates.listenTill)
 	e.lan.cut = false
@@ -238,7 +240,7 @@ func (e *engine) joined(now time.Time, names []string) {
 		}
 	}
 	e.lan.heard = now
-	if listening {
+	if listening && now.Before(e.lan.enteredAt.Add(aloneFor)) { // or who comes and goes keeps us listening for ever
 		e.gates.listenTill = now.Add(listenFor)
 	}
 	e.gates.hold(now.Add(joinHold))

@@ -24,7 +24,7 @@ const (
 	listenFor   = 2 * time.Second         // after others were met, until the gateways among them have been heard
 	joinHold    = 500 * time.Millisecond  // the same, for one that carries
 	companyKept = time.Minute
-	aloneFor    = 2 * time.Minute // for as long at most those who are heard and do not let us in keep us waiting: a join and a failure take 90 s
+	aloneFor    = 2 * time.Minute // for as long at most those who come, or are heard and do not let us in, keep us waiting: a join and a failure take 90 s
 )
 
 // Bounds of what other gateways make us keep.

@@ -216,6 +216,29 @@ func TestNobodyCarriesBesideMembersThatAreBusy(t *testing.T) {
 	}
 }
 
+// Who comes and goes all the time does not keep us listening for ever, be it at first or
+// when others are met again.
+func TestWhoComesAndGoesKeepsNobodyFromCarrying(t *testing.T) {
+	b := newBench(t, nil)
+	for i, why := range []rmulticast.Reason{rmulticast.Said, rmulticast.Silent} {
+		b.clique(clique.Left{Member: "crone@h1", Why: why})
+		b.clique(clique.Restarted{})
+		b.clique(clique.Entered{Room: "Witchcraft"})
+		b.pass(2 * time.Second)
+		b.clique(clique.Joined{Room: "Witchcraft", Members: []string{"crone@h1"}})
+		if b.gates.duty != listening {
+			t.Fatalf("%d: we are %v", i, b.gates.duty)
+		}
+		for end := b.now.Add(aloneFor + listenFor); b.now.Before(end); b.pass(listenFor - time.Millisecond) {
+			b.clique(clique.Joined{Room: "Witchcraft", Members: []string{"eve@h3"}})
+			b.clique(clique.Left{Member: "eve@h3", Why: rmulticast.Said})
+		}
+		if b.gates.duty != carrying {
+			t.Errorf("%d: we are %v", i, b.gates.duty)
+		}
+	}
+}
+
 // What the session cannot take, or gives back, the MUC was not asked about.
 func TestAFullDiskEndsNoLine(t *testing.T) {
 	b := newBench(t, nil)
