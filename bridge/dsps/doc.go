@@ -56,4 +56,19 @@
 //     connection is closed; one that another drops is cut off.
 //   - An admin request is answered by an empty result; what the document reports
 //     later comes with the same id. Nothing else that it says nothing of is answered.
+//
+// # Where to look
+//
+//   - What is said by XML: query.go, error.go, jid.go and rate.go are the words,
+//     parse.go and build.go read and write them.
+//   - What is said on a connection: wire.go, lines.go and preamble.go in front of
+//     the data, blocks.go in it.
+//   - The Engine, which is pure: engine.go is its inputs, output.go what comes of
+//     them, stream.go the way above. create.go, admin.go, handshake.go, relay.go and
+//     inform.go are a chapter of the document each; addresses.go, timers.go and
+//     meter.go what they need.
+//   - The Server around it: server.go is its loop, inbox.go what waits for that;
+//     listen.go and dial.go take a connection through its handshake.
+//   - Data, past the loop: hose.go is a stream's, link.go and pump.go one
+//     connection's, records.go and acked_linux.go what TLS and TCP say of it.
 package dsps
