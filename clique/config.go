@@ -34,7 +34,10 @@ type Config struct {
 	FindFor time.Duration
 
 	// PacketRate is how many packets a second one address may send to a room on a link before
-	// the others are lost, to be asked for later; default 8000, and twice as many at once.
+	// the others are lost, to be asked for later; default 60000, and twice as many at once:
+	// more than one of our kind sends (rmulticast.Limits.Rate), with what it repeats, and
+	// than Salut does, whose bursts of thousands come as fast as the link is. A member
+	// that talks as fast as that costs about half a core.
 	PacketRate int
 
 	Rand *mathrand.Rand // all randomness; nil: a seed of the system's. It belongs to the Service
@@ -47,7 +50,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxStanza, 256<<10)
 	orDefault(&c.MaxQueued, 4<<20)
 	orDefault(&c.FindFor, 5*time.Second)
-	orDefault(&c.PacketRate, 8000)
+	orDefault(&c.PacketRate, 60_000)
 	if c.Rand == nil {
 		var seed [16]byte
 		rand.Read(seed[:])

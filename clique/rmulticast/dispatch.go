@@ -132,4 +132,8 @@ func (e *Engine) put(s *sender, p *Packet, raw []byte) {
 	e.timers.stop(&sl.timer)
 	sl.raw, sl.p = raw, *p
 	e.cached += len(raw)
+	e.repairing.earn(repairEach)
+	if s != e.me {
+		e.asking.earn(askEach)
+	}
 }

@@ -81,10 +81,11 @@ type Engine struct {
 // New makes an engine that is not in the room yet: Join starts it.
 func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg, lim: cfg.Limits.withDefaults()}
-	e.asking = pacer{rate: max(500, e.lim.Rate/8), burst: 256}
+	e.asking = pacer{rate: askRate, burst: askBurst}
 	e.patience = 1
-	e.repairing = pacer{rate: e.lim.Rate, burst: burst}
+	e.repairing = pacer{rate: repairRate, burst: repairBurst}
 	e.outbox.pace = pacer{rate: e.lim.Rate, burst: burst}
+	e.outbox.tempo = newTempo(e.lim.Rate)
 	e.probe.timer.fire = e.continueProbing
 	e.resume.timer.fire = e.skipKnown
 	e.resume.lacks.fire = e.stillLacks
@@ -233,6 +234,7 @@ func (e *Engine) settle(now time.Time) {
 		return
 	}
 	e.pump(now)
+	e.acknowledge(now)
 	e.collect()
 }
 

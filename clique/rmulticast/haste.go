@@ -15,10 +15,14 @@ type quick struct {
 }
 
 var (
-	quickFirst  = quick{5 * time.Millisecond, 5 * time.Millisecond, repairFirst}
-	quickAgain  = quick{30 * time.Millisecond, 15 * time.Millisecond, repairAgain}
-	quickAnswer = quick{time.Millisecond, 3 * time.Millisecond, repairAnswer}
+	quickFirst  = quick{2 * time.Millisecond, 3 * time.Millisecond, repairFirst}
+	quickAgain  = quick{12 * time.Millisecond, 6 * time.Millisecond, repairAgain}
+	quickOwn    = quick{500 * time.Microsecond, 100 * time.Microsecond, repairAnswer} // of whose packet it is …
+	quickAnswer = quick{5 * time.Millisecond, 3 * time.Millisecond, repairAnswer}     // … and of others, if it does not
 )
+
+// quickSession is how long after the last packet of a burst a SESSION comes.
+const quickSession = 30 * time.Millisecond
 
 // A patience grows as packets that we have asked for come more than once: then the
 // network takes longer than we think, or changes the order. The times of a quick are

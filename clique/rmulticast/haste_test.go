@@ -101,3 +101,63 @@ func TestHasteAmongOurKind(t *testing.T) {
 		}
 	}
 }
+
+// CQ-02: whose packet it is repeats it before others do; but where its packets do not
+// come somebody else's do.
+func TestTheSenderAnswersFirst(t *testing.T) {
+	l, room := members(t, 8)
+	missed, _, sent := lossy(t, l, room, 0.02, false)
+	if own := int(room[0].Stats().RepairsSent); own < missed*9/10 || sent > missed*6/5 {
+		t.Errorf("of %d packets that were missed the sender repeats %d, and all %d", missed, own, sent)
+	}
+	l.drop = func(from, to *node, p *Packet) bool { return from == room[0] && to == room[1] }
+	told := len(room[1].got)
+	room[0].say("to one who does not hear it")
+	l.until(4*time.Second, "told where only others are heard", func() bool { return len(room[1].got) == told+1 })
+}
+
+// CQ-02: that the end of a burst is lost is noticed soon, by a SESSION that comes when
+// we are done, and not before.
+func TestTheEndOfABurst(t *testing.T) {
+	l, room := members(t, 2)
+	l.run(10 * time.Second)
+	sessions := l.count(room[0], Session)
+	drop := l.drop
+	last, lost := room[0].next+9, false
+	l.drop = func(from, to *node, p *Packet) bool {
+		now := from == room[0] && to != from && p.Type == Data && p.ID == last && !lost
+		lost = lost || now
+		return drop(from, to, p) || now
+	}
+	before := *sessions
+	for range 10 {
+		room[0].say("x")
+		l.run(10 * time.Millisecond)
+	}
+	if n := *sessions - before; n > 1 {
+		t.Errorf("%d SESSIONs between messages", n)
+	}
+	l.run(quickSession + 20*time.Millisecond)
+	if n := len(room[1].got); n != 10 {
+		t.Errorf("%d of 10 messages were told soon", n)
+	}
+}
+
+// CQ-06: what comes to be in order at once is acknowledged once.
+func TestOneAcknowledgementForAll(t *testing.T) {
+	l, room := members(t, 2)
+	first, until := room[0].next, l.now.Add(200*time.Millisecond)
+	acks := l.count(room[1], NoData)
+	drop := l.drop
+	l.drop = func(from, to *node, p *Packet) bool {
+		return drop(from, to, p) || from == room[0] && to != from && p.Type == Data && p.ID == first && l.now.Before(until)
+	}
+	for range 10 * ackEvery {
+		room[0].say(strings.Repeat("z", 1000))
+	}
+	before := *acks
+	l.until(time.Second, "told", func() bool { return len(room[1].got) == 10*ackEvery })
+	if n := *acks - before; n != 1 {
+		t.Errorf("%d NO-DATA for %d packets of which the first was lost", n, 10*ackEvery)
+	}
+}

@@ -40,7 +40,7 @@ func TestBearable(t *testing.T) {
 		a.say("hello")
 		l.run(3 * time.Second)
 	}
-	if !a.senders[b.Self()].active || a.bearable(l.now) != a.lim.Rate {
+	if !a.senders[b.Self()].active || a.bearable(l.now) != firstTempo {
 		t.Errorf("to our own we send %d in a second", a.bearable(l.now))
 	}
 	p := l.enterPuppet(100, a, b)

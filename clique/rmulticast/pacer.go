@@ -11,11 +11,11 @@ type pacer struct {
 
 // setRate sets how many packets a second there may be, and with it how many at
 // once: at a high rate more come due while we are at something else.
-func (p *pacer) setRate(rate int) { p.rate, p.burst = rate, max(burst, rate/250) }
+func (p *pacer) setRate(rate int) { p.rate, p.burst = rate, max(burst, rate/200) }
 
 // rest is how long to wait once nothing is left, so that it is worth to go on.
 func (p *pacer) rest() time.Duration {
-	return min(paceWait, time.Duration(p.burst)*time.Second/time.Duration(2*p.rate))
+	return min(paceWait, burst*time.Second/time.Duration(p.rate))
 }
 
 // fill counts what came since.
@@ -30,6 +30,9 @@ func (p *pacer) fill(now time.Time) {
 	}
 	p.at = now
 }
+
+// earn has more come due.
+func (p *pacer) earn(packets float64) { p.left = min(p.left+packets, float64(p.burst)) }
 
 func (p *pacer) take(now time.Time) bool {
 	p.fill(now)

@@ -318,7 +318,7 @@ func TestEndlessRequests(t *testing.T) {
 		}
 		l.run(20 * time.Millisecond)
 	}
-	if n := sent() - before; n == 0 || n > 2*uint64(a.lim.Rate)+2*burst {
+	if n := sent() - before; n == 0 || n > 2*(repairRate+repairBurst) {
 		t.Errorf("%d repairs were sent in a second", n)
 	}
 	if len(a.log) != 2 {

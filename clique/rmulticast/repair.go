@@ -2,6 +2,18 @@ package rmulticast
 
 import "time"
 
+// How many packets a second we ask for and repeat: somebody may lie about what exists,
+// or ask for the same again and again. With each packet that there is more come due,
+// enough for networks that lose many.
+const (
+	askRate     = 500
+	askBurst    = 1024
+	askEach     = 0.5
+	repairRate  = 2000
+	repairBurst = 1024
+	repairEach  = 1
+)
+
 // seeAll notes what exists: a packet of whose author everything before was there.
 func (e *Engine) seeAll(now time.Time, list []Entry) {
 	for _, entry := range list {
@@ -82,9 +94,20 @@ func (e *Engine) answerRepair(now time.Time, s *sender, id PacketID) bool {
 		return false
 	}
 	if !sl.timer.isSet() {
-		e.repeat(now, sl, e.in(quickAnswer, 1))
+		e.repeat(now, sl, e.in(e.answering(s, sl), 1))
 	}
 	return true
+}
+
+// answering is how soon a packet is repeated. Whose it is comes first; but once only:
+// who asks again may be where its packets do not come.
+func (e *Engine) answering(s *sender, sl *slot) quick {
+	if s != e.me || sl.asked > 0 {
+		return quickAnswer
+	}
+	sl.asked++
+	e.outbox.tempo.missed++
+	return quickOwn
 }
 
 // repeat sends the packet of a slot after a moment, and again while it is repeating.

@@ -7,7 +7,7 @@ import (
 
 const (
 	paceWait    = 10 * time.Millisecond  // between bursts at most
-	activeAhead = 2048                   // packets that a node which acknowledges often may not have yet
+	activeAhead = 3072                   // packets that a node which acknowledges often may not have yet
 	stuckLimit  = 3 * time.Second        // after which we do not wait for one that does not
 	lonelyAfter = 5 * time.Second        // of hearing nobody; SESSIONs come more often
 	brakeTime   = 850 * time.Millisecond // after a request for repair by one of gibber's: if it was in vain there is another by then
@@ -21,6 +21,7 @@ type outbox struct {
 	list  []outgoing
 	bytes int
 	pace  pacer
+	tempo tempo
 	dry   bool  // the pace says that it is enough for now …
 	timer timer // … and when more may be sent
 
@@ -111,7 +112,7 @@ func (e *Engine) bearable(now time.Time) int {
 	case slices.ContainsFunc(e.order, func(s *sender) bool { return s != e.me && s.state.listed() && !s.active }):
 		return gibberRate
 	}
-	return e.lim.Rate
+	return int(e.outbox.tempo.rate)
 }
 
 // mayGoOn reports whether the next packet is not too far ahead of what the others
@@ -166,6 +167,7 @@ func (e *Engine) sendFragment(now time.Time) {
 		e.outbox.list = unshift(e.outbox.list)
 	}
 	e.transmit(now, p)
+	e.outbox.tempo.send(now, e.kin())
 	if len(e.outbox.list) == 0 {
 		e.sessionSoon(now)
 	}
@@ -211,9 +213,14 @@ func (e *Engine) sendNoData(now time.Time) {
 // owe notes that a packet of data was taken which we have not acknowledged.
 func (e *Engine) owe(now time.Time) {
 	e.unacked++
+	if !e.ack.isSet() {
+		e.arm(&e.ack, now, ackDelay)
+	}
+}
+
+// acknowledge says what we have, if it is much that we have not said yet.
+func (e *Engine) acknowledge(now time.Time) {
 	if e.unacked >= ackEvery {
 		e.sendNoData(now)
-	} else if !e.ack.isSet() {
-		e.arm(&e.ack, now, ackDelay)
 	}
 }

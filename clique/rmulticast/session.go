@@ -41,9 +41,13 @@ func (e *Engine) hearSession(now time.Time, p *Packet) {
 }
 
 // sessionSoon sends a SESSION besides: who misses the last packet of a burst
-// would notice no sooner than with the next one.
+// would notice no sooner than with the next one. Among our kind it comes earlier,
+// but not while we go on.
 func (e *Engine) sessionSoon(now time.Time) {
-	if !e.soon.isSet() {
+	switch {
+	case e.kin() > 0:
+		e.timers.set(&e.soon, now.Add(quickSession))
+	case !e.soon.isSet():
 		e.timers.set(&e.soon, now.Add(sessionSoon))
 	}
 }
