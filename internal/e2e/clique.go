@@ -25,11 +25,9 @@ const JoinPatience = time.Minute
 
 // MemberOptions says how somebody in Clique rooms is set up.
 type MemberOptions struct {
-	IPv6       bool
-	Rate       int               // packets a second that it sends; 0: the default
-	PacketRate int               // that it takes from one address; 0: the default
-	Race       bool              // with the race detector; a report of it fails the test
-	Handle     func(MemberEvent) // if set: is told of each event as it comes, and does not block
+	IPv6   bool
+	Race   bool              // with the race detector; a report of it fails the test
+	Handle func(MemberEvent) // if set: is told of each event as it comes, and does not block
 }
 
 // A Member is somebody in Clique rooms: a small program on package clique, with
@@ -66,7 +64,7 @@ func (h *Host) Member(user string, opt MemberOptions) *Member {
 		}
 	})
 	m.command(map[string]any{
-		"name": m.Instance, "host": h.Name, "interface": "eth0", "ipv6": opt.IPv6, "rate": opt.Rate, "packet_rate": opt.PacketRate,
+		"name": m.Instance, "host": h.Name, "interface": "eth0", "ipv6": opt.IPv6,
 	})
 	return m
 }

@@ -55,12 +55,10 @@ func measureRoom(ctx context.Context, tb e2e.TB, members int, out sheet) {
 	raw := openMulticast(tb, lab.Hosts())
 	defer raw.close()
 	paces := []pace{{message: 1 << 10, packet: 1<<10 + cliqueHeader}, {message: 32 << 10, packet: cliquePacket}}
-	fastest := 0
 	for i := range paces {
 		paces[i].rate = raw.cleanRate(ctx, paces[i].packet)
-		fastest = max(fastest, paces[i].rate)
 	}
-	room := openBenchRoom(lab, fastest, out)
+	room := openBenchRoom(lab, out)
 	for _, loss := range *cliqueLosses {
 		for _, h := range lab.Hosts() {
 			h.Loss(loss)
@@ -95,16 +93,16 @@ type benchRoom struct {
 
 // openBenchRoom has the first two join, the others but the last, and the last, and
 // prints how long it took the second and the last.
-func openBenchRoom(lab *e2e.Lab, rate int, out sheet) *benchRoom {
+func openBenchRoom(lab *e2e.Lab, out sheet) *benchRoom {
 	r := &benchRoom{}
 	hosts := lab.Hosts()
-	r.join(rate, hosts[0])
+	r.join(hosts[0])
 	r.members[0].AwaitEvent("entered", cliqueRoom.Name)
-	second := r.join(rate, hosts[1])
+	second := r.join(hosts[1])
 	out.figure(fmt.Sprintf("clique_join_2nd_of_%d", len(hosts)), second.Seconds(), "s")
 	if len(hosts) > 3 {
-		r.join(rate, hosts[2:len(hosts)-1]...)
-		last := r.join(rate, hosts[len(hosts)-1])
+		r.join(hosts[2 : len(hosts)-1]...)
+		last := r.join(hosts[len(hosts)-1])
 		out.figure(fmt.Sprintf("clique_join_last_of_%d", len(hosts)), last.Seconds(), "s")
 	}
 	return r
@@ -112,10 +110,10 @@ func openBenchRoom(lab *e2e.Lab, rate int, out sheet) *benchRoom {
 
 // join has members on the hosts join at once, and returns how long it took until
 // all see all.
-func (r *benchRoom) join(rate int, hosts ...*e2e.Host) time.Duration {
+func (r *benchRoom) join(hosts ...*e2e.Host) time.Duration {
 	begin := time.Now()
 	for _, h := range hosts {
-		m := h.Member("bench", e2e.MemberOptions{Rate: rate, PacketRate: 4 * rate})
+		m := h.Member("bench", e2e.MemberOptions{})
 		m.JoinRoom(cliqueRoom)
 		r.members = append(r.members, m)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,12 +103,14 @@ type count struct {
 // counts takes a message of a flood and reports whether it is one. Of all of them
 // it prints the last alone, and how many came in another place than theirs.
 func (m *member) counts(room, from, text string) bool {
-	var id string
-	var n, of int
-	if !strings.HasPrefix(text, floodWord+" ") {
+	words := strings.SplitN(text[:min(len(text), 80)], " ", 5)
+	if len(words) < 5 || words[0] != floodWord {
 		return false
 	}
-	if _, err := fmt.Sscanf(text[:min(len(text), 80)], floodWord+" %s %d %d ", &id, &n, &of); err != nil {
+	id := words[1]
+	n, err := strconv.Atoi(words[2])
+	of, err2 := strconv.Atoi(words[3])
+	if err != nil || err2 != nil {
 		return false
 	}
 	m.mu.Lock()

@@ -25,12 +25,10 @@ const maxCommand = 4 << 20
 
 // A conf is the first line of standard input.
 type conf struct {
-	Name       string `json:"name"`
-	Host       string `json:"host"`
-	Interface  string `json:"interface"`
-	IPv6       bool   `json:"ipv6"`
-	Rate       int    `json:"rate"`        // packets a second that it sends; 0: the default
-	PacketRate int    `json:"packet_rate"` // that it takes from one address; 0: the default
+	Name      string `json:"name"`
+	Host      string `json:"host"`
+	Interface string `json:"interface"`
+	IPv6      bool   `json:"ipv6"`
 }
 
 func main() {
@@ -56,8 +54,7 @@ func run(r io.Reader, w io.Writer) error {
 		Interfaces: []string{c.Interface}, Host: c.Host, IPv6: c.IPv6, Browse: []string{clique.ServiceType}, Log: log,
 	})
 	rooms := clique.New(clique.Config{
-		Name: c.Name, IPv6: c.IPv6, PacketRate: c.PacketRate, Log: log,
-		Limits: rmulticast.Limits{Rate: c.Rate},
+		Name: c.Name, IPv6: c.IPv6, Log: log,
 	}, dns)
 	m := &member{rooms: rooms, out: json.NewEncoder(w), floods: map[string]*count{}, streams: map[string]rmulticast.StreamID{}}
 
