@@ -175,7 +175,10 @@ func (s *talk) checkAgreement(w, o witness) {
 func (w witness) goesOnWith(o witness) bool { return w.stays(o.self) && o.stays(w.self) }
 
 // stays reports whether the node does not give up another, or restart, before the
-// next that it sees is that somebody comes.
+// next that it sees is that somebody comes. It may have gone itself in between: who
+// fails in a join phase after he has said JOIN becomes a member to those who have all
+// JOINs before they hear of it, and not to the others; and the former are told that he
+// left once all have given him up, but for those who are not there any more then.
 func (w witness) stays(with SenderID) bool {
 	for _, c := range w.cuts[w.place():] {
 		switch {
@@ -187,7 +190,7 @@ func (w witness) stays(with SenderID) bool {
 			return false
 		}
 	}
-	return w.node.life == w.cut.life
+	return w.node.life == w.cut.life && !slices.Contains(w.givenUp, with)
 }
 
 // place is the number of cuts up to the witness's own.

@@ -53,7 +53,8 @@ type node struct {
 	changes  int // of its membership
 	restarts int
 	life     int
-	cuts     []cut // what it had been told when that was
+	cuts     []cut      // what it had been told when that was
+	givenUp  []SenderID // members whom it had given up, and not been told that they left, when it went itself
 }
 
 // A cut is where a node stood when somebody came or went.
@@ -170,11 +171,22 @@ func (n *node) tell(stream StreamID, text string) {
 }
 
 func (n *node) quit() {
+	n.givenUp = n.failing()
 	n.Leave(n.lan.now)
 	n.flush()
 }
 
-func (n *node) kill() { n.dead = true }
+func (n *node) kill() { n.dead, n.givenUp = true, n.failing() }
+
+// failing are the members whom the node has given up, and not everybody else has.
+func (n *node) failing() (list []SenderID) {
+	for _, r := range n.table.order {
+		if r.state == memberFailing {
+			list = append(list, r.id)
+		}
+	}
+	return list
+}
 
 // flush carries out what the engine wants.
 func (n *node) flush() {
@@ -386,6 +398,9 @@ func (n *node) wake() {
 	for _, b := range inbox {
 		n.HandlePacket(n.lan.now, b)
 		n.flush()
+		if n.dead { // what follows in the inbox is gone with it
+			return
+		}
 	}
 	n.HandleTimeout(n.lan.now)
 	n.flush()
