@@ -37,7 +37,8 @@ type Config struct {
 	// the others are lost, to be asked for later; default 60000, and twice as many at once:
 	// more than one of our kind sends (rmulticast.Limits.Rate), with what it repeats, and
 	// than Salut does, whose bursts of thousands come as fast as the link is. A member
-	// that talks as fast as that costs about half a core.
+	// that talks as fast as that costs about half a core. What costs more counts as
+	// several packets ([rmulticast.Weight]).
 	PacketRate int
 
 	Rand *mathrand.Rand // all randomness; nil: a seed of the system's. It belongs to the Service

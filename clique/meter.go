@@ -11,11 +11,11 @@ const (
 	tellFlood  = time.Minute // how often one source is complained of
 )
 
-// A meter counts what each address sends to a room on a link, and says what is too much.
+// A meter weighs what each address sends to a room on a link, and says what is too much.
 // One that floods is heard as far as its rate goes, and takes the place of no
 // other; the members ask for what they have not heard.
 type meter struct {
-	rate    float64 // packets a second; twice as many at once
+	rate    float64 // weight a second; twice as much at once
 	sources map[origin]*source
 	others  source // all for whom there is no room
 	swept   time.Time
@@ -29,7 +29,7 @@ type origin struct {
 
 // A source is the account of one origin.
 type source struct {
-	level float64 // packets that it may send now
+	level float64 // weight that it may send now; nothing below 1
 	last  time.Time
 	over  uint64    // packets too many, since told
 	told  time.Time // when it was complained of
@@ -39,10 +39,10 @@ func newMeter(rate int) *meter {
 	return &meter{rate: float64(rate), sources: map[origin]*source{}}
 }
 
-// take counts a packet. It may not be heard unless ok; if tell is not 0 there is
-// something to complain of, and tell is how many packets were lost since the last
-// time.
-func (m *meter) take(now time.Time, from origin) (ok bool, tell uint64) {
+// take counts a packet of a weight of at least 1. It may not be heard unless ok; if tell
+// is not 0 there is something to complain of, and tell is how many packets were lost since
+// the last time.
+func (m *meter) take(now time.Time, from origin, weight int) (ok bool, tell uint64) {
 	s := m.source(now, from)
 	if s.last.IsZero() {
 		s.level = 2 * m.rate
@@ -50,7 +50,7 @@ func (m *meter) take(now time.Time, from origin) (ok bool, tell uint64) {
 	s.level = min(2*m.rate, s.level+m.rate*now.Sub(s.last).Seconds())
 	s.last = now
 	if s.level >= 1 {
-		s.level--
+		s.level -= float64(weight)
 		return true, 0
 	}
 	s.over++

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"meshgate/clique/rmulticast"
 	"meshgate/internal/multicast"
 	"meshgate/linklocal/mdns"
 )
@@ -182,7 +183,7 @@ func (r *radio) mayHear(now time.Time, m *meter, b []byte, from multicast.Arriva
 		r.count.tooLong.Add(1)
 		return false
 	}
-	ok, tell := m.take(now, origin{from.Link, from.Src.Addr()})
+	ok, tell := m.take(now, origin{from.Link, from.Src.Addr()}, rmulticast.Weight(b))
 	if !ok {
 		r.count.flooded.Add(1)
 	}

@@ -4,7 +4,8 @@ import "time"
 
 // How many packets a second we ask for and repeat: somebody may lie about what exists,
 // or ask for the same again and again. With each packet that there is more come due,
-// enough for networks that lose many.
+// enough for networks that lose many: one who sends as fast as it is heard, half of it
+// requests, gets no more repairs than requests.
 const (
 	askRate     = 500
 	askBurst    = 1024
