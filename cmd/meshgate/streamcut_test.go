@@ -54,6 +54,9 @@ func TestWhoIsCutOffHasNotGotAll(t *testing.T) {
 	if _, err := io.WriteString(out, "the beginning"); err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range receivers {
+		c.gets(t, "the beginning")
+	}
 	x.cut(1)
 	sender.says(t, "/stream was cut off, and has not got all")
 	if _, err := io.WriteString(out, ", and the rest"); err != nil {

@@ -44,6 +44,7 @@ func newExchange(t *testing.T) *exchange {
 	cfg := dsps.ServerConfig{Listen: "none", Engine: dsps.Config{
 		Rand: secrets, Addresses: dsps.Resources{Bare: streamService, Rand: secrets},
 		Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port,
+		Limits: dsps.Limits{Queries: 100_000}, // tests ask until they hear what they want
 		Policy: dsps.Policy{MayCreate: func(j dsps.JID) bool { return !strings.HasPrefix(string(j), "mallory@") }, MayJoin: all, MayInvite: func(_, _ dsps.JID) bool { return true }},
 	}}
 	x.server = dsps.NewServer(cfg)
@@ -212,7 +213,7 @@ func (s *fakeSession) Close() {
 // A call is one meshgate stream.
 type call struct {
 	code    int
-	stdout  bytes.Buffer
+	stdout  transcript
 	stderr  transcript
 	signals chan os.Signal
 	done    chan struct{}
@@ -221,7 +222,7 @@ type call struct {
 // A transcript is what a command says, as it says it.
 type transcript struct {
 	mu   sync.Mutex
-	text strings.Builder
+	text bytes.Buffer
 	grew chan struct{} // closed when there is more; nil: nobody waits
 }
 
@@ -241,19 +242,36 @@ func (t *transcript) String() string {
 	return t.text.String()
 }
 
+func (t *transcript) Bytes() []byte { return []byte(t.String()) }
+
+// so is what there is so far, and when there is more.
+func (t *transcript) so() (far string, grew <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.grew == nil {
+		t.grew = make(chan struct{})
+	}
+	return t.text.String(), t.grew
+}
+
 // says waits until a command has said something like that, and returns the rest
 // of the line.
 func (c *call) says(t *testing.T, words string) string {
 	t.Helper()
+	return c.await(t, &c.stderr, words)
+}
+
+// gets waits until a command has got that from a stream.
+func (c *call) gets(t *testing.T, words string) {
+	t.Helper()
+	c.await(t, &c.stdout, words)
+}
+
+func (c *call) await(t *testing.T, where *transcript, words string) (rest string) {
+	t.Helper()
 	late := time.After(30 * time.Second)
 	for {
-		c.stderr.mu.Lock()
-		text := c.stderr.text.String()
-		if c.stderr.grew == nil {
-			c.stderr.grew = make(chan struct{})
-		}
-		grew := c.stderr.grew
-		c.stderr.mu.Unlock()
+		text, grew := where.so()
 		if _, rest, ok := strings.Cut(text, words); ok {
 			line, _, _ := strings.Cut(rest, "\n")
 			return line
@@ -261,9 +279,11 @@ func (c *call) says(t *testing.T, words string) string {
 		select {
 		case <-grew:
 		case <-c.done:
-			t.Fatalf("it ended and never said %q: %s", words, text)
+			if end, _ := where.so(); !strings.Contains(end, words) {
+				t.Fatalf("it ended and there was no %q: %s", words, &c.stderr)
+			}
 		case <-late:
-			t.Fatalf("it does not say %q: %s", words, text)
+			t.Fatalf("there is no %q: %s", words, &c.stderr)
 		}
 	}
 }
@@ -278,7 +298,13 @@ func (x *exchange) start(stdin io.Reader, args ...string) *call {
 		defer close(c.done)
 		c.code = streamWith(args, p, streamWays{x.login, x.joinMesh})
 	}()
-	x.t.Cleanup(func() { <-c.done })
+	x.t.Cleanup(func() {
+		select {
+		case c.signals <- os.Interrupt: // a test that has failed may have left it waiting
+		default:
+		}
+		<-c.done
+	})
 	return c
 }
 
