@@ -105,6 +105,30 @@ type options struct {
 func parse(name string, args []string, p process) (o options, code int, done bool) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	o.declare(fs, name)
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(p.stdout, helpText[name])
+		return o, exitOK, true
+	case err != nil:
+		return o, usage(p, name, err.Error()), true
+	}
+	if o.wait <= 0 || o.wait > maxWait {
+		return o, usage(p, name, fmt.Sprintf("-wait %v: it can be up to %v, and has to be more than nothing", o.wait, maxWait)), true
+	}
+	if wrong := o.take(name, fs.Args()); wrong != "" {
+		return o, usage(p, name, wrong), true
+	}
+	o.configGiven = o.config != ""
+	if !o.configGiven {
+		o.config = defaultConfig
+	}
+	return o, 0, false
+}
+
+// declare says which flags a command has.
+func (o *options) declare(fs *flag.FlagSet, name string) {
 	fs.StringVar(&o.config, "config", "", "")
 	o.wait, o.count = defaultWait, map[string]int{"trace": defaultTraced, "queue": defaultListed}[name]
 	switch name {
@@ -136,37 +160,25 @@ func parse(name string, args []string, p process) (o options, code int, done boo
 		fs.DurationVar(&o.wait, "wait", defaultWait, "")
 		fs.Func("interface", "", o.addInterface)
 	}
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(p.stdout, helpText[name])
-		return o, exitOK, true
-	case err != nil:
-		return o, usage(p, name, err.Error()), true
-	}
-	if o.wait <= 0 || o.wait > maxWait {
-		return o, usage(p, name, fmt.Sprintf("-wait %v: it can be up to %v, and has to be more than nothing", o.wait, maxWait)), true
-	}
-	rest := fs.Args()
+}
+
+// take takes the words behind the flags. It returns what is wrong with them.
+func (o *options) take(name string, rest []string) string {
 	if name == "check" && len(rest) > 0 && o.config == "" {
 		o.config, rest = rest[0], rest[1:]
 	}
 	switch {
 	case name == "forget" && len(rest) == 0:
-		return o, usage(p, name, "whose key? Write the presence name, as in bob@h2"), true
+		return "whose key? Write the presence name, as in bob@h2"
 	case name == "forget", name == "trace" && len(rest) > 0:
 		o.name, rest = rest[0], rest[1:]
 	case name == "queue":
 		o.rest, rest = rest, nil
 	}
 	if len(rest) > 0 {
-		return o, usage(p, name, fmt.Sprintf("what is %q for?", rest[0])), true
+		return fmt.Sprintf("what is %q for?", rest[0])
 	}
-	o.configGiven = o.config != ""
-	if !o.configGiven {
-		o.config = defaultConfig
-	}
-	return o, 0, false
+	return ""
 }
 
 // defaultWait is how long browse and doctor listen.

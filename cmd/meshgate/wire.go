@@ -96,22 +96,27 @@ func build(c *config, p process, st *state, log *slog.Logger) (*gateway, error) 
 	g.server = xmppc2s.New(server)
 	g.dns = mdns.New(c.mdnsConfig(named("mdns")))
 	g.lan = linklocal.New(lan, g.dns)
-	inRooms := c.cliqueConfig()
-	inRooms.Log, joined.Log = named("clique"), named("rooms")
-	inRooms.Resumable = inRooms.Resumable && st.lasting
-	if st.lasting {
-		st.snapshots = openSnapshots(c.statePath(), joined.Rooms, named("state"))
-	}
-	g.clique = clique.New(inRooms, g.dns)
-	g.rooms = rooms.New(joined, rooms.Parts{
-		LAN: g.clique, Server: g.server, Past: st.rooms, Marks: st.lineMarks(), Snapshots: st.snapshots, Tell: teller(g.lan, c.Concierge.Name),
-	})
+	g.buildRooms(c, joined, named)
 	g.hub = bridge.New(hub, bridge.Parts{
 		LAN: g.lan, Server: g.server, Notes: st.notes, Past: st.past, Marks: st.marks(), Queue: g.server, Rooms: g.rooms,
 	})
 	g.watch = newWatch(crossing{g.hub, g.rooms, g.clique, g.streams}, notify, log, g.parts()...)
 	g.status = status.New(g.statusConfig(c, named("status")))
 	return g, nil
+}
+
+// buildRooms makes the rooms, and what they have on the LAN.
+func (g *gateway) buildRooms(c *config, joined rooms.Config, named func(part string) *slog.Logger) {
+	st, lan := g.state, c.cliqueConfig()
+	lan.Log, joined.Log = named("clique"), named("rooms")
+	lan.Resumable = lan.Resumable && st.lasting
+	if st.lasting {
+		st.snapshots = openSnapshots(c.statePath(), joined.Rooms, named("state"))
+	}
+	g.clique = clique.New(lan, g.dns)
+	g.rooms = rooms.New(joined, rooms.Parts{
+		LAN: g.clique, Server: g.server, Past: st.rooms, Marks: st.lineMarks(), Snapshots: st.snapshots, Tell: teller(g.lan, c.Concierge.Name),
+	})
 }
 
 // parts are those that count.
