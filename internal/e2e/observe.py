@@ -14,6 +14,12 @@ from zeroconf import IPVersion, ServiceBrowser, Zeroconf
 RESOLVE_MS = 3000
 
 
+def say(line):
+    """Prints a line in one write: zeroconf tells of services in threads of its own."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def show(event, kind, name, info):
     seen = {"event": event, "name": name[: -len(kind) - 1]}
     if info is not None:
@@ -23,7 +29,7 @@ def show(event, kind, name, info):
             txt[text] = (value or b"").decode("utf-8", "backslashreplace")
         seen.update(host=info.server.rstrip("."), port=info.port, addrs=info.parsed_addresses(),
                     txt=txt, has_txt=bool(txt))
-    print(json.dumps(seen), flush=True)
+    say(json.dumps(seen))
 
 
 class Listener:
@@ -44,7 +50,7 @@ def main():
     else:
         zc = Zeroconf(interfaces=[socket.if_nametoindex(where)], ip_version=IPVersion.V6Only)
     ServiceBrowser(zc, kind, Listener())
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.read()
     zc.close()
 
