@@ -282,22 +282,34 @@ func TestLargeGroup(t *testing.T) {
 	}
 }
 
-// CQ-05: whom we tell a start can have what comes after it, also if he answers late.
-func TestToldStartsAreKept(t *testing.T) {
-	l := newLAN(t, 46)
+// asked is a room of two, and a stranger whom a has just told the starts.
+func (l *lan) asked() (a, b *node, p *puppet) {
+	l.t.Helper()
 	room := l.room("a", "b")
-	a, b := room[0], room[1]
+	a, b = room[0], room[1]
 	l.run(3 * time.Second)
-	p := l.stranger(puppetID, 1)
+	p = l.stranger(puppetID, 1)
 	p.asked = true
 	p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
 	l.until(time.Second, "a asks", func() bool { return a.table.calling != nil })
-	start, _ := next(&a.table.calling.p, b.Self())
-	for range 10 {
+	return a, b, p
+}
+
+// talk has two say something, some times.
+func (l *lan) talk(a, b *node, times int) {
+	for range times {
 		a.say("a")
 		b.say("b")
 		l.run(300 * time.Millisecond)
 	}
+}
+
+// CQ-05: whom we tell a start can have what comes after it, also if he answers late.
+func TestToldStartsAreKept(t *testing.T) {
+	l := newLAN(t, 46)
+	a, b, p := l.asked()
+	start, _ := next(&a.table.calling.p, b.Self())
+	l.talk(a, b, 10)
 	answers := 0
 	l.drop = func(from, to *node, packet *Packet) bool {
 		if from == to && packet.Type == Data && packet.Sender == b.Self() && packet.ID == start+2 {

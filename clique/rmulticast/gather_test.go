@@ -30,29 +30,15 @@ func (l *lan) answers(n *node, of SenderID, id PacketID) *int {
 // for it, and all for him, until each fails all others.
 func TestFirstToldStartsAreKept(t *testing.T) {
 	l := newLAN(t, 70)
-	room := l.room("a", "b")
-	a, b := room[0], room[1]
-	l.run(3 * time.Second)
-	p := l.stranger(puppetID, 1)
-	p.asked = true
-	p.emit(Packet{Type: Session, Entries: []Entry{{p.id, p.next}}})
-	l.until(time.Second, "a asks", func() bool { return a.table.calling != nil })
+	a, b, p := l.asked()
 	first := a.table.calling
 	start, _ := next(&first.p, b.Self())
-	for range 10 {
-		a.say("a")
-		b.say("b")
-		l.run(300 * time.Millisecond)
-	}
+	l.talk(a, b, 10)
 	q := l.stranger(puppetID+1, 1)
 	q.asked = true
 	q.emit(Packet{Type: Session, Entries: []Entry{{q.id, q.next}}})
 	l.until(time.Second, "a asks again", func() bool { return a.table.calling != first && b.table.calling != nil })
-	for range 3 {
-		a.say("a")
-		b.say("b")
-		l.run(300 * time.Millisecond)
-	}
+	l.talk(a, b, 3)
 	byA, byB := l.answers(a, b.Self(), start), l.answers(b, b.Self(), start)
 	p.emit(Packet{Type: RepairRequest, Target: b.Self(), ID: start})
 	l.run(200 * time.Millisecond)

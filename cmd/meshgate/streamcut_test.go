@@ -75,20 +75,28 @@ func TestWhoIsCutOffHasNotGotAll(t *testing.T) {
 	}
 }
 
+// begin has alice say the beginning of something to bob, who keeps it in dir; the
+// rest does not come.
+func (x *exchange) begin(t *testing.T, dir string) (sender, bob *call) {
+	t.Helper()
+	bob = x.start(nil, args("receive -account bob@example.org", dir)...)
+	bob.says(t, "waiting for")
+	in, out := io.Pipe()
+	t.Cleanup(func() { out.Close() })
+	sender = x.start(in, args("send -account alice@example.org -service "+streamService, "-", "bob@example.org")...)
+	sender.says(t, "bob@example.org/stream is ready")
+	if _, err := io.WriteString(out, "the beginning"); err != nil {
+		t.Fatal(err)
+	}
+	return sender, bob
+}
+
 // DS-15: a sender that stops drops the others: they would take what they have for all.
 func TestASenderThatStopsSaysSo(t *testing.T) {
 	t.Parallel()
 	x := newExchange(t)
 	dir := t.TempDir()
-	bob := x.start(nil, args("receive -account bob@example.org", dir)...)
-	bob.says(t, "waiting for")
-	in, out := io.Pipe()
-	defer out.Close()
-	sender := x.start(in, args("send -account alice@example.org -service "+streamService, "-", "bob@example.org")...)
-	sender.says(t, "bob@example.org/stream is ready")
-	if _, err := io.WriteString(out, "the beginning"); err != nil {
-		t.Fatal(err)
-	}
+	sender, bob := x.begin(t, dir)
 	sender.signals <- os.Interrupt
 	sender.ends(t, exitFailed)
 	if c := bob.ends(t, exitFailed); !strings.Contains(c.stderr.String(), "meshgate stream: the sender has given up on us: not all was sent\n") {
@@ -103,15 +111,7 @@ func TestASenderThatStopsSaysSo(t *testing.T) {
 func TestASenderDoesNotWaitForNobody(t *testing.T) {
 	t.Parallel()
 	x := newExchange(t)
-	bob := x.start(nil, args("receive -account bob@example.org", t.TempDir())...)
-	bob.says(t, "waiting for")
-	in, out := io.Pipe()
-	defer out.Close()
-	sender := x.start(in, args("send -account alice@example.org -service "+streamService, "-", "bob@example.org")...)
-	sender.says(t, "bob@example.org/stream is ready")
-	if _, err := io.WriteString(out, "the beginning"); err != nil {
-		t.Fatal(err)
-	}
+	sender, bob := x.begin(t, t.TempDir())
 	bob.signals <- os.Interrupt
 	bob.ends(t, exitFailed)
 	if c := sender.ends(t, exitFailed); !strings.Contains(c.stderr.String(), "meshgate stream: nobody receives any more\n") {

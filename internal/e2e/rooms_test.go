@@ -307,6 +307,19 @@ func TestWhoComesLateIsToldWhatWasSaid(t *testing.T) {
 	}
 }
 
+// callFromRoom starts the gateway, has a room on both sides, and carol, who is on the LAN
+// alone, call alice's mirror. at is where the room is.
+func (h *hall) callFromRoom(t *testing.T) (carol *tlsPeer, at netip.AddrPort) {
+	t.Helper()
+	h.Avahi()
+	h.StartGateway(h.opt)
+	h.enter()
+	at = netip.MustParseAddrPort(h.witches[0].AwaitEvent("entered", theRoom).Group)
+	h.Host("h2").Publish("carol@h2", PresenceService, 5999, "txtvers=1")
+	h.alice.AwaitStatus(h.GatewayJID(), "", "LAN: carol@h2")
+	return h.callAlice(t), at
+}
+
 // CQ-13: a room for members only has a password, too. Alice is invited with it, directly and
 // through the room; she declines, and the peer who has invited her is told.
 func TestADeclinedInvitationIsTold(t *testing.T) {
@@ -318,13 +331,7 @@ func TestADeclinedInvitationIsTold(t *testing.T) {
 			"muc#roomconfig_membersonly": "1", "muc#roomconfig_passwordprotectedroom": "1", "muc#roomconfig_roomsecret": "toad",
 		})
 		h.alice.Affiliate(h.muc, h.GatewayJID(), "admin", "") // or it may not invite
-		h.Avahi()
-		h.StartGateway(h.opt)
-		h.enter()
-		at := netip.MustParseAddrPort(h.witches[0].AwaitEvent("entered", theRoom).Group)
-		h.Host("h2").Publish("carol@h2", PresenceService, 5999, "txtvers=1")
-		h.alice.AwaitStatus(h.GatewayJID(), "", "LAN: carol@h2")
-		carol := h.callAlice(t)
+		carol, at := h.callFromRoom(t)
 		carol.say(fmt.Sprintf("<message from='carol@h2' to='alice@gw'><invite xmlns='http://telepathy.freedesktop.org/xmpp/clique'>"+
 			"<roomname>%s</roomname><reason>plot</reason><address>%s</address><port>%d</port></invite></message>", theRoom, at.Addr(), at.Port()))
 		for _, password := range []string{"password=\"toad\"", "<password>toad</password>"} {
@@ -346,13 +353,7 @@ func TestInvitationsCross(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, ejabberd bool) {
 		h := newHall(t, OfficeOptions{Ejabberd: ejabberd, Hosts: 2}, nil)
-		h.Avahi()
-		h.StartGateway(h.opt)
-		h.enter()
-		at := netip.MustParseAddrPort(h.witches[0].AwaitEvent("entered", theRoom).Group)
-		h.Host("h2").Publish("carol@h2", PresenceService, 5999, "txtvers=1")
-		h.alice.AwaitStatus(h.GatewayJID(), "", "LAN: carol@h2")
-		carol := h.callAlice(t)
+		carol, at := h.callFromRoom(t)
 		place := fmt.Sprintf("<address>%s</address><port>%d</port>", at.Addr(), at.Port())
 		carol.say("<message from='carol@h2' to='alice@gw' type='normal'><body>You got a Clique chatroom invitation</body>" +
 			"<invite xmlns='http://telepathy.freedesktop.org/xmpp/clique'><roomname>" + theRoom + "</roomname>" +
