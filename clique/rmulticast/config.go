@@ -13,7 +13,8 @@ type Config struct {
 
 	// Resume is the last snapshot of a run before that was killed; nil: there is none.
 	// Join then goes on as the same node: within 3.2 s, mostly sooner, there is Connected
-	// with Resumed, and then, in causal order, what was said since the snapshot.
+	// with Resumed, and then, in causal order, what was said since the snapshot. While
+	// nobody is heard, as we may be cut off, that waits for up to 30 s.
 	//
 	// What was told after the snapshot is told again, under the same From.ID and Number:
 	// that is 64 packets or 2.5 s of messages at most, for every snapshot says what we
@@ -21,7 +22,7 @@ type Config struct {
 	// as long as they hold us for a member and one of them has it. What was given to Send
 	// and not handed out is lost; what was is told by Sent, unless all others have it,
 	// or one of them and the caller has had the time to note it (see Stats.Sent).
-	// If several are killed within seconds, what one of them had said beyond its last 16 KiB
+	// If several are killed within seconds, what one of them had said beyond its last 64 KiB
 	// and only another of them had is gone with both: by the protocol both were gone whole.
 	// A message of more than 256 KiB that was half there when we were killed, or did not
 	// come to be told for other reasons, may be lost.

@@ -51,6 +51,8 @@ type Engine struct {
 
 	at      time.Time // of the last input
 	since   time.Time // that we are connected
+	heard   time.Time // somebody else, last …
+	hearing time.Time // … and since when without a silence
 	changed bool      // since TakeOutput: what Snapshot returns
 	resume  resumption
 
@@ -149,6 +151,7 @@ func (e *Engine) HandlePacket(now time.Time, b []byte) {
 	}
 	if p.Sender != e.self && p.Sender != 0 {
 		e.stats.Others++
+		e.hear(now, p.Type)
 	}
 	switch e.phase {
 	case connecting:

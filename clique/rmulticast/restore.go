@@ -21,13 +21,16 @@ func (e *Engine) restore(now time.Time) bool {
 		e.me.startAt(st.next - PacketID(e.lim.Window))
 	}
 	e.me.nextIn, e.me.nextOut = e.next, e.next
+	size := 0
 	for _, raw := range st.own {
+		size += len(raw)
 		p, err := ParsePacket(raw)
 		if err != nil || p.Sender != e.self || !p.Type.reliable() || !p.ID.before(e.next) || p.ID.before(e.me.cache.first) {
 			return false
 		}
 		e.put(e.me, &p, raw)
 	}
+	e.resume.tail = size > keptOwn-MaxDatagram
 	for _, s := range st.senders {
 		e.restoreSender(s)
 	}

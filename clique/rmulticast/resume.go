@@ -8,9 +8,15 @@ import (
 // How long we listen for what the others have of us before we go on as who we were.
 // Who has more of us than others say does not let these speak for him: with nothing
 // lost all is said after the first.
+//
+// While nobody at all is heard it may be us who are cut off, and nothing is decided: the
+// others hold us for a member for minutes, and who joins anew is not told what they said
+// meanwhile.
 const (
 	resumeListen = 3200 * time.Millisecond
 	resumeLimit  = 8 * time.Second
+	resumeMost   = 30 * time.Second // in all
+	resumeTail   = time.Second      // at least, if what we had said last may be in no snapshot: who misses it asks for it
 	resumeAge    = 4 * time.Minute
 	resumeDoubt  = 30 * time.Second // for so long after it we join anew if something does not fit
 	resumeLacks  = 5 * time.Second  // so long others may take to repeat what we lack of ourselves
@@ -28,6 +34,7 @@ type resumption struct {
 	told  bool              // one of them has not been away itself
 	heard bool              // any of the members
 	lost  bool              // we cannot go on
+	tail  bool              // the snapshot had not room for all of our last packets
 
 	lacks timer // until we must have what others ask us for
 }
@@ -39,7 +46,7 @@ func (e *Engine) becomeResuming(now time.Time) {
 	r := &e.resume
 	r.since, r.from, r.next, r.have = now, e.next, e.next, e.me.cache.first
 	r.said, r.told, r.heard, r.lost = map[SenderID]bool{}, false, false, false
-	e.timers.set(&r.timer, now.Add(resumeListen))
+	e.heard, e.hearing = now, now
 	e.sendSession(now)
 	e.askNames(now)
 }
@@ -68,7 +75,7 @@ func (e *Engine) hearResuming(now time.Time, p *Packet, b []byte) {
 		e.route(now, p, b)
 		return
 	}
-	e.resume.heard = true
+	e.resume.heard = e.resume.heard || p.Type != WhoisReply // which we may have sent ourselves
 	have, listed := next(p, e.self)
 	switch {
 	case p.Type.reliable() && !p.ID.before(e.senders[p.Sender].nextOut) && slices.Contains(p.Senders, e.self):
@@ -131,23 +138,39 @@ func (e *Engine) recoverOwn(now time.Time, p *Packet, b []byte) {
 // judge ends listening when enough is known.
 func (e *Engine) judge(now time.Time) {
 	r := &e.resume
-	waited := now.Sub(r.since)
+	waited, listened := now.Sub(r.since), e.listened(now)
 	switch {
-	case r.lost, waited >= resumeListen && !r.heard, waited >= resumeLimit && (len(r.said) == 0 || !e.hasOwn()):
+	case r.lost, waited >= resumeMost, listened >= resumeListen && !r.heard,
+		listened >= resumeLimit && (len(r.said) == 0 || !e.hasOwn()):
 		e.becomeConnecting(now)
-	case (waited >= resumeListen && r.told || waited >= resumeLimit || e.allSaid()) && e.hasOwn():
+	case r.tail && listened < resumeTail:
+		e.timers.set(&r.timer, now.Add(resumeTail))
+	case (waited >= resumeListen && r.told || waited >= resumeLimit && len(r.said) > 0 || e.allSaid()) && e.hasOwn():
 		e.goOn(now)
-	case !r.timer.isSet():
-		e.timers.set(&r.timer, r.since.Add(resumeLimit))
+	default:
+		e.timers.set(&r.timer, e.nextJudgement(now))
 	}
+}
+
+// nextJudgement is when there is more to say though nothing is heard.
+func (e *Engine) nextJudgement(now time.Time) time.Time {
+	next := e.resume.since.Add(resumeMost)
+	for _, from := range []time.Time{e.resume.since, e.hearing} {
+		for _, d := range []time.Duration{resumeListen, resumeLimit} {
+			if at := from.Add(d); at.After(now) && at.Before(next) {
+				next = at
+			}
+		}
+	}
+	return next
 }
 
 func (e *Engine) allSaid() bool {
 	return !slices.ContainsFunc(e.table.order, func(r *record) bool { return r.state.knowsUs(e.table.state) && !e.resume.said[r.id] })
 }
 
-// hasOwn reports whether we have our packets that came after the snapshot, and those
-// that nobody else has.
+// hasOwn reports whether we have our packets that came after the snapshot, those that
+// nobody else has, and those that somebody has asked for.
 func (e *Engine) hasOwn() bool {
 	from := e.resume.from
 	if e.resume.have.before(from) {
@@ -158,7 +181,7 @@ func (e *Engine) hasOwn() bool {
 			return false
 		}
 	}
-	return true
+	return !e.lacking()
 }
 
 // goOn makes us the node that we were.

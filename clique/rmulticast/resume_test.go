@@ -192,7 +192,11 @@ func TestResumeRefused(t *testing.T) {
 		do   func(l *lan, a, b *node)
 	}{
 		{"failed", 70 * time.Second, func(l *lan, a, b *node) { b.quit() }}, // and c did not say so
-		{"nobody", 10 * time.Second, func(l *lan, a, b *node) { a.side, b.side = 1, 1; l.run(30 * time.Second); a.side, b.side = 0, 0 }},
+		{"nobody", 10 * time.Second, func(l *lan, a, b *node) {
+			a.side, b.side = 1, 1
+			l.run(10*time.Second + resumeMost)
+			a.side, b.side = 0, 0
+		}},
 		{"lied to", 4 * time.Second, func(l *lan, a, b *node) {
 			l.run(4500 * time.Millisecond)
 			l.stranger(puppetID, 1).emit(Packet{Type: Session, Sender: a.Self(), Entries: []Entry{{l.nodes[2].self, l.nodes[2].next + 1<<20}}})
@@ -284,13 +288,95 @@ func TestResumeWithOldSnapshot(t *testing.T) {
 	}
 }
 
-// Nobody answers: then we do not wait longer than we listen.
+// Nobody answers: then we wait for as long as we may be cut off; but not if others are
+// heard whom we do not know.
 func TestResumeAlone(t *testing.T) {
-	l, room := talkers(t, "a", "b")
-	l.loss = 1 // we hear ourselves
-	room[1].killFor(time.Second)
-	l.run(time.Second)
-	l.until(resumeListen+100*time.Millisecond, "it joins anew", func() bool { return room[1].phase == connecting })
+	for _, stranger := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stranger: %t", stranger), func(t *testing.T) {
+			l, room := talkers(t, "a", "b")
+			a, b := room[0], room[1]
+			a.side = 1
+			b.killFor(time.Second)
+			l.run(time.Second)
+			limit := resumeMost
+			if stranger {
+				l.run(4 * time.Second)
+				l.start("c")
+				limit = probeListen + probes*probeInterval + sessionEvery.hi + resumeListen
+			}
+			took := l.until(limit+100*time.Millisecond, "it joins anew", func() bool { return b.phase == connecting })
+			if took < limit-sessionEvery.hi {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// CQ-02, CQ-05: who comes back while it is cut off, or is cut off before it has heard the
+// others, goes on when it hears them.
+func TestResumeWhileCutOff(t *testing.T) {
+	for _, tt := range []struct{ from, to time.Duration }{ // after it has come back
+		{-time.Second, 3 * time.Second}, {0, 3 * time.Second}, {0, 5 * time.Second}, {0, 20 * time.Second},
+		{time.Second, 4 * time.Second}, {2 * time.Second, 5 * time.Second}, {3 * time.Second, 6 * time.Second},
+		{3500 * time.Millisecond, 6500 * time.Millisecond}, {4 * time.Second, 14 * time.Second},
+	} {
+		t.Run(fmt.Sprintf("from %v to %v", tt.from, tt.to), func(t *testing.T) {
+			l, room := talkers(t, "a", "b", "c")
+			a, b, c := room[0], room[1], room[2]
+			c.tell(0, "of c")
+			a.tell(0, "of a")
+			c.killFor(time.Second)
+			back := l.now.Add(time.Second)
+			b.tell(0, "of b")
+			l.run(back.Add(tt.from).Sub(l.now))
+			c.side = 1
+			l.run(back.Add(tt.to).Sub(l.now))
+			c.side = 0
+			b.tell(0, "of b, after it")
+			l.until(resumeLimit+3*time.Second, "c is back", func() bool { return len(c.texts("b")) == 3 })
+			c.say("back")
+			l.run(resumeDoubt + 5*time.Second)
+			want(t, "what c was told of a", c.texts("a"), "hello from a", "of a")
+			want(t, "what c saw", c.log, "joined a b", "killed", "resumed", "joined a b")
+			for _, n := range []*node{a, b} {
+				want(t, "what "+n.name+" was told of c", n.texts("c"), "hello from c", "of c", "back")
+			}
+		})
+	}
+}
+
+// CQ-02: what nobody has heard of us, as we were cut off, goes with us into the snapshot:
+// as much as one says in some seconds.
+func TestKilledAfterACut(t *testing.T) {
+	for _, after := range []time.Duration{0, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 2 * time.Second} {
+		t.Run(after.String(), func(t *testing.T) {
+			l, room := talkers(t, "a", "b", "c")
+			a, b, c := room[0], room[1], room[2]
+			c.side = 1
+			said := []string{"hello from c"}
+			for i := range 10 {
+				text := fmt.Sprint(i, strings.Repeat("long ", 900))
+				said = append(said, text)
+				c.tell(0, text)
+				l.run(300 * time.Millisecond)
+			}
+			c.side = 0
+			l.run(after)
+			c.killFor(time.Second)
+			for i := range 5 {
+				a.tell(0, fmt.Sprint("a", i))
+				b.tell(0, fmt.Sprint("b", i))
+				l.run(300 * time.Millisecond)
+			}
+			l.run(12 * time.Second)
+			for _, n := range []*node{a, b} {
+				want(t, "what "+n.name+" was told of c", n.texts("c"), said...)
+			}
+			if c.crash.resumed != 1 || len(c.texts("")) != 12 {
+				t.Errorf("c saw %q, and was told %q", c.log, c.texts(""))
+			}
+		})
+	}
 }
 
 // CQ-05: if we had said something about members since, we are not who we were.
@@ -332,24 +418,32 @@ func TestNumberGivenTwice(t *testing.T) {
 	l.meet(30*time.Second, a, b, c)
 }
 
-// CQ-02: if others ask for a packet of ours that nobody has any more, we join anew.
+// CQ-02: if others ask for a packet of ours that nobody has any more, we join anew. We do
+// not say before that what comes behind it was sent: nobody is told of that.
 func TestOwnPacketLost(t *testing.T) {
-	l, room := talkers(t, "a", "b", "c")
-	a, b, c := room[0], room[1], room[2]
-	from := c.next
-	l.drop = func(_, to *node, p *Packet) bool { return p.Sender == c.self && p.Type == Data && p.ID == from }
-	for range 40 { // more than a snapshot takes of them
-		c.tell(0, strings.Repeat("z", 1000))
+	for _, late := range []bool{false, true} { // they are not heard while we listen
+		t.Run(fmt.Sprintf("late: %t", late), func(t *testing.T) {
+			l, room := talkers(t, "a", "b", "c")
+			a, b, c := room[0], room[1], room[2]
+			from, told := c.next, 0
+			l.drop = func(_, to *node, p *Packet) bool {
+				return p.Sender == c.self && p.Type == Data && p.ID == from || to == c && late && p.Type == RepairRequest
+			}
+			for range 100 { // more than a snapshot takes of them
+				c.tell(0, strings.Repeat("z", 1000))
+			}
+			l.run(20 * time.Millisecond)
+			c.crash.heard = func(Sent) { told++ }
+			c.killFor(time.Second)
+			l.run(time.Second + resumeLimit)
+			l.drop = nil
+			if late != (c.crash.resumed == 1) || late != (told > 0) {
+				t.Fatalf("c saw %q, and was told of %d", c.log, told)
+			}
+			l.until(15*time.Second, "c joins anew", func() bool { return c.crash.lost+int(c.Stats().Restarts) == 1 })
+			l.meet(30*time.Second, a, b, c)
+		})
 	}
-	l.run(20 * time.Millisecond)
-	c.killFor(time.Second)
-	l.run(4500 * time.Millisecond)
-	l.drop = nil
-	if c.crash.resumed != 1 || c.me.cache.stored(from) != nil {
-		t.Fatalf("c saw %q", c.log)
-	}
-	l.until(15*time.Second, "c joins anew", func() bool { return c.Stats().Restarts == 1 })
-	l.meet(30*time.Second, a, b, c)
 }
 
 // CQ-02: what a snapshot has not room for, and one of the others has, is repaired by
@@ -361,7 +455,7 @@ func TestOwnPacketElsewhere(t *testing.T) {
 	l.drop = func(_, to *node, p *Packet) bool {
 		return deaf && to == a && p.Sender == c.self && p.Type == Data && p.ID == from
 	}
-	for range 40 { // more than a snapshot takes of them
+	for range 100 { // more than a snapshot takes of them
 		c.tell(0, strings.Repeat("z", 1000))
 	}
 	l.run(20 * time.Millisecond)
@@ -370,7 +464,7 @@ func TestOwnPacketElsewhere(t *testing.T) {
 	deaf = false
 	l.run(resumeDoubt + 5*time.Second)
 	for _, n := range []*node{a, b} {
-		if got := n.texts("c"); len(got) != 41 || len(n.log) != 1 {
+		if got := n.texts("c"); len(got) != 101 || len(n.log) != 1 {
 			t.Errorf("%s was told %d messages of c, and saw %q", n.name, len(got), n.log)
 		}
 	}
@@ -436,7 +530,7 @@ func TestResumeRefusedInJoinPhase(t *testing.T) {
 	b.killFor(time.Second)
 	room[0].kill()
 	l.nodes[3].kill()
-	l.until(6*time.Second, "b joins anew", func() bool { return !b.dead && b.phase == connecting })
+	l.until(time.Second+resumeMost, "b joins anew", func() bool { return !b.dead && b.phase == connecting })
 	l.run(3 * time.Second) // the LAN sees to it that Frozen is told in turns
 	want(t, "what b saw", b.log, "joined a dead", "killed", "started anew")
 }

@@ -39,12 +39,18 @@ func (e *Engine) behind(now time.Time) bool {
 // lack asks the others for a packet of ours that one of them misses and that we do
 // not have any more. Nobody else may have it either: then only joining anew helps.
 func (e *Engine) lack(now time.Time, id PacketID) {
-	if e.resumed() && !id.before(e.me.cache.first) && id.before(e.next) {
-		e.miss(now, e.me, id)
-		if at := now.Add(resumeLacks); at.Before(e.resume.lacks.at) || !e.resume.lacks.isSet() {
-			e.timers.set(&e.resume.lacks, at)
-		}
+	if e.resume.said == nil || id.before(e.me.cache.first) || !id.before(e.next) {
+		return
 	}
+	e.miss(now, e.me, id)
+	if at := now.Add(resumeLacks); e.phase == connected && (at.Before(e.resume.lacks.at) || !e.resume.lacks.isSet()) {
+		e.timers.set(&e.resume.lacks, at)
+	}
+}
+
+// lacking reports whether we miss a packet of ours.
+func (e *Engine) lacking() bool {
+	return slices.ContainsFunc(e.me.cache.slots, func(sl *slot) bool { return sl != nil && sl.raw == nil })
 }
 
 // resumed reports whether we go on as who we were.
@@ -52,11 +58,14 @@ func (e *Engine) resumed() bool { return e.phase == connected && e.resume.said !
 
 // stillLacks joins anew if we cannot be who we were.
 func (e *Engine) stillLacks(now time.Time) {
-	lost := slices.ContainsFunc(e.me.cache.slots, func(sl *slot) bool { return sl != nil && sl.raw == nil })
+	lost := e.lacking()
 	for _, s := range e.order {
 		lost = lost || s.state.listed() && s.nextOut.before(s.claim())
 	}
-	if lost {
+	switch {
+	case lost && e.listened(now) < resumeLacks:
+		e.timers.set(&e.resume.lacks, now.Add(resumeLacks)) // we were cut off
+	case lost:
 		e.restart(now)
 	}
 }
@@ -74,10 +83,14 @@ func (e *Engine) skipKnown(now time.Time) {
 	if e.phase != connected {
 		return // what follows every input is enough
 	}
+	cutOff := e.listened(now) < resumeSkip
 	for _, s := range e.order {
 		for s.state.listed() && s.nextOut.before(s.claim()) && s.cache.stored(s.nextOut) == nil {
-			e.skip(s)
 			e.timers.set(&e.resume.timer, now.Add(resumeSkip)) // what comes next may be missing, too
+			if cutOff {
+				return
+			}
+			e.skip(s)
 		}
 	}
 }

@@ -253,7 +253,7 @@ func TestByeIsQuick(t *testing.T) {
 
 // Several that are killed within seconds come back and go on, and nothing is lost that
 // any of the others, or one of them after its kill, has. What only one of them had said
-// lately and only another of them had taken is theirs: a node keeps its own last 16 KiB
+// lately and only another of them had taken is theirs: a node keeps its own last 64 KiB
 // over a kill, and of others only what it was not told yet. By the protocol a killed
 // node is gone, with what nobody else had.
 func TestSeveralKilledAtOnce(t *testing.T) {

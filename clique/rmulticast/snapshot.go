@@ -8,7 +8,7 @@ import (
 
 const (
 	snapshotVersion = 1
-	keptOwn         = 16 << 10  // bytes of own packets in a snapshot
+	keptOwn         = 64 << 10  // bytes of own packets in a snapshot: all that is said in some seconds of being cut off
 	keptHeld        = 256 << 10 // and of messages that are not told yet
 	keptReady       = 256       // such messages of one sender
 	keptLate        = 16        // ATTEMPT-JOINs
@@ -21,7 +21,7 @@ const MaxSnapshot = 448 << 10
 
 // Snapshot is what another engine needs to go on as this node, see [Config.Resume];
 // nil: we are not in the room, or it would be too large. It has some 50 bytes for each
-// other member and what nobody has acknowledged yet of our last packets, up to 16 KiB
+// other member and what nobody has acknowledged yet of our last packets, up to 64 KiB
 // of them; in a join phase, or with messages of several packets under way, up to 256 KiB
 // more.
 func (e *Engine) Snapshot() []byte {
