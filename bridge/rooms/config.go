@@ -71,6 +71,7 @@ type Timing struct {
 	Notice   time.Duration // between two notices on the LAN; default 10 s
 	LostTold time.Duration // without the MUC, until the LAN is told; default 10 s
 	LineKept time.Duration // how long a LAN line waits for the MUC; default 24 h
+	PutOff   time.Duration // how long a MUC that takes no line may put one off; default 2 min
 	HeldKept time.Duration // how old a MUC line may be that comes to the LAN; default 168 h
 	Spill    time.Duration // how long a MUC line waits for the LAN in memory; default 1 s
 	Alone    time.Duration // after the LAN was entered, until nobody is expected there any more; default 15 s
@@ -97,6 +98,7 @@ func (c Config) withDefaults() Config {
 	defaultTo(&c.Timing.Notice, 10*time.Second)
 	defaultTo(&c.Timing.LostTold, 10*time.Second)
 	defaultTo(&c.Timing.LineKept, 24*time.Hour)
+	defaultTo(&c.Timing.PutOff, 2*time.Minute)
 	defaultTo(&c.Timing.HeldKept, 168*time.Hour)
 	defaultTo(&c.Timing.Spill, time.Second)
 	defaultTo(&c.Timing.Alone, 15*time.Second)

@@ -11,7 +11,7 @@
 // A line that was seen on its own side is due on the other until it was seen there.
 //
 //	LAN line   Received ─▶ due, on disk ─▶ sent ─▶ its reflection: live, of the archive, or by another gateway
-//	                            ▲            └──▶ refused, put off too often, or too old: the LAN is told
+//	                            ▲            └──▶ refused, put off for too long, or too old: the LAN is told
 //	                            └── not in the room, put off, given back, or not there when the room is caught up
 //	MUC line   RoomMessage ─▶ held ─▶ given to Clique, or another gateway's copy is heard
 //	                            └──▶ on disk after a second, or if there are many
@@ -115,7 +115,7 @@
 //
 //	rooms, ports, config, info   the goroutine, and the border of the package
 //	engine, action               an engine's events, and what it wants done
-//	fromlan, due                 lines of the LAN, until they are in the MUC
+//	fromlan, due, pace           lines of the LAN, until they are in the MUC
 //	frommuc, held, upto, again   lines of the MUC, until they are on the LAN
 //	ids, rows                    what lines are called, and what is kept on disk
 //	gateways, handover, idle     several gateways

@@ -14,12 +14,10 @@ import (
 
 const (
 	dueRetry   = 30 * time.Second // after the MUC was not there for a line
-	waitRetry  = 2 * time.Second  // after it has put one off, and twice as long each time …
-	maxWait    = time.Minute      // … up to that
 	patience   = 5 * time.Second  // for so long a line that was sent holds back its speaker's next
 	sendRetry  = 2 * time.Second  // after the session or the LAN has not
 	stuckAfter = 2 * time.Minute  // without an answer a line that was sent is lost
-	maxTries   = 10               // of one line
+	maxTries   = 10               // of one line, if the MUC was not there for it
 )
 
 // A lanLine is a line of the LAN that is due in the MUC: it was not seen there
@@ -31,11 +29,10 @@ type lanLine struct {
 	At   int64              `json:"at"` // milliseconds of unix time
 	seq  uint64
 
-	sent  time.Time // zero: it waits to be sent
-	acked bool      // the server has it
-	tries int
-	// The MUC has put it off. What is behind it waits until it is through, or given up.
-	putOff bool
+	sent   time.Time // zero: it waits to be sent
+	acked  bool      // the server has it
+	tries  int
+	putOff bool // by the MUC, at least once
 
 	came    time.Time
 	granted bool // another gateway carries, does not know the line and leaves it to us
@@ -49,13 +46,14 @@ type due struct {
 	seq      uint64
 	underway int // that were sent
 	pause    time.Time
+	pace     pace
 	awake    time.Time // before that nothing could be heard: we were asleep
 }
 
 func (e *engine) addDue(now time.Time, line *lanLine) {
 	d := &e.due
 	if len(d.lines) >= e.cfg.Limits.Due {
-		e.dropDue(now)
+		e.dropDue(now, line.From)
 	}
 	d.seq++
 	line.seq, line.came = d.seq, now
@@ -64,13 +62,32 @@ func (e *engine) addDue(now time.Time, line *lanLine) {
 	e.emit(write{changes: []Change{e.dueRow(line)}})
 }
 
-// dropDue gives up the oldest line that is not on its way: of one that is nobody knows
-// yet that the MUC will not have it. If all are, it is the oldest.
-func (e *engine) dropDue(now time.Time) {
-	waits := slices.IndexFunc(e.due.lines, func(l *lanLine) bool { return l.sent.IsZero() })
-	line := e.due.lines[max(0, waits)]
+// dropDue makes room for a line of somebody. It gives up one of whoever has most, so that
+// who floods the room pushes out nobody else's: the oldest that is not on its way, for of one
+// that is nobody knows yet that the MUC will not have it. If all of theirs are, it is the
+// oldest.
+func (e *engine) dropDue(now time.Time, newcomer linklocal.Instance) {
+	most := e.due.longest(newcomer)
+	theirs := slices.IndexFunc(e.due.lines, func(l *lanLine) bool { return l.From == most })
+	waits := slices.IndexFunc(e.due.lines, func(l *lanLine) bool { return l.From == most && l.sent.IsZero() })
+	line := e.due.lines[max(theirs, waits)]
 	e.giveUp(line, wordsOverflow)
 	e.endDue(now, line, &e.fromLAN.Overflowed)
+}
+
+// longest is who has most lines, with another one of somebody; of several, who has said
+// one first.
+func (d *due) longest(newcomer linklocal.Instance) (who linklocal.Instance) {
+	lines := map[linklocal.Instance]int{newcomer: 1}
+	for _, l := range d.lines {
+		lines[l.From]++
+	}
+	for _, l := range d.lines {
+		if lines[l.From] > lines[who] {
+			who = l.From
+		}
+	}
+	return who
 }
 
 // endDue is how each line ends.
@@ -83,6 +100,9 @@ func (e *engine) endDue(now time.Time, line *lanLine, end *uint64) {
 	d.lines = slices.Delete(d.lines, i, i+1)
 	e.pass(now, e.lineMark(line.ID), false)
 	e.emit(later{Change{Key: e.dueRow(line).Key}})
+	if len(d.lines) == 0 {
+		d.pace.told = nil
+	}
 }
 
 // unsend makes a line wait to be sent again.
@@ -107,7 +127,7 @@ func (e *engine) sendDue(now time.Time) {
 		switch {
 		case d.underway >= e.cfg.Limits.Window:
 			return
-		case underway && (line.putOff || line.sent.Before(e.net.since)): // or of before an outage
+		case underway && (d.pace.gap > 0 || line.sent.Before(e.net.since)): // or of before an outage
 			return
 		case underway && d.waited(now, line) < patience, e.isClaimed(now, line): // another gateway may still send it
 			waits[line.From] = true
@@ -117,7 +137,8 @@ func (e *engine) sendDue(now time.Time) {
 			e.endDue(now, line, &e.fromLAN.Bounced)
 		default:
 			e.send(now, line)
-			if waits[line.From] = true; line.putOff {
+			if waits[line.From] = true; d.pace.gap > 0 {
+				d.pause = now.Add(d.pace.gap)
 				return
 			}
 		}
@@ -189,6 +210,7 @@ func (e *engine) reflected(now time.Time, ev xmppc2s.RoomMessage) bool {
 		case line == nil:
 			continue
 		case ev.Own:
+			e.due.pace.taken(line.sent)
 			e.endDue(now, line, &e.fromLAN.Delivered)
 			return true
 		case line.isSaidBy(ev.Stanza): // who is in the MUC can say anything under this id
@@ -235,11 +257,14 @@ func (e *engine) refused(now time.Time, ev xmppc2s.RoomRefused) {
 		return
 	}
 	e.forgive()
-	e.unsend(line)
-	if e.due.pause = now.Add(dueRetry); !absent {
-		line.putOff = true
-		e.due.pause = now.Add(min(waitRetry<<max(0, line.tries-1), maxWait))
+	wait := dueRetry
+	if !absent {
+		e.due.pace.refused(now, line.sent)
+		line.putOff, wait = true, e.due.pace.gap
+		line.tries-- // time is its bound
 	}
+	e.unsend(line)
+	e.due.pause = now.Add(wait)
 }
 
 // isAbsence reports whether an error says that we, or the room, are not there.
@@ -257,7 +282,7 @@ func isAbsence(c stanza.Condition) bool {
 // in the room. A history goes back only so far: what the server has acknowledged
 // before that is taken to have arrived.
 func (e *engine) sortOut(now time.Time) {
-	e.due.pause = time.Time{}
+	e.due.pause, e.due.pace.since = time.Time{}, time.Time{}
 	for _, line := range slices.Clone(e.due.lines) {
 		covered := e.net.archive || e.net.overlaps || e.net.earliest.IsZero() || e.net.earliest.UnixMilli() <= line.At
 		if !covered && line.acked {
@@ -271,6 +296,7 @@ func (e *engine) sortOut(now time.Time) {
 // expire gives up what has waited for too long, and what was sent and is lost.
 func (e *engine) expire(now time.Time) {
 	before := now.Add(-e.cfg.Timing.LineKept).UnixMilli()
+	carry := e.mayCarry(now)
 	underway := e.due.underway
 	for _, line := range slices.Clone(e.due.lines) {
 		if !line.sent.IsZero() {
@@ -283,6 +309,10 @@ func (e *engine) expire(now time.Time) {
 		case e.isStuck(now, line):
 			e.giveUp(line, wordsNotTaken)
 			e.endDue(now, line, &e.fromLAN.Bounced)
+		case carry && e.due.pace.isOverdue(now, line, e.cfg.Timing.PutOff):
+			e.giveUp(line, wordsPutOffLong)
+			e.endDue(now, line, &e.fromLAN.Bounced)
+			e.due.pause = now.Add(leastGap) // it may be this line that the MUC does not like
 		case line.sent.IsZero() && underway == 0:
 			return // those behind it are younger
 		}
@@ -304,8 +334,8 @@ func (d *due) appendTimes(times []time.Time, kept time.Duration, since, settled 
 		return times
 	}
 	times = append(times, d.pause, time.UnixMilli(d.lines[0].At).Add(kept), since.Add(stuckAfter))
-	if d.underway > 0 {
-		times = append(times, settled.Add(time.Second)) // or it looks as if we slept
+	if d.underway > 0 || d.pace.gap > 0 {
+		times = append(times, settled.Add(time.Second)) // or it looks as if we slept; and what waits for long is told
 	}
 	return times
 }

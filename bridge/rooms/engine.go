@@ -305,6 +305,7 @@ func (e *engine) settle(now time.Time) {
 	e.sendDue(now)
 	e.sendHeld(now)
 	e.spill(now)
+	e.tellPutOff(now)
 	e.flushNotices(now)
 	e.tellHistory(now)
 	e.showMembers()

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -203,30 +204,6 @@ func TestALineIsSentAgainUntilItIsThere(t *testing.T) {
 	}
 }
 
-// CQ-13: what the MUC puts off it takes before anything that was said later; if it
-// never does, who said it is told.
-func TestNothingOvertakesALineThatIsPutOff(t *testing.T) {
-	b := newBench(t, nil)
-	b.says("crone@h1", words("one"))
-	b.says("crone@h1", words("two"))
-	b.says("witch@h2", words("three"))
-	want(t, "the MUC", b.muc, "[crone@h1] one", "[witch@h2] three")
-	b.reflect(1)
-	putOff := xmppc2s.RoomRefused{Room: theMUC, ID: b.stanzas[0].Attr("id"), Err: &stanza.Error{Type: "wait", Condition: stanza.ResourceConstraint}}
-	b.muc = nil
-	for range maxTries - 1 {
-		b.server(putOff)
-		b.says("witch@h2", words("four"))
-		b.pass(maxWait)
-	}
-	want(t, "the MUC, which puts it off", slices.Compact(b.muc), "[crone@h1] one")
-	b.muc = nil
-	b.server(putOff)
-	b.pass(maxWait)
-	want(t, "the MUC, which has never taken it", b.muc, "[crone@h1] two", "[witch@h2] four")
-	want(t, "the LAN", b.lan, "[meshgate] crone@h1: "+wordsNotTaken)
-}
-
 // A line of which nothing is heard holds back its speaker only, and not for long.
 func TestALineWithoutAnAnswerHoldsBackItsSpeakerForAWhile(t *testing.T) {
 	b := newBench(t, nil)
@@ -368,6 +345,32 @@ func TestALineOnItsWayIsNotGivenUp(t *testing.T) {
 	want(t, "the MUC", b.muc, "[crone@h1] one", "[crone@h1] three")
 	want(t, "the LAN", b.lan, "[meshgate] crone@h1: "+wordsOverflow)
 	if l, _ := b.stats(); l.Delivered != 1 || l.Overflowed != 1 || l.Pending != 1 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// CQ-13: who floods the room while the MUC is away loses own lines, and nobody else's; so
+// does who has said most of all in the end. Each is told.
+func TestAFlooderPushesOutNobodyElsesLines(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Limits.Due = 6 })
+	b.server(xmppc2s.RoomLost{Room: theMUC, Why: xmppc2s.RoomSessionLost})
+	b.says("crone@h1", words("one"))
+	b.says("witch@h2", words("two"))
+	b.says("witch@h2", words("three"))
+	for i := range 10 {
+		b.says("flooder@h3", words("flood "+strconv.Itoa(i)))
+	}
+	b.says("crone@h1", words("four"))
+	b.says("crone@h1", words("five"))
+	b.pass(time.Minute)
+	want(t, "the LAN", b.lan, "[meshgate] flooder@h3: "+wordsOverflow,
+		"[meshgate] "+wordsGone(b.engine.muc, "no connection to the server")+"\n  crone@h1: "+wordsOverflow+"\n  flooder@h3: "+wordsOverflow+" (7 times)")
+	var left []string
+	for _, l := range b.due.lines {
+		left = append(left, l.Text)
+	}
+	want(t, "what waits", left, "two", "three", "flood 8", "flood 9", "four", "five")
+	if l, _ := b.stats(); l.Overflowed != 9 || l.Pending != 6 {
 		t.Errorf("%+v", l)
 	}
 }

@@ -21,6 +21,8 @@ const (
 	wordsOverflow   = "not passed on: too much waits for the MUC"
 	wordsExpired    = "not passed on: it has waited for too long"
 	wordsNotTaken   = "not passed on: the MUC has not taken it"
+	wordsPutOff     = "waits: the MUC takes no more lines for the moment"
+	wordsPutOffLong = "not passed on: the MUC has put it off for too long"
 	wordsSealed     = "has written something encrypted, which cannot be shown here"
 )
 

@@ -64,7 +64,7 @@ func (s *Server) ejabberdConfig() string {
 	return replaceAll(ejabberdConf,
 		"@DIR@", s.host.Path(s.dir), "@DOMAIN@", Domain, "@ROOMS@", RoomService, "@LEVEL@", level,
 		"@LISTEN@", strings.TrimRight(listen.String(), "\n"), "@SM@", s.ejabberdSM(), "@SHAPER@", s.ejabberdShaper(),
-		"@ARCHIVE@", s.ejabberdArchive(), "@EXTRA@", s.opt.Extra)
+		"@ARCHIVE@", s.ejabberdArchive(), "@LINEGAP@", fmt.Sprint(s.opt.LineGap.Seconds()), "@EXTRA@", s.opt.Extra)
 }
 
 // ejabberdShaper is a shaper and the rule that names it: listeners refer to

@@ -108,3 +108,24 @@ func TestTheRoomForgetsTheGateway(t *testing.T) {
 	h.awaitTalk(14)
 	h.judge(t, 15)
 }
+
+// CQ-13: what is said at once on the LAN comes to a MUC that takes a line now and then
+// and refuses the rest, all of it, in order, and as fast as the MUC takes it.
+func TestAMUCThatPutsLinesOffGetsAll(t *testing.T) {
+	t.Parallel()
+	h := openHall(t, OfficeOptions{Ejabberd: true, Config: NoLimits(), Server: func(s *ServerOptions) { s.LineGap = time.Second }})
+	const lines = 6
+	begun := time.Now()
+	for i := range lines {
+		for _, w := range h.witches {
+			w.Say(theRoom, fmt.Sprintf("up %d.", i))
+		}
+	}
+	for _, w := range h.witches {
+		h.awaitInMUC(w, fmt.Sprintf("up %d.", lines-1))
+	}
+	if took := time.Since(begun); took < (lines-1)*time.Second {
+		t.Errorf("the MUC has %d lines after %v: it has put off none", 2*lines, took)
+	}
+	h.judgeMUC(t, lines)
+}

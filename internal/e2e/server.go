@@ -40,6 +40,8 @@ type ServerOptions struct {
 	// Burst is how many bytes ejabberd takes at once before Rate counts; 0: its
 	// default. Prosody, on the event loop that it comes with, grants none.
 	Burst int
+	// LineGap is how often ejabberd takes a line of an occupant of a room; 0: there is no limit.
+	LineGap time.Duration
 	// ResumeFix repairs Prosody's resumption after half a stanza: without it
 	// the old connection's parser goes on with the new connection's bytes.
 	ResumeFix bool
