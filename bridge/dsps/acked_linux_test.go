@@ -37,7 +37,7 @@ func TestProgressIsWhatThePeerHasGot(t *testing.T) {
 	if err := writer.(*net.TCPConn).SetWriteBuffer(4 * size); err != nil {
 		t.Fatal(err)
 	}
-	l := newLink(writer, 0)
+	l := newLink(writer, 0, 0)
 	l.attach(newHose("", &sync.Pool{}, &atomic.Int64{}), Action{})
 	at, total := l.last.at, int64(0)
 	progress := func(after, want time.Duration) {

@@ -25,13 +25,13 @@ func (e *Engine) admin(now time.Time, p *peerState, iq IQ) {
 			switch itself := target.Right == "" && target.JID.fold() == p.jid.fold(); {
 			case itself && !p.on():
 			case itself:
-				e.drop(p, a.Comments, true)
+				e.drop(now, p, a.Comments, true)
 			case p.right != Master:
 				// "Any administrative changes coming from a "slave" peer that
 				// are not for the peer's own connection are ignored."
 				v.forbidden = true
 			case target.Right == "":
-				e.dropOthers(p, target.JID, a.Comments, &v)
+				e.dropOthers(now, p, target.JID, a.Comments, &v)
 			default:
 				e.invite(now, p, iq.ID, target, a, &v)
 			}
@@ -49,14 +49,14 @@ func (e *Engine) admin(now time.Time, p *peerState, iq IQ) {
 	}
 }
 
-func (e *Engine) dropOthers(p *peerState, jid JID, comments []*stanza.Element, v *verdict) {
+func (e *Engine) dropOthers(now time.Time, p *peerState, jid JID, comments []*stanza.Element, v *verdict) {
 	found := p.stream.find(jid)
 	if len(found) == 0 {
 		v.missing = append(v.missing, PeerPresence{jid, Missing})
 	}
 	for _, q := range found {
 		if slices.Contains(p.stream.peers, q) { // it may have gone with the last master
-			e.drop(q, comments, q == p)
+			e.drop(now, q, comments, q == p)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func (e *Engine) accept(now time.Time, q *peerState, iq IQ) {
 	switch {
 	case grant == Later && e.hold(iq, q):
 		q.invited.accepted = true
-		e.timers.stop(q)
+		e.timers.stop(&q.timer)
 		return
 	case grant != Given:
 		e.reject(q, iq.From)
@@ -217,6 +217,9 @@ func (e *Engine) join(now time.Time, s *streamState, iq IQ) {
 	case s.phase != open || s.publicPeers() >= s.maxPublic || len(s.peers) >= e.cfg.Limits.Peers:
 		e.refuse(iq, MethodNotAllowed, "the stream is full")
 		return
+	case e.tooSlow(s.meterOf(iq.From)):
+		e.refuse(iq, Forbidden, "you were too slow for it")
+		return
 	}
 	addr, grant := e.assign(iq.From)
 	if grant == Later && e.hold(iq, nil) {
@@ -227,7 +230,7 @@ func (e *Engine) join(now time.Time, s *streamState, iq IQ) {
 		return
 	}
 	p := e.addPeer(s, Slave, iq.From, addr)
-	p.public = true
+	p.public, p.meter = true, s.meterOf(iq.From)
 	e.becomePrepared(now, p, e.cfg.Wait)
 	e.prepared(p, iq.ID)
 }

@@ -25,6 +25,13 @@ type Config struct {
 	Expire time.Duration // for an answer to an invitation; default 5 min
 	Wait   time.Duration // for a connection; default 1 min
 	Stall  time.Duration // for a reader that takes nothing of what waits for it; default 2 min
+	// Drain is how often, from its end on, those are cut off who hold up a stream
+	// without masters, and how long, in all, a peer that has left is waited for.
+	// Default 10 min.
+	Drain time.Duration
+	// PublicFloor is what those who joined a public stream unasked have to take in a
+	// second, measured as for minthroughput; below zero: nothing. Default 64 KiB.
+	PublicFloor Rate
 }
 
 // A Policy says who may do what. A nil function is nobody.
@@ -52,6 +59,8 @@ const (
 	maxReply = 32 << 10
 	// maxGone is how many pairs are remembered that are no more.
 	maxGone = 256
+	// defaultFloor is that of Config.PublicFloor.
+	defaultFloor Rate = 64 << 10
 	// queryBurst is how many seconds' queries may come at once.
 	queryBurst = 4
 	// maxPaced is how many peers, and strangers, have a pace at a time.
@@ -83,5 +92,9 @@ func (c Config) withDefaults() Config {
 	preset(&c.Expire, 5*time.Minute)
 	preset(&c.Wait, time.Minute)
 	preset(&c.Stall, 2*time.Minute)
+	preset(&c.Drain, 10*time.Minute)
+	if c.PublicFloor == 0 {
+		c.PublicFloor = defaultFloor
+	}
 	return c
 }

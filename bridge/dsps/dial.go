@@ -10,7 +10,7 @@ import (
 // dial begins a relay's connection to a service behind us.
 func (s *Server) dial(a Action) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.HandshakeTimeout)
-	l := newLink(nil, s.cfg.LingerTimeout)
+	l := newLink(nil, s.cfg.LingerTimeout, s.cfg.Engine.Drain)
 	l.id, l.stop = a.Conn, cancel
 	s.links[l.id] = l
 	s.wg.Go(func() {

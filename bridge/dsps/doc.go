@@ -54,6 +54,12 @@
 //     comments and the greater right, and asks once more.
 //   - A peer that drops itself is read to the end of what it sent before the
 //     connection is closed; one that another drops is cut off.
+//   - Whoever joined a public stream and takes less than Config.PublicFloor is
+//     dropped by the service itself, with a comment, and not let in again: being
+//     disconnected, as below minthroughput, it could come back at once, and
+//     "operates at the speed of the slowest connection" would be anybody's to set.
+//   - What the last masters sent is copied to all who take it: those who hardly do
+//     are cut off after Config.Drain, and counted.
 //   - An admin request is answered by an empty result; what the document reports
 //     later comes with the same id. Nothing else that it says nothing of is answered.
 //
@@ -64,9 +70,9 @@
 //   - What is said on a connection: wire.go, lines.go and preamble.go in front of
 //     the data, blocks.go in it.
 //   - The Engine, which is pure: engine.go is its inputs, output.go what comes of
-//     them, stream.go the way above. create.go, admin.go, handshake.go, relay.go and
-//     inform.go are a chapter of the document each; addresses.go, timers.go and
-//     meter.go what they need.
+//     them, stream.go the way above, ending.go the end of a stream, slow.go who holds
+//     one up. create.go, admin.go, handshake.go, relay.go and inform.go are a chapter
+//     of the document each; addresses.go, timers.go and meter.go what they need.
 //   - The Server around it: server.go is its loop, inbox.go what waits for that;
 //     listen.go and dial.go take a connection through its handshake.
 //   - Data, past the loop: hose.go is a stream's, link.go and pump.go one

@@ -80,24 +80,29 @@ func (e *Engine) NextTimeout() time.Time {
 
 // HandleTimeout lets time pass. Calling it early or late is harmless.
 func (e *Engine) HandleTimeout(now time.Time) {
-	for p := e.timers.take(now); p != nil; p = e.timers.take(now) {
-		switch {
-		case p.status == Expire:
-			e.fail(p, p.invited.jid, Expire)
-			e.remove(p)
-		case p.known:
-			// "Upon reaching "wait" timeout the procedure is the same if the
-			// peer dropped its own connection." XEP-0037, Disconnection handling
-			e.drop(p, nil, true)
-		default:
-			// "If timeout occurs, DSPS will totally forget prepared connection
-			// and act accordingly." XEP-0037, Connection waiting
-			if p.invited != nil {
-				e.fail(p, p.invited.jid, Timeout)
-			}
-			e.remove(p)
-			e.endWithoutMasters(p.stream)
+	for t := e.timers.take(now); t != nil; t = e.timers.take(now) {
+		t.due(now)
+	}
+}
+
+// timeout ends the time that a peer had to answer, or to connect.
+func (e *Engine) timeout(now time.Time, p *peerState) {
+	switch {
+	case p.status == Expire:
+		e.fail(p, p.invited.jid, Expire)
+		e.remove(p)
+	case p.known:
+		// "Upon reaching "wait" timeout the procedure is the same if the
+		// peer dropped its own connection." XEP-0037, Disconnection handling
+		e.drop(now, p, nil, true)
+	default:
+		// "If timeout occurs, DSPS will totally forget prepared connection
+		// and act accordingly." XEP-0037, Connection waiting
+		if p.invited != nil {
+			e.fail(p, p.invited.jid, Timeout)
 		}
+		e.remove(p)
+		e.endWithoutMasters(now, p.stream)
 	}
 }
 

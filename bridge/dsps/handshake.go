@@ -171,28 +171,8 @@ func (e *Engine) HandleClosed(now time.Time, id ConnID) {
 		e.becomeWaiting(now, c.peer)
 	case finishing:
 		c.stream.finishing--
-		e.endWithoutMasters(c.stream)
+		e.endWithoutMasters(now, c.stream)
 	case dialing, asked:
 		e.relayLost(c)
-	}
-}
-
-// HandleProgress takes what was written to a connection since the last time,
-// and how long something waited for it. "Checked after every unit of outgoing
-// transfer against the fourth value returned by "who" query for each peer."
-// XEP-0037, Stream Creation. That value is the one over 2^4 s.
-func (e *Engine) HandleProgress(now time.Time, id ConnID, bytes int64, busy time.Duration) {
-	c := e.conns[id]
-	if c == nil || c.state != flowing {
-		return
-	}
-	p := c.peer
-	p.meter.add(bytes, busy)
-	slow := p.meter.judged() && p.meter.over(verdictSpan) < p.stream.min
-	if slow || p.meter.stuck >= e.cfg.Stall {
-		// "peers will be disconnected (but not dropped)"
-		e.stats.TooSlow++
-		e.abort(c)
-		e.becomeWaiting(now, p)
 	}
 }

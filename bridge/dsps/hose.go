@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -24,6 +25,9 @@ const (
 	// copy of it until all is in the socket.
 	tlsPiece = 8 << 10
 	headroom = maxBlockHead
+	// lateWrite is how long what is written at a time may take at the end of a
+	// stream: that is 192 KiB at most, to somebody who takes 12 KiB a second.
+	lateWrite = 16 * time.Second
 )
 
 // A block is a piece of data of one peer. It is read once, with its head put in
@@ -210,6 +214,19 @@ func (h *hose) giveBack(b *block) {
 	h.blocks.Put(b)
 	h.used--
 	h.room.Signal()
+}
+
+// late are the links that hold up the others: a write to them goes on for so long
+// that they take hardly anything.
+func (h *hose) late(now time.Time) (links []*link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.links {
+		if since := l.since.Load(); since != 0 && now.Sub(time.Unix(0, since)) >= lateWrite {
+			links = append(links, l)
+		}
+	}
+	return links
 }
 
 // drain has done called, under the lock, when nothing is to be written.

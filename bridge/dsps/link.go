@@ -29,9 +29,11 @@ type link struct {
 
 	full   bool          // what was read last filled its space: there may be more that is not in the socket
 	linger time.Duration // see ServerConfig.LingerTimeout
+	drain  time.Duration // for how long, in all, one that has left is waited for; the reader's
 
 	// Set by attach.
 	hose   *hose
+	client JID
 	peer   string // its id in blocks
 	master bool
 	relay  bool
@@ -72,9 +74,9 @@ const leftover = 64 << 20
 // refusalPause is how long a refused HTTP request is read.
 const refusalPause = time.Second
 
-func newLink(c net.Conn, linger time.Duration) *link {
+func newLink(c net.Conn, linger, drain time.Duration) *link {
 	return &link{
-		raw: c, conn: c, linger: linger, stop: func() {}, named: make(chan struct{}), said: make(chan string, 1),
+		raw: c, conn: c, linger: linger, drain: drain, stop: func() {}, named: make(chan struct{}), said: make(chan string, 1),
 		attached: make(chan struct{}), dead: make(chan struct{}),
 	}
 }
@@ -108,7 +110,7 @@ func (l *link) abort() {
 
 // attach puts the link onto a stream.
 func (l *link) attach(h *hose, a Action) {
-	l.hose, l.peer, l.master, l.relay = h, a.ID, a.Right == Master, a.Right == Relay
+	l.hose, l.client, l.peer, l.master, l.relay = h, a.Client, a.ID, a.Right == Master, a.Right == Relay
 	l.last.at = time.Now()
 	l.last.acked, l.last.waiting, _ = acknowledged(l.raw)
 	switch _, secure := l.conn.(*tls.Conn); {

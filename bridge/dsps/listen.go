@@ -104,7 +104,7 @@ func (s *Server) Serve(c net.Conn) {
 	}
 	s.wg.Go(func() {
 		defer s.gate.leave()
-		l := newLink(c, s.cfg.LingerTimeout)
+		l := newLink(c, s.cfg.LingerTimeout, s.cfg.Engine.Drain)
 		if !s.call(func(time.Time) { l.id = s.engine.NewConn(); s.links[l.id] = l; close(l.named) }) {
 			c.Close()
 			s.gate.through(host)
@@ -134,10 +134,15 @@ func (s *Server) carry(l *link, rest []byte, err error) {
 		s.cfg.Log.Debug("handshake", "conn", l.id, "err", err)
 	} else {
 		l.serve(rest)
+		if l.drain <= 0 {
+			s.late.Add(1)
+			s.cutOff(l, "it has left, and does not come to an end")
+		}
 	}
 	l.abort()
 	s.call(func(now time.Time) {
 		delete(s.links, l.id)
+		s.progress(now, l) // who goes before it is measured is measured all the same
 		s.engine.HandleClosed(now, l.id)
 	})
 }

@@ -27,7 +27,7 @@ func deed(a Action) string {
 	switch a.Do {
 	case Attach:
 		return fmt.Sprintf("attach %d as %s, %s", a.Conn, a.ID, a.Right)
-	case Drain, Forget:
+	case Drain, Hurry, Forget:
 		return a.Do.String()
 	}
 	return fmt.Sprintf("%s %d", a.Do, a.Conn)

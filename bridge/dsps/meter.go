@@ -45,6 +45,15 @@ func (m *meter) add(bytes int64, busy time.Duration) {
 	m.part += busy
 }
 
+// again begins anew with a new connection, but for what a stranger was measured at.
+func (m *meter) again(stranger bool) {
+	if stranger {
+		m.stuck = 0
+		return
+	}
+	*m = meter{}
+}
+
 // over is the average of the last 2^n seconds, or of as many as there were.
 func (m *meter) over(n int) Rate {
 	k := min(1<<n, m.full, len(m.seconds))

@@ -15,13 +15,17 @@ type model struct {
 	told      []string // in the form of show
 	done      []string // to connections and the stream, in the form of deed
 	maxPublic int
-	ended     bool     // no master is left: nobody comes in any more …
-	draining  bool     // … and all is read that was sent
-	over      bool     // and written, and nobody is left
-	leaving   []ConnID // of who has dropped itself: are still read
-	others    []ConnID // that are nobody's any more
-	gone      []pair   // of who was a member, and has not been told so
+	ended     bool      // no master is left: nobody comes in any more …
+	draining  bool      // … and all is read that was sent
+	over      bool      // and written, and nobody is left
+	until     time.Time // it is to hurry
+	leaving   []ConnID  // of who has dropped itself: are still read
+	others    []ConnID  // that are nobody's any more
+	gone      []pair    // of who was a member, and has not been told so
 }
+
+// lasts is how often a stream without masters is to hurry.
+const lasts = 10 * time.Minute
 
 type member struct {
 	jid, addr JID
@@ -127,7 +131,9 @@ func (m *model) end() {
 	if m.draining || m.count(isMaster) > 0 {
 		return
 	}
-	m.ended = true
+	if !m.ended {
+		m.ended, m.until = true, m.now.Add(lasts)
+	}
 	for _, x := range slices.Clone(m.members) {
 		if !registered(x) {
 			m.say("%s set dropped", x.jid)
@@ -157,27 +163,51 @@ func (m *model) drained() {
 // pass does what is due, in the order of time.
 func (m *model) pass(now time.Time) {
 	for {
-		var due *member
-		for _, x := range m.members {
-			if x.status != Connect && !x.until.After(now) && (due == nil || x.until.Before(due.until)) {
-				due = x
-			}
-		}
-		switch {
-		case due == nil:
+		at, do := m.next()
+		if do == nil || at.After(now) {
 			m.now = now
 			return
-		case due.status == Expire:
-			m.report(due, Expire)
-			m.remove(due)
-		case due.known:
-			m.drop(due, true)
-		default:
-			m.report(due, Timeout)
-			m.remove(due)
-			m.end()
+		}
+		m.now = at
+		do()
+	}
+}
+
+// next is what is due next, and when.
+func (m *model) next() (at time.Time, do func()) {
+	first := func(until time.Time, what func()) {
+		if do == nil || until.Before(at) {
+			at, do = until, what
 		}
 	}
+	for _, x := range m.members {
+		if x.status != Connect {
+			first(x.until, func() { m.timeout(x) })
+		}
+	}
+	if m.ended && !m.over {
+		first(m.until, m.hurry)
+	}
+	return at, do
+}
+
+func (m *model) timeout(x *member) {
+	switch {
+	case x.status == Expire:
+		m.report(x, Expire)
+		m.remove(x)
+	case x.known:
+		m.drop(x, true)
+	default:
+		m.report(x, Timeout)
+		m.remove(x)
+		m.end()
+	}
+}
+
+func (m *model) hurry() {
+	m.do("hurry")
+	m.until = m.now.Add(lasts)
 }
 
 // hello is the first line of a connection.

@@ -27,11 +27,12 @@ const (
 	Flush              // nothing more from Conn: write what it is still to get, then close
 	Dial               // connect to Dest, write Line and a CR, and tell the key that comes back
 	Drain              // tell when all that Stream has taken was written
+	Hurry              // cut off those who hold up the end of Stream
 	Forget             // Stream is no more
 )
 
 func (d Deed) String() string {
-	return [...]string{"say", "attach", "abort", "finish", "flush", "dial", "drain", "forget"}[d]
+	return [...]string{"say", "attach", "abort", "finish", "flush", "dial", "drain", "hurry", "forget"}[d]
 }
 
 // An Action is a deed and what it is done with.
@@ -43,7 +44,9 @@ type Action struct {
 	ID     string // of the peer, in blocks
 	Right  Right
 	Dest   Dest
-	Owner  JID // of the stream that is attached to: who created it, bare
+	Owner  JID    // of the stream that is attached to: who created it, bare
+	Client JID    // who is attached
+	Why    string // a connection is aborted, for the log; "": that is not worth a word
 }
 
 func (a Action) String() string {

@@ -31,8 +31,7 @@ func (l *link) read(rest []byte) {
 		if b == nil {
 			return
 		}
-		l.patience()
-		n, err := src.Read(b.space())
+		n, err := l.waited(func() (int, error) { return src.Read(b.space()) })
 		if !l.took(b, n) || err != nil {
 			return
 		}
@@ -42,15 +41,21 @@ func (l *link) read(rest []byte) {
 
 // wakes waits until there is something to read, without a block to read it into.
 func (l *link) wakes(ready func() error) bool {
-	l.patience()
-	return ready() == nil
+	_, err := l.waited(func() (int, error) { return 0, ready() })
+	return err == nil
 }
 
-// patience sets how long a peer that has left is waited for.
-func (l *link) patience() {
-	if l.hose.modeOf(l) == readOnly {
-		_ = l.conn.SetReadDeadline(time.Now().Add(l.linger))
+// waited waits for what the peer sends: of one that has left for so long at a
+// time, and for so long in all.
+func (l *link) waited(read func() (int, error)) (int, error) {
+	if l.hose.modeOf(l) != readOnly {
+		return read()
 	}
+	began := time.Now()
+	_ = l.conn.SetReadDeadline(began.Add(min(l.linger, l.drain)))
+	n, err := read()
+	l.drain -= time.Since(began)
+	return n, err
 }
 
 // took passes on what was read, at the pace of the stream. It reports whether

@@ -59,7 +59,7 @@ func (e *Engine) reconnect(now time.Time, p *peerState, iq IQ, q Create) {
 		return
 	}
 	if p.status == Wait {
-		e.timers.set(p, now, p.wait)
+		e.timers.set(&p.timer, now, p.wait)
 	}
 	r.dests = []Dest{r.dest}
 	e.relayTo(p.stream, iq)
@@ -83,10 +83,10 @@ func (e *Engine) HandleRelayKey(now time.Time, id ConnID, line string) {
 		r.peer = e.addPeer(c.stream, Relay, r.dest.JID, "")
 		e.becomePrepared(now, r.peer, e.cfg.Wait)
 	} else {
-		e.timers.set(r.peer, now, r.peer.wait)
+		e.timers.set(&r.peer.timer, now, r.peer.wait)
 	}
 	if r.owner.status == Wait {
-		e.timers.set(r.owner, now, r.owner.wait)
+		e.timers.set(&r.owner.timer, now, r.owner.wait)
 	}
 	e.prepared(r.owner, r.request.ID)
 	r.request = IQ{}

@@ -77,6 +77,7 @@ type Server struct {
 	gate    gate
 	total   *rate.Limiter
 	bytes   atomic.Int64
+	late    atomic.Uint64
 	state   atomic.Pointer[ServerStats]
 	ready   chan struct{}
 	addr    net.Addr
@@ -91,6 +92,7 @@ type ServerStats struct {
 	Active, Peers   int    // streams and registered peers
 	Bytes           int64  // of data that came in
 	Refused, Failed uint64 // connections turned away, and handshakes that came to nothing
+	Late            uint64 // connections cut off because they did not come to their end, see Config.Drain
 }
 
 // NewServer makes a server. Run starts it.
@@ -126,6 +128,7 @@ func (s *Server) HandleQuery(from, to JID, iq *stanza.Element) bool {
 func (s *Server) Stats() ServerStats {
 	st := *s.state.Load()
 	st.Bytes = s.bytes.Load()
+	st.Late = s.late.Load()
 	st.Refused, st.Failed = s.gate.refused.Load(), s.gate.failed.Load()
 	return st
 }
@@ -187,6 +190,7 @@ func (s *Server) Run(ctx context.Context, out Sender) error {
 func (s *Server) loop(ctx context.Context, out Sender) {
 	var wake alarm.Alarm
 	defer wake.Stop()
+	s.measure = time.Now()
 	for {
 		s.flush(out)
 		wake.Set(s.next())
@@ -223,13 +227,18 @@ func (s *Server) pass(now time.Time) {
 		return
 	}
 	s.measure = now.Add(tick)
-	for id, l := range s.links {
-		if l.hose == nil { // in a handshake, or still being made
-			continue
-		}
-		if bytes, busy := l.progress(now); bytes > 0 || busy > 0 {
-			s.engine.HandleProgress(now, id, bytes, busy)
-		}
+	for _, l := range s.links {
+		s.progress(now, l)
+	}
+}
+
+// progress tells the engine what a link was good for.
+func (s *Server) progress(now time.Time, l *link) {
+	if l.hose == nil { // in a handshake, or still being made
+		return
+	}
+	if bytes, busy := l.progress(now); bytes > 0 || busy > 0 {
+		s.engine.HandleProgress(now, l.id, bytes, busy)
 	}
 }
 
@@ -253,18 +262,28 @@ func (s *Server) carryOut(a Action) {
 		s.dial(a)
 	case Drain:
 		s.drain(a.Stream)
+	case Hurry:
+		s.hurry(a.Stream)
 	case Forget:
 		s.forget(a.Stream)
 	case Attach:
 		if l != nil {
 			l.attach(s.hose(a), a)
-			s.measure = time.Now().Add(tick)
 		}
 	default:
-		if l != nil {
-			l.told(a)
+		if l == nil {
+			return
 		}
+		if a.Why != "" {
+			s.cutOff(l, a.Why)
+		}
+		l.told(a)
 	}
+}
+
+// cutOff says in the log why a connection ends.
+func (s *Server) cutOff(l *link, why string) {
+	s.cfg.Log.Info("a connection to a stream is cut off", "client", l.client, "conn", l.id, "why", why)
 }
 
 // drain tells the engine when a stream has delivered all that it took. Whoever
@@ -277,6 +296,19 @@ func (s *Server) drain(id StreamID) {
 		h.drain(done)
 	} else {
 		done() // nobody was ever connected
+	}
+}
+
+// hurry cuts off those who hold up the end of a stream.
+func (s *Server) hurry(id StreamID) {
+	h := s.hoses[id]
+	if h == nil {
+		return
+	}
+	for _, l := range h.late(time.Now()) {
+		s.late.Add(1)
+		s.cutOff(l, "the stream has ended, and it does not take the rest")
+		l.abort()
 	}
 }
 

@@ -14,7 +14,7 @@ type phase uint8
 const (
 	open     phase = iota
 	ending         // without masters; what they sent before they left is still read
-	draining       // all is taken, not all is written
+	draining       // all is taken, not all is written yet
 	gone
 )
 
@@ -34,28 +34,28 @@ type streamState struct {
 	ids       int          // given to peers
 	finishing int          // connections of peers that have left, being read
 	relay     *relayState
+	strangers []stranger // who have joined unasked, the latest last
+	timer     timer      // of a stream without masters
 }
 
 // A peerState is a peer of a stream, see the package comment for its way. Its
 // status is Expire (invited), Wait or Connect.
 type peerState struct {
-	stream   *streamState
-	number   uint64
-	status   Status
-	right    Right
-	jid      JID // full, but of the invited, who may be bare
-	addr     JID // ours for it; a relay has none
-	id       string
-	wait     time.Duration
-	public   bool
-	known    bool // was connected once
-	invited  *invitation
-	conn     *connState   // of a connected peer
-	tries    []*connState // handshakes
-	told     bool         // that it is connected already
-	meter    meter
-	deadline time.Time
-	place    int // among the timers; -1: none
+	stream  *streamState
+	status  Status
+	right   Right
+	jid     JID // full, but of the invited, who may be bare
+	addr    JID // ours for it; a relay has none
+	id      string
+	wait    time.Duration
+	public  bool
+	known   bool // was connected once
+	invited *invitation
+	conn    *connState   // of a connected peer
+	tries   []*connState // handshakes
+	told    bool         // that it is connected already
+	meter   *meter
+	timer   timer
 }
 
 // An invitation is how a peer came.
@@ -127,7 +127,8 @@ func (s *streamState) find(jid JID) []*peerState {
 // addPeer makes a peer, which nobody knows of yet.
 func (e *Engine) addPeer(s *streamState, r Right, jid, addr JID) *peerState {
 	e.numbers++
-	p := &peerState{stream: s, number: e.numbers, right: r, jid: jid, addr: addr, place: -1}
+	p := &peerState{stream: s, right: r, jid: jid, addr: addr, meter: &meter{}}
+	p.timer = timer{number: e.numbers, due: func(now time.Time) { e.timeout(now, p) }}
 	s.peers = append(s.peers, p)
 	return p
 }
@@ -139,7 +140,7 @@ func (e *Engine) becomeInvited(now time.Time, p *peerState, inv *invitation) {
 	if !slices.Contains(e.invites[key], p) {
 		e.invites[key] = append(e.invites[key], p)
 	}
-	e.timers.set(p, now, inv.expire)
+	e.timers.set(&p.timer, now, inv.expire)
 }
 
 func (p *peerState) inviteKey() pair { return pair{p.jid.Bare(), p.addr}.fold() }
@@ -160,17 +161,18 @@ func (e *Engine) becomePrepared(now time.Time, p *peerState, wait time.Duration)
 	if p.right != Relay {
 		e.pairs[p.pair()] = p
 	}
-	e.timers.set(p, now, wait)
+	e.timers.set(&p.timer, now, wait)
 }
 
 // becomeConnected lets data flow.
 func (e *Engine) becomeConnected(p *peerState, c *connState) {
-	e.timers.stop(p)
-	p.status, p.known, p.told, p.conn, p.meter = Connect, true, false, c, meter{}
+	e.timers.stop(&p.timer)
+	p.status, p.known, p.told, p.conn = Connect, true, false, c
+	p.meter.again(p.public)
 	p.tries = slices.DeleteFunc(p.tries, func(t *connState) bool { return t == c })
 	e.abortTries(p)
 	c.state = flowing
-	e.do(Action{Do: Attach, Conn: c.id, Stream: p.stream.id, ID: p.id, Right: p.right, Owner: p.stream.owner})
+	e.do(Action{Do: Attach, Conn: c.id, Stream: p.stream.id, ID: p.id, Right: p.right, Owner: p.stream.owner, Client: p.jid})
 	e.tell(p, Connect)
 }
 
@@ -178,7 +180,7 @@ func (e *Engine) becomeConnected(p *peerState, c *connState) {
 // not cumulative over multiple disconnects." XEP-0037, Disconnection handling
 func (e *Engine) becomeWaiting(now time.Time, p *peerState) {
 	p.status, p.conn = Wait, nil
-	e.timers.set(p, now, p.wait)
+	e.timers.set(&p.timer, now, p.wait)
 	e.tell(p, Waiting)
 }
 
@@ -189,7 +191,7 @@ func (s *streamState) nextID() string {
 
 // remove forgets a peer, with the connections it has.
 func (e *Engine) remove(p *peerState) {
-	e.timers.stop(p)
+	e.timers.stop(&p.timer)
 	e.abortTries(p)
 	s := p.stream
 	s.peers = slices.DeleteFunc(s.peers, func(q *peerState) bool { return q == p })
@@ -231,7 +233,7 @@ func (e *Engine) tell(about *peerState, status Status) {
 }
 
 // drop takes a peer off its stream. One that leaves by itself is read to the end.
-func (e *Engine) drop(p *peerState, comments []*stanza.Element, itself bool) {
+func (e *Engine) drop(now time.Time, p *peerState, comments []*stanza.Element, itself bool) {
 	s := p.stream
 	if c := p.conn; c != nil && itself {
 		p.conn = nil
@@ -244,7 +246,7 @@ func (e *Engine) drop(p *peerState, comments []*stanza.Element, itself bool) {
 	e.notifyDropped(p, comments)
 	e.remove(p)
 	e.tell(p, Drop)
-	e.endWithoutMasters(s)
+	e.endWithoutMasters(now, s)
 }
 
 func (e *Engine) notifyDropped(p *peerState, comments []*stanza.Element) {
@@ -252,57 +254,4 @@ func (e *Engine) notifyDropped(p *peerState, comments []*stanza.Element) {
 		return // the client that set it up is its peer, and drops it there
 	}
 	e.send(IQ{Kind: "set", ID: e.newID(), From: p.addr, To: p.jid, Queries: []Query{Dropped{comments}}})
-}
-
-// endWithoutMasters: "Stream exists from its "create"ion time to the time when
-// there are no more "master" peers registered with the stream." XEP-0037, Stream shutdown
-func (e *Engine) endWithoutMasters(s *streamState) {
-	switch {
-	case s.phase > ending || s.masters() > 0:
-	case s.finishing > 0:
-		e.becomeEnding(s)
-	default:
-		e.becomeEnding(s)
-		e.becomeDraining(s)
-	}
-}
-
-// becomeEnding lets nobody in any more.
-func (e *Engine) becomeEnding(s *streamState) {
-	s.phase = ending
-	for _, p := range slices.Clone(s.peers) {
-		if !p.registered() {
-			e.notifyDropped(p, nil)
-			e.remove(p)
-		}
-	}
-}
-
-func (e *Engine) becomeDraining(s *streamState) {
-	s.phase = draining
-	e.do(Action{Do: Drain, Stream: s.id})
-}
-
-// HandleDrained takes the answer to Drain: whoever is left is dropped.
-func (e *Engine) HandleDrained(id StreamID) {
-	s := e.streams[id]
-	if s == nil || s.phase != draining {
-		return
-	}
-	s.phase = gone
-	for _, p := range slices.Clone(s.peers) {
-		if c := p.conn; c != nil {
-			p.conn = nil
-			c.peer, c.state = nil, flushing
-			e.do(Action{Do: Flush, Conn: c.id})
-		}
-		e.notifyDropped(p, nil)
-		e.remove(p)
-	}
-	for side := range s.doors {
-		e.closeDoor(s, side)
-	}
-	e.forgetRelay(s)
-	delete(e.streams, id)
-	e.do(Action{Do: Forget, Stream: id})
 }

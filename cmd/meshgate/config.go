@@ -116,6 +116,9 @@ type streamsConfig struct {
 	Sessions        int      `yaml:"sessions" range:"0 64"`
 	StreamRate      int      `yaml:"stream_bytes_per_second" range:"0 1000000000"`
 	Rate            int      `yaml:"bytes_per_second" range:"0 1000000000"`
+	// PublicRate is what those who joined unasked have to take in a second.
+	PublicRate int           `yaml:"public_bytes_per_second" range:"0 1000000000"`
+	Drain      time.Duration `yaml:"drain" range:"10s 24h"`
 }
 
 type limitsConfig struct {
@@ -150,7 +153,7 @@ func defaults() fileConfig {
 		Account:   accountConfig{TLS: "starttls", OnStop: "resumable", Avatar: avatarPeers},
 		LAN:       lanConfig{IPv6: true, Rename: "digit", Discover: true, Idle: 10 * time.Minute, Publish: publishDefaults(), TLS: lanTLSConfig{Incoming: "offer", Outgoing: "offer", Warn: true}},
 		Concierge: conciergeConfig{Name: "meshgate"},
-		Streams:   streamsConfig{Port: dsps.DefaultPort, MaxStreams: 256, MaxPeers: 64, Sessions: 4},
+		Streams:   streamsConfig{Port: dsps.DefaultPort, MaxStreams: 256, MaxPeers: 64, Sessions: 4, PublicRate: 65536, Drain: 10 * time.Minute},
 		Limits: limitsConfig{
 			PeerPerMinute: 60, PeerBurst: 20,
 			ContactPerMinute: 60, ContactBurst: 20,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"meshgate/bridge"
 )
@@ -79,13 +80,15 @@ func TestLimitsOfTheReadmeAreTrue(t *testing.T) {
 		"| contacts | 1000 |",
 		"| streams of data; people on one | 256, of which one person creates 16; 64 | `streams.max_…` |",
 		"| further sessions of the account for streams | 4 | `streams.sessions` |",
+		"| 64 KiB/s, over 16 s, or is dropped | `streams.public_bytes_per_second` |",
+		"| 10 min, then they are cut off | `streams.drain` |",
 		"| 20 stanzas/s, 64 KiB/s, then it is read slower | `limits.stream_…` |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
 		}
 	}
-	if got := defaults().Streams; got.MaxStreams != 256 || got.MaxPeers != 64 || got.Sessions != 4 || got.Enabled || got.StreamRate != 0 || got.Rate != 0 {
+	if got := defaults().Streams; got.MaxStreams != 256 || got.MaxPeers != 64 || got.Sessions != 4 || got.Enabled || got.StreamRate != 0 || got.Rate != 0 || got.PublicRate != 64<<10 || got.Drain != 10*time.Minute {
 		t.Errorf("the README's limits of streams are not %+v", got)
 	}
 	rows := pastLimits(defaults().Outbox.Messages)

@@ -75,7 +75,9 @@ func (c *config) streamsConfig(hub bridge.Config) (streams.Config, error) {
 	}
 	cfg := streams.Config{
 		Server: dsps.ServerConfig{
-			Engine: dsps.Config{Port: s.Port, Limits: dsps.Limits{Streams: s.MaxStreams, Peers: s.MaxPeers}},
+			Engine: dsps.Config{
+				Port: s.Port, Limits: dsps.Limits{Streams: s.MaxStreams, Peers: s.MaxPeers}, Drain: s.Drain, PublicFloor: publicFloor(s.PublicRate),
+			},
 			Listen: net.JoinHostPort(s.Listen, strconv.Itoa(s.Port)), StreamRate: s.StreamRate, Rate: s.Rate,
 		},
 		Policy: hub.Policy(), Create: s.Create, Host: s.Host, LANHost: s.LANHost, Sessions: s.Sessions,
@@ -91,6 +93,14 @@ func (c *config) streamsConfig(hub bridge.Config) (streams.Config, error) {
 		cfg.Contacts = append(cfg.Contacts, streams.Contact{JID: ct.JID, Mirror: linklocal.PresenceName(ct.User, c.machine())})
 	}
 	return cfg, nil
+}
+
+// publicFloor is streams.public_bytes_per_second, where 0 is nothing.
+func publicFloor(bytes int) dsps.Rate {
+	if bytes == 0 {
+		return -1
+	}
+	return dsps.Rate(bytes)
 }
 
 // buildStreams makes the service; nil if there is to be none. tell is told how it is.

@@ -219,6 +219,8 @@ func TestEveryKeyReachesAPart(t *testing.T) {
 		"streams.sessions":                   {"here", "here, sessions: 7"},
 		"streams.stream_bytes_per_second":    {"here", "here, stream_bytes_per_second: 7"},
 		"streams.bytes_per_second":           {"here", "here, bytes_per_second: 7"},
+		"streams.public_bytes_per_second":    {"here", "here, public_bytes_per_second: 0"},
+		"streams.drain":                      {"here", "here, drain: 7m"},
 		"limits":                             {"limits:", "limits: {body: 777}"},
 		"limits.peer_messages_per_minute":    {"limits:", "limits: {peer_messages_per_minute: 7}"},
 		"limits.peer_burst":                  {"limits:", "limits: {peer_burst: 7}"},
