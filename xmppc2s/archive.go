@@ -49,6 +49,9 @@ var archiveRetries = [...]time.Duration{10 * time.Second, time.Minute, 10 * time
 //	                         └───────────────────────────────────────────┘
 //	                                         no archive
 //
+//	        enough of ours is sent, and a while later         last id
+//	resting ────────────────────────────────────────▶ looking ───────▶ resting
+//
 // Until it is finishing, what arrives by itself is held back for a while, so
 // that the order is kept.
 type archiveDesk struct {
@@ -81,6 +84,9 @@ type archiveDesk struct {
 	over    bool                          // there were more than that may be
 	had     map[archiveName]*archiveEntry // nil: left out
 
+	ahead lookAhead
+	every int // messages of ours behind which it looks
+
 	held        []passing // the oldest first
 	parked      int       // of them
 	parkedBytes int
@@ -99,10 +105,11 @@ const (
 	archiveReading
 	archivePausing
 	archiveFinishing
+	archiveLooking
 )
 
 func (s archiveState) String() string {
-	return [...]string{"resting", "exploring", "asking", "reading", "pausing", "finishing"}[s]
+	return [...]string{"resting", "exploring", "asking", "reading", "pausing", "finishing", "looking"}[s]
 }
 
 // A passing is a message that is to be passed on.
@@ -134,7 +141,7 @@ type archiveOutput struct {
 func newArchiveDesk(cfg *Config) *archiveDesk {
 	return &archiveDesk{
 		own: cfg.JID.Bare().String(), age: cfg.CatchUp, messages: cfg.CatchUpMessages, page: archivePage, maxHeld: cfg.MaxUndone / 2, log: cfg.Log,
-		mark: newArchiveMark(),
+		mark: newArchiveMark(), every: max(1, cfg.CatchUpMessages),
 	}
 }
 
@@ -151,7 +158,7 @@ func (d *archiveDesk) restore(r archiveRow) {
 // fresh begins a session that is new to this process: a bound one, in which
 // something may be missing, or one that another process had.
 func (d *archiveDesk) fresh(now time.Time, bound bool) {
-	d.become(archiveResting)
+	d.lookAway()
 	if d.age <= 0 || !bound && d.mark.known && !d.mark.row.Open {
 		return
 	}
@@ -196,9 +203,14 @@ func (d *archiveDesk) explore(now time.Time) {
 
 // next asks for a page.
 func (d *archiveDesk) next(now time.Time) {
-	d.last, d.results = "", 0
-	d.ask(now, archiveAsking, "set", func(id string) *stanza.Element {
-		d.query.id, d.query.max = id, d.page
+	d.last, d.results, d.query.max = "", 0, d.page
+	d.askPage(now, archiveAsking)
+}
+
+// askPage asks what the query says.
+func (d *archiveDesk) askPage(now time.Time, s archiveState) {
+	d.ask(now, s, "set", func(id string) *stanza.Element {
+		d.query.id = id
 		return d.query.element()
 	})
 }
@@ -227,6 +239,10 @@ func (d *archiveDesk) answer(now time.Time, iq *stanza.Element) bool {
 		return false
 	}
 	switch {
+	case d.state == archiveLooking && iq.Attr("type") == "error":
+		d.lookAway()
+	case d.state == archiveLooking:
+		d.sawEnd()
 	case iq.Attr("type") == "error":
 		d.refused(now, stanza.ParseError(iq))
 	case d.state == archiveExploring:
@@ -365,8 +381,12 @@ func (d *archiveDesk) advance(now time.Time, room int) {
 		d.explore(now)
 	case d.state == archivePausing && due:
 		d.next(now)
+	case due && d.state == archiveLooking:
+		d.lookAway()
 	case due:
 		d.pause(now, errNoAnswer)
+	case d.wantsLook(now):
+		d.look(now)
 	}
 	d.tell()
 }
@@ -383,9 +403,12 @@ func (d *archiveDesk) tell() {
 
 // nextTimeout is when advance has something to do; zero: never.
 func (d *archiveDesk) nextTimeout() (at time.Time) {
-	times := [...]time.Time{d.holdUntil, d.until}
-	if !d.online {
-		times[1] = time.Time{}
+	times := [3]time.Time{d.holdUntil}
+	if d.online {
+		times[1] = d.until
+	}
+	if d.online && d.state == archiveResting && d.ahead.id != "" {
+		times[2] = d.ahead.at.Add(archiveSettle)
 	}
 	for _, t := range times {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {

@@ -410,3 +410,88 @@ func TestWhatWaitedForAResumptionCountsAsMissed(t *testing.T) {
 		t.Error("anybody can put a delay into a message later")
 	}
 }
+
+// seesEnd answers a look at the archive's end.
+func (r *archiveRig) seesEnd(id string) {
+	r.t.Helper()
+	r.want("looking", archiveLooking, stanza.NSMAM, r.passed)
+	el, err := stanza.Parse([]byte(fromArchive(r.d.asked, id, "gw@example.org/x")), stanza.NSClient, stanza.Limits{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.d.result(r.now, el)
+	r.answer(lastPage)
+}
+
+// SM-11: the mark goes past what we have sent ourselves, so that it need not be gone
+// through; but never past what may not have come yet.
+func TestTheMarkGoesPastWhatIsOurs(t *testing.T) {
+	r := newArchiveRig(t)
+	r.answer(hasArchive)
+	r.answer(lastPage)
+	want := func(what, id string) {
+		t.Helper()
+		if got := r.d.mark.row; got.ID != id || got.Open {
+			t.Errorf("%s: the mark is at %q, open: %t; want %q", what, got.ID, got.Open, id)
+		}
+	}
+	r.d.sent(99)
+	r.pass(time.Minute)
+	r.want("few were sent", archiveResting, "", 0)
+	r.d.sent(1)
+	r.pass(0)
+	r.seesEnd("own-100")
+	want("at the first look", "a")
+	if next := r.d.nextTimeout(); !next.Equal(r.now.Add(archiveSettle)) {
+		t.Errorf("the second look is at %v", next)
+	}
+	r.pass(archiveSettle)
+	r.seesEnd("own-105")
+	want("at the second one", "own-100")
+
+	r.d.sent(100)
+	r.pass(0)
+	r.seesEnd("own-200")
+	r.archived(1, 100) // n0, which may be older than that
+	r.pass(archiveSettle)
+	r.want("something has come meanwhile", archiveResting, "", 1)
+	want("it has not ended yet", "own-100")
+
+	r.d.sent(100)
+	r.pass(0)
+	r.seesEnd("own-300")
+	r.pass(archiveSettle)
+	r.archived(1, 100)     // n1, while it is asked again
+	r.asked = stanza.NSMAM // still
+	r.seesEnd("own-301")
+	r.want("something has come before the answer", archiveResting, "", 2)
+	want("neither has ended yet", "own-100")
+
+	r.d.done(1, 2)
+	want("both have", "n1")
+}
+
+// SM-11: what was seen of the archive in one session says nothing in the next, and an
+// archive that does not answer is left alone.
+func TestALookAtTheArchiveEndsWithItsSession(t *testing.T) {
+	for name, end := range map[string]func(r *archiveRig){
+		"lost":      func(r *archiveRig) { r.d.abandon(); r.d.fresh(r.now, false) },
+		"refused":   func(r *archiveRig) { r.pass(archiveSettle); r.answer(noTime) },
+		"no answer": func(r *archiveRig) { r.pass(archiveSettle); r.pass(archiveWait) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newArchiveRig(t)
+			r.answer(hasArchive)
+			r.answer(lastPage)
+			r.d.sent(100)
+			r.pass(0)
+			r.seesEnd("own-100")
+			end(r)
+			r.pass(time.Hour)
+			r.want("then", archiveResting, "", 0)
+			if id := r.d.mark.row.ID; id != "a" {
+				t.Errorf("the mark is at %q", id)
+			}
+		})
+	}
+}

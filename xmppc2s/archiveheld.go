@@ -103,6 +103,7 @@ func (d *archiveDesk) pass(a passing) {
 	name := nameOf(a.id, a.stanza)
 	_, again := d.had[name]
 	if !row.At.IsZero() && (a.id != "" && !again || a.id == "" && !row.IDs && isForUs(a.stanza, d.own)) {
+		d.ahead.own, d.ahead.id = 0, ""
 		e := d.mark.arrived(name, sentAt(a.stanza, a.at))
 		a.number = e.number
 		if row.Open && a.id != "" && len(d.had) < maxArchiveHad {
@@ -117,13 +118,16 @@ func (d *archiveDesk) pass(a passing) {
 // question (XEP-0313, Security Considerations).
 func (d *archiveDesk) result(now time.Time, el *stanza.Element) {
 	a := parseArchived(el, d.own)
-	if d.state != archiveAsking || a.query != d.asked || a.id == "" || len(a.id) > maxArchiveID || d.results >= d.query.max {
+	if d.state != archiveAsking && d.state != archiveLooking || a.query != d.asked || a.id == "" || len(a.id) > maxArchiveID || d.results >= d.query.max {
 		d.out.strays++
 		return
 	}
 	d.results++
-	d.looked++
 	d.last, d.until = a.id, now.Add(archiveWait)
+	if d.state == archiveLooking {
+		return
+	}
+	d.looked++
 	d.heard(now)
 	name := nameOf(a.id, a.message)
 	entry, again := d.had[name]
@@ -170,7 +174,7 @@ func (d *archiveDesk) abandon() (coming int) {
 	if d.state == archiveAsking {
 		d.page = max(1, d.page/4)
 	}
-	d.become(archiveResting)
+	d.lookAway()
 	d.tell()
 	return coming
 }

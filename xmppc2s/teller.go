@@ -48,7 +48,9 @@ func (t *teller) run(ctx context.Context) {
 // tell passes on what the loop says. It may still be bad news when ctx has
 // ended, so a handler that minds ctx gets a little longer for that.
 func (t *teller) tell(ctx context.Context, ev Event) {
-	switch ev.(type) {
+	switch ev := ev.(type) {
+	case Acknowledged:
+		t.archive.sent(len(ev.Messages))
 	case Online:
 		t.archive.connected(time.Now(), true)
 		t.rooms.connected(time.Now(), true)
