@@ -94,6 +94,7 @@ func ms(lo, hi int) span {
 // Times of the protocol, as gibber has them.
 var (
 	sessionEvery   = ms(1500, 3000)
+	sessionAnswer  = ms(50, 200) // not in gibber, to one that comes back
 	whoisFirst     = ms(50, 200)
 	whoisAgain     = ms(400, 600)
 	whoisAnswer    = ms(50, 200)

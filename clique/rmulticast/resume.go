@@ -71,12 +71,14 @@ func (e *Engine) hearResuming(now time.Time, p *Packet, b []byte) {
 	case p.Sender == 0 && p.Type == WhoisRequest:
 		e.hearWhoisRequest(now, p) // the id is taken
 		return
-	case r == nil || !r.state.knowsUs(e.table.state):
+	}
+	have, listed := next(p, e.self)
+	if r == nil || !r.state.knowsUs(e.table.state) {
+		e.resume.heard = e.resume.heard || p.Type == Session && listed // somebody new, whom the others told of us
 		e.route(now, p, b)
 		return
 	}
 	e.resume.heard = e.resume.heard || p.Type != WhoisReply // which we may have sent ourselves
-	have, listed := next(p, e.self)
 	switch {
 	case p.Type.reliable() && !p.ID.before(e.senders[p.Sender].nextOut) && slices.Contains(p.Senders, e.self):
 		e.resume.lost = true // failed, or asked for our start: given up

@@ -57,6 +57,36 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// CQ-02, CQ-05: who comes back need not wait for the SESSIONs of the others: they answer
+// its own.
+func TestResumeIsAnswered(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	c := room[2]
+	c.killFor(time.Second)
+	took := l.until(2*time.Second, "c is back", func() bool { return c.crash.resumed == 1 })
+	if took > time.Second+sessionAnswer.hi+50*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// CQ-02, CQ-05: who is heard only by one that came into the room meanwhile, and has been
+// told of us, is still in ours.
+func TestResumeHearsANewcomer(t *testing.T) {
+	l, room := talkers(t, "a", "b", "c")
+	a, b, c := room[0], room[1], room[2]
+	c.killFor(6 * time.Second)
+	back := l.now.Add(6 * time.Second)
+	d := l.start("d")
+	l.drop = func(from, to *node, p *Packet) bool { return to == c && (from == a || from == b) }
+	l.run(back.Add(resumeListen + time.Second).Sub(l.now))
+	if c.phase != resuming || !c.resume.heard {
+		t.Fatalf("c is %v, and has heard of us: %v", c.phase, c.resume.heard)
+	}
+	l.drop = nil
+	l.until(joinLimit+10*time.Second, "together", func() bool { return together(a, b, c, d) })
+	want(t, "what c saw", c.log, "joined a b", "killed", "resumed", "joined a b", "joined d")
+}
+
 // CQ-02: the same again and again, where a third of all packets is lost.
 func TestResumeWithLoss(t *testing.T) {
 	l, room := talkers(t, "a", "b", "c", "d")
@@ -198,7 +228,7 @@ func TestResumeRefused(t *testing.T) {
 			a.side, b.side = 0, 0
 		}},
 		{"lied to", 4 * time.Second, func(l *lan, a, b *node) {
-			l.run(4500 * time.Millisecond)
+			l.run(4020 * time.Millisecond)
 			l.stranger(puppetID, 1).emit(Packet{Type: Session, Sender: a.Self(), Entries: []Entry{{l.nodes[2].self, l.nodes[2].next + 1<<20}}})
 			l.run(10 * time.Millisecond)
 			if c := l.nodes[2]; c.phase != connecting || c.Stats().Timers > 3 {
@@ -208,7 +238,7 @@ func TestResumeRefused(t *testing.T) {
 			b.quit()
 		}},
 		{"accused", 4 * time.Second, func(l *lan, a, b *node) {
-			l.run(4500 * time.Millisecond)
+			l.run(4020 * time.Millisecond)
 			l.drop = func(_, _ *node, p *Packet) bool { return p.Type == Session }
 			a.transmit(l.now, &Packet{Type: Failure, Entries: a.depends(), Senders: []SenderID{l.nodes[2].self}})
 			a.flush()

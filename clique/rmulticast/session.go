@@ -35,6 +35,9 @@ func (e *Engine) hearSession(now time.Time, p *Packet) {
 		}
 	}
 	e.seeAll(now, p.Entries)
+	if _, whole := next(p, p.Sender); !whole && !e.soon.isSet() { // it has come back, and waits for ours
+		e.arm(&e.soon, now, sessionAnswer)
+	}
 	if current {
 		e.arm(&e.session, now, sessionEvery)
 	}
