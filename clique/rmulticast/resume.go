@@ -30,8 +30,8 @@ type resumption struct {
 	from  PacketID          // of our packets the snapshot knows those before this
 	next  PacketID          // and we and somebody those before this, …
 	have  PacketID          // … somebody those before this
-	said  map[SenderID]bool // who has told what he has of us
-	told  bool              // one of them has not been away itself
+	said  map[SenderID]bool // who has told what he has of us …
+	whole map[SenderID]bool // … and of himself: he has not been away
 	heard bool              // any of the members
 	lost  bool              // we cannot go on
 	tail  bool              // the snapshot had not room for all of our last packets
@@ -45,7 +45,7 @@ func (e *Engine) becomeResuming(now time.Time) {
 	e.phase = resuming
 	r := &e.resume
 	r.since, r.from, r.next, r.have = now, e.next, e.next, e.me.cache.first
-	r.said, r.told, r.heard, r.lost = map[SenderID]bool{}, false, false, false
+	r.said, r.whole, r.heard, r.lost = map[SenderID]bool{}, map[SenderID]bool{}, false, false
 	e.heard, e.hearing = now, now
 	e.sendSession(now)
 	e.askNames(now)
@@ -87,13 +87,21 @@ func (e *Engine) hearResuming(now time.Time, p *Packet, b []byte) {
 		e.resume.lost = true
 		return
 	case p.Type == Session:
-		_, whole := next(p, p.Sender) // who has come back himself does not list himself
-		e.resume.said[p.Sender], e.resume.told = true, e.resume.told || whole
+		e.resume.said[p.Sender] = true
+		e.resume.hearWhole(p)
 	}
 	if listed {
 		e.sawOwn(now, have)
 	}
 	e.route(now, p, b)
+}
+
+// hearWhole takes from a SESSION whether its sender has not been away itself: who comes
+// back does not list himself.
+func (r *resumption) hearWhole(p *Packet) {
+	if _, whole := next(p, p.Sender); whole {
+		r.whole[p.Sender] = true
+	}
 }
 
 // sawOwn notes that somebody has our packets before this, and asks for those that
@@ -147,7 +155,7 @@ func (e *Engine) judge(now time.Time) {
 		e.becomeConnecting(now)
 	case r.tail && listened < resumeTail:
 		e.timers.set(&r.timer, now.Add(resumeTail))
-	case (waited >= resumeListen && r.told || waited >= resumeLimit && len(r.said) > 0 || e.allSaid()) && e.hasOwn():
+	case (waited >= resumeListen && len(r.whole) > 0 || waited >= resumeLimit && len(r.said) > 0 || e.allSaid()) && e.hasOwn():
 		e.goOn(now)
 	default:
 		e.timers.set(&r.timer, e.nextJudgement(now))

@@ -30,10 +30,23 @@ func (e *Engine) tellOwn() {
 }
 
 // behind reports whether we have just come back and still miss what was said
-// meanwhile: what we say may answer something that we were told before we were killed.
+// meanwhile, or do not know what there is: what we say may answer something that we were
+// told before we were killed.
 func (e *Engine) behind(now time.Time) bool {
-	return e.resumed() && now.Sub(e.resume.since) < resumeLacks &&
-		slices.ContainsFunc(e.order, func(s *sender) bool { return s.state.listed() && s.nextOut.before(s.goal) })
+	return e.resumed() && now.Sub(e.resume.since) < resumeLacks && slices.ContainsFunc(e.order, func(s *sender) bool {
+		return s != e.me && s.state.listed() && (!e.resume.whole[s.id] || s.nextOut.before(s.goal))
+	})
+}
+
+// catchUp notes up to where a node is of which we did not know it when we came back.
+func (e *Engine) catchUp(now time.Time, p *Packet) {
+	s := e.senders[p.Sender]
+	if s == nil || !e.resumed() || e.resume.whole[s.id] || now.Sub(e.resume.since) >= resumeLacks {
+		return
+	}
+	if at, whole := next(p, s.id); whole {
+		e.resume.whole[s.id], s.goal = true, at
+	}
 }
 
 // lack asks the others for a packet of ours that one of them misses and that we do

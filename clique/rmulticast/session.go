@@ -35,6 +35,7 @@ func (e *Engine) hearSession(now time.Time, p *Packet) {
 		}
 	}
 	e.seeAll(now, p.Entries)
+	e.catchUp(now, p)
 	if _, whole := next(p, p.Sender); !whole && !e.soon.isSet() { // it has come back, and waits for ours
 		e.arm(&e.soon, now, sessionAnswer)
 	}
