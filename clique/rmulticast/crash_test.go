@@ -10,7 +10,9 @@ import (
 type crash struct {
 	snapshot []byte              // as stored
 	told     int                 // how many messages it had been told by then
-	repeats  []heard             // those that it was told after it before it was killed
+	repeats  []heard             // those that it was told after it before it was killed …
+	repeated []heard             // … and has been told again …
+	sure     int                 // … so many of them before the snapshot
 	late     []stored            // snapshots that are not yet: this long a store takes …
 	lag      time.Duration       // … which should be no time
 	soon     bool                // to die before the next datagrams leave
@@ -24,13 +26,18 @@ type crash struct {
 	again    int  // messages told twice
 	killed   int
 	resumed  int
-	lost     int // times that it could not go on
+	lost     int // times that it could not go on …
+	needless int // … though somebody held it for a member, and its snapshot had all
+	was      SenderID
+	much     bool     // it had said more than a snapshot has, and not all others have acknowledged it
+	sent     []string // what it was told that it had sent
 }
 
 type stored struct {
 	at   time.Time
 	data []byte
-	told int
+
+	told, repeated int
 }
 
 type owed struct {
@@ -48,16 +55,17 @@ func (n *node) die() {
 	n.dead, n.until, n.inbox = true, time.Time{}, nil
 	n.flushDisk()
 	n.crash.late = nil
-	n.crash.repeats = append(n.crash.repeats, n.got[n.crash.told:]...)
+	n.crash.repeats = slices.Concat(n.crash.repeats, n.crash.repeated[n.crash.sure:], n.got[n.crash.told:])
 	n.crash.soon, n.crash.says, n.crash.away = false, false, true
 	n.crash.killed++
+	n.crash.was, n.crash.much = n.Self(), n.crash.much || n.cached > keptOwn-MaxDatagram
 	n.crash.back = n.lan.now.Add(n.crash.after)
 	n.note("killed")
 }
 
 // store keeps a snapshot, as fast as the node's disk does.
 func (n *node) store(snapshot []byte) {
-	n.crash.late = append(n.crash.late, stored{n.lan.now.Add(n.crash.lag), snapshot, len(n.got)})
+	n.crash.late = append(n.crash.late, stored{n.lan.now.Add(n.crash.lag), snapshot, len(n.got), len(n.crash.repeated)})
 	n.flushDisk()
 }
 
@@ -65,7 +73,7 @@ func (n *node) store(snapshot []byte) {
 func (n *node) flushDisk() {
 	c := &n.crash
 	for len(c.late) > 0 && !c.late[0].at.After(n.lan.now) {
-		c.snapshot, c.told, c.late = c.late[0].data, c.late[0].told, c.late[1:]
+		c.snapshot, c.told, c.sure, c.late = c.late[0].data, c.late[0].told, c.late[0].repeated, c.late[1:]
 	}
 }
 
@@ -87,6 +95,9 @@ func (n *node) returned(ev Connected) {
 		n.note("resumed")
 	case c.away:
 		c.lost++
+		if len(c.snapshot) > 0 && !c.much && n.lan.anyMember(c.was) {
+			c.needless++
+		}
 		n.life++
 		n.note("started anew")
 	default:
@@ -96,9 +107,15 @@ func (n *node) returned(ev Connected) {
 	n.members, n.frozen = map[SenderID]string{}, false
 }
 
+// anyMember reports whether somebody who is there holds the node for a member.
+func (l *lan) anyMember(id SenderID) bool {
+	return slices.ContainsFunc(l.nodes, func(n *node) bool { return !n.dead && n.phase == connected && n.members[id] != "" })
+}
+
 // remember strikes off what had been sent.
 func (n *node) remember(ev Sent) {
 	c := &n.crash
+	c.sent = append(c.sent, string(ev.Data))
 	if c.heard != nil {
 		c.heard(ev)
 	}
@@ -139,6 +156,7 @@ func (n *node) toldBefore(m Message) bool {
 	if i < 0 {
 		return false
 	}
+	c.repeated = append(c.repeated, c.repeats[i])
 	c.repeats = slices.Delete(c.repeats, i, i+1)
 	c.again++
 	return true

@@ -31,6 +31,7 @@ func (s *talk) check() {
 		}
 	}
 	s.checkMeetings(seen)
+	s.checkReturns()
 	s.checkWhole()
 }
 
@@ -43,6 +44,27 @@ func (s *talk) checkWhole() {
 		excused += n.crash.killed
 	}
 	s.apart = restarts > excused
+}
+
+// checkReturns: who was killed goes on if somebody holds it for a member and it has all
+// that it needs; and what it is told that it had sent reaches somebody.
+func (s *talk) checkReturns() {
+	told := map[string]bool{}
+	for _, n := range s.nodes {
+		for _, h := range n.got {
+			told[h.data] = true
+		}
+	}
+	for _, n := range s.nodes {
+		if n.crash.needless > 0 {
+			s.t.Errorf("%s joined anew %d times, and need not have", n.name, n.crash.needless)
+		}
+		for _, text := range n.crash.sent {
+			if s.quiet && !told[text] && n.restarts+n.crash.lost > 0 {
+				s.t.Errorf("%s was told that it had sent %s, and nobody was told of it", n.name, key(text))
+			}
+		}
+	}
 }
 
 // checkWords: what was told is what was said, on the stream that it was said on, of

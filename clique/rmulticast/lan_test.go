@@ -42,6 +42,7 @@ type node struct {
 	side   int // only those of one side hear each other
 	dead   bool
 	until  time.Time // frozen until then
+	off    time.Time // cut off until then
 	inbox  [][]byte
 	crash  crash
 
@@ -315,7 +316,7 @@ func (l *lan) multicast(from *node, b []byte) {
 		pup.hear(p)
 	}
 	for _, to := range l.nodes {
-		if to.dead || to.side != from.side || l.drop != nil && l.drop(from, to, &p) {
+		if to.dead || to.side != from.side || to != from && (l.isOff(to) || l.isOff(from)) || l.drop != nil && l.drop(from, to, &p) {
 			continue
 		}
 		for copies := 1; copies > 0; copies-- {
@@ -331,6 +332,8 @@ func (l *lan) multicast(from *node, b []byte) {
 		}
 	}
 }
+
+func (l *lan) isOff(n *node) bool { return n.off.After(l.now) }
 
 // run lets time pass.
 func (l *lan) run(d time.Duration) {

@@ -55,7 +55,7 @@ func TestSim(t *testing.T) {
 type summary struct {
 	sync.Mutex
 	nodes, told, joins, failures, restarts int
-	killed, resumed, anew, again           int
+	killed, resumed, anew, again, needless int
 	repaired                               uint64
 	apart                                  int
 }
@@ -70,6 +70,7 @@ func (s *summary) add(l *talk) {
 		st := n.Stats()
 		s.nodes, s.told, s.joins = s.nodes+1, s.told+len(n.got), s.joins+int(st.JoinedIn)
 		s.failures, s.restarts, s.repaired = s.failures+int(st.Failures), s.restarts+int(st.Restarts), s.repaired+st.RepairsSent
+		s.needless += n.crash.needless
 		s.killed, s.resumed, s.anew, s.again = s.killed+n.crash.killed, s.resumed+n.crash.resumed, s.anew+n.crash.lost, s.again+n.crash.again
 	}
 }
@@ -77,19 +78,21 @@ func (s *summary) add(l *talk) {
 func (s *summary) String() string {
 	return fmt.Sprintf(`%d nodes were told %d messages, with %d repairs, in %d join phases, with %d failures and %d restarts;
 rooms that fell apart for a while: %d, where one in a hundred may;
-of %d that were killed and started again %d went on and %d joined anew, and %d messages were told again.
+of %d that were killed and started again %d went on and %d joined anew, %d though others held them for members; %d messages
+were told again.
 Checked: nothing is told twice, but after a kill what was told since the snapshot; causal order; of a member no gap, and
 each message whole; a message has one number for all; all who see somebody come agree on who is a member, on what was told
 before, and on what is the first after it; all who see one go and go on together agree on its last words; what was owed at
-a kill is said once; the last words of all who are left reach all; then it is quiet, nobody comes or goes, and nothing is
+a kill is said once; who was killed goes on if it can, and what it is told that it had sent reaches somebody; the last words of all who are left reach all; then it is quiet, nobody comes or goes, and nothing is
 kept.`,
-		s.nodes, s.told, s.repaired, s.joins, s.failures, s.restarts, s.apart, s.killed, s.resumed, s.anew, s.again)
+		s.nodes, s.told, s.repaired, s.joins, s.failures, s.restarts, s.apart, s.killed, s.resumed, s.anew, s.needless, s.again)
 }
 
 // A talk is a simulation and what its invariants need.
 type talk struct {
 	*lan
 	parted bool          // or frozen: then not all see the same
+	quiet  bool          // no packet is lost but where somebody is cut off
 	sides  bool          // there are two rooms that do not hear each other, yet
 	apart  bool          // in the end: it has fallen apart
 	lag    time.Duration // of the disks
@@ -134,6 +137,7 @@ func (s *talk) disturb(seed uint64) {
 	case 2:
 		s.loss = 0.3 * s.rng.Float64()
 	}
+	s.quiet = s.loss == 0
 	s.double = []float64{0, 0.1}[seed/4%2]
 	s.latency = []time.Duration{time.Millisecond, 10 * time.Millisecond, 60 * time.Millisecond}[seed/8%3]
 	s.parted = seed%5 == 3
@@ -146,8 +150,11 @@ func (s *talk) disturb(seed uint64) {
 // happen lets something happen.
 func (s *talk) happen() {
 	n := s.someone()
-	switch k := s.rng.IntN(43); {
+	switch k := s.rng.IntN(46); {
 	case n == nil:
+	case k >= 43 && s.lag == 0: // or what only the node has, and its snapshot not yet, is lost
+		s.cutOff(n)
+	case k >= 43:
 	case k >= 40:
 		s.crash(n)
 	case k < 30:
@@ -180,6 +187,31 @@ func (s *talk) crash(n *node) {
 	n.crash.after = time.Duration(s.rng.Int64N(int64(15 * time.Second)))
 	if !n.crash.soon {
 		n.die()
+	}
+}
+
+// cutOff cuts a node off for a moment, and perhaps kills it in, or right after, it; or
+// it is killed, and cut off when it comes back.
+func (s *talk) cutOff(n *node) {
+	n.off = s.now.Add(time.Duration(s.rng.Int64N(int64(4 * time.Second))))
+	switch s.rng.IntN(4) {
+	case 0:
+		return
+	case 1:
+		s.crash(n)
+		n.crash.after = time.Duration(s.rng.Int64N(int64(2 * time.Second)))
+		return
+	}
+	long := s.rng.IntN(4) == 0
+	for range s.rng.IntN(4) {
+		if long { // more than a snapshot has
+			s.saySize(n, len(filling))
+		}
+		s.say(n)
+		s.run(time.Duration(s.rng.Int64N(int64(2 * time.Second))))
+	}
+	if slices.Contains(s.alive(), n) {
+		s.crash(n)
 	}
 }
 
@@ -232,6 +264,14 @@ func (s *talk) someone() *node {
 
 // say lets the node say something, long at times.
 func (s *talk) say(n *node) {
+	size := 10
+	if s.rng.IntN(6) == 0 {
+		size = s.rng.IntN(len(filling))
+	}
+	s.saySize(n, size)
+}
+
+func (s *talk) saySize(n *node, size int) {
 	n.sent++
 	had := map[string]int{n.name: n.sent - 1}
 	for _, h := range n.got {
@@ -239,10 +279,6 @@ func (s *talk) say(n *node) {
 		had[u.sender] = u.index
 	}
 	text := fmt.Sprintf("%s/%d ", n.name, n.sent)
-	size := 10
-	if s.rng.IntN(6) == 0 {
-		size = s.rng.IntN(40000)
-	}
 	text += filling[:size]
 	stream := StreamID(s.rng.IntN(3))
 	s.said[key(text)] = utterance{n.name, n.sent, had, stream, text}
