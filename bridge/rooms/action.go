@@ -15,7 +15,8 @@ type (
 	sendMUC struct{ stanza *stanza.Element }
 	write   struct {
 		changes []Change
-		token   uint64 // as above
+		token   uint64   // as above
+		due     *lanLine // whose row it is: that it did not get to the disk is wanted
 	}
 	later     []Change
 	remember  struct{ mark mark } // as soon as possible

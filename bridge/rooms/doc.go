@@ -117,7 +117,7 @@
 //	engine, action               an engine's events, and what it wants done
 //	fromlan, due, pace           lines of the LAN, until they are in the MUC
 //	frommuc, held, upto, again   lines of the MUC, until they are on the LAN
-//	ids, rows                    what lines are called, and what is kept on disk
+//	ids, rows, lacking           what lines are called, and what is kept on disk
 //	gateways, handover, idle     several gateways
 //	mucside, people              how things stand with the MUC, and who is where
 //	notices, words, history      what people are told

@@ -36,6 +36,7 @@ type lanLine struct {
 
 	came    time.Time
 	granted bool // another gateway carries, does not know the line and leaves it to us
+	lacking bool // the disk has not taken its row
 }
 
 // due are the LAN lines that are, the oldest first. Each has a row until it was
@@ -48,6 +49,7 @@ type due struct {
 	pause    time.Time
 	pace     pace
 	awake    time.Time // before that nothing could be heard: we were asleep
+	again    time.Time // what the disk has not taken is written once more
 }
 
 func (e *engine) addDue(now time.Time, line *lanLine) {
@@ -59,7 +61,7 @@ func (e *engine) addDue(now time.Time, line *lanLine) {
 	line.seq, line.came = d.seq, now
 	d.lines = append(d.lines, line)
 	d.byID[line.ID] = line
-	e.emit(write{changes: []Change{e.dueRow(line)}})
+	e.writeDue(line)
 }
 
 // dropDue makes room for a line of somebody. It gives up one of whoever has most, so that
@@ -333,7 +335,7 @@ func (d *due) appendTimes(times []time.Time, kept time.Duration, since, settled 
 	if len(d.lines) == 0 {
 		return times
 	}
-	times = append(times, d.pause, time.UnixMilli(d.lines[0].At).Add(kept), since.Add(stuckAfter))
+	times = append(times, d.pause, d.again, time.UnixMilli(d.lines[0].At).Add(kept), since.Add(stuckAfter))
 	if d.underway > 0 || d.pace.gap > 0 {
 		times = append(times, settled.Add(time.Second)) // or it looks as if we slept; and what waits for long is told
 	}

@@ -302,6 +302,7 @@ func (e *engine) settle(now time.Time) {
 	e.decide(now)
 	e.expire(now)
 	e.expireHeld(now)
+	e.writeAgain(now)
 	e.sendDue(now)
 	e.sendHeld(now)
 	e.spill(now)

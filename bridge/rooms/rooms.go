@@ -25,6 +25,9 @@ type Rooms struct {
 	results *mailbox.Mailbox[result]
 	done    chan struct{}
 	writing atomic.Int64 // what the disk was given and has not got yet
+	failed  atomic.Int64 // rows of lines that it has not taken, of which the engines may not know …
+	lacking atomic.Int64 // … and those that they know of and that are not being written
+	known   int64        // of failed the engines have come to know of so many; belongs to Run
 
 	mu    sync.Mutex
 	infos []Info
@@ -36,7 +39,8 @@ type result struct {
 	room  *engine
 	token uint64
 	err   error
-	sent  bool // to the LAN; or else written
+	sent  bool     // to the LAN; or else written
+	due   *lanLine // whose row was not written
 }
 
 // New prepares the rooms. Nothing happens before Run. What is wrong with cfg is
@@ -56,7 +60,7 @@ func New(cfg Config, parts Parts) *Rooms {
 		cfg: cfg, parts: parts,
 		fromLAN: make(chan clique.Event), fromSrv: make(chan xmppc2s.Event),
 		// Each result answers a line that is on its way or being written: there is always room.
-		results: mailbox.New[result](len(cfg.Rooms) * 2 * (cfg.Limits.Window + cfg.Limits.Held)),
+		results: mailbox.New[result](len(cfg.Rooms) * 2 * (cfg.Limits.Window + cfg.Limits.Held + cfg.Limits.Due)),
 		done:    make(chan struct{}),
 	}
 	for _, room := range cfg.Rooms {
@@ -78,9 +82,9 @@ func (r *Rooms) HandleClique(ctx context.Context, ev clique.Event) {
 // keep returns when a snapshot is kept: what the Clique room sends next is known to the
 // others, and has to be known to a run that comes after a kill. What was told before it is
 // not told again then, so lines that the loop has taken have to be on the disk. If they do not
-// get there, the one before stays.
+// get there, the one before stays, until they do.
 func (r *Rooms) keep(ctx context.Context, s clique.Snapshot) {
-	if r.writing.Load() > 0 && !r.written(ctx) {
+	if r.writing.Load() > 0 && !r.written(ctx) || r.failed.Load() > 0 || r.lacking.Load() > 0 {
 		return
 	}
 	if err := r.parts.Snapshots.Set(s.Room, s.Data); err != nil {
@@ -226,9 +230,13 @@ func (r *Rooms) listen(now time.Time, rooms []*engine) {
 // takeResults tells the engines what became of what they wanted.
 func (r *Rooms) takeResults() {
 	for _, res := range r.results.Take() {
-		if res.sent {
+		switch {
+		case res.due != nil:
+			res.room.notWritten(time.Now(), res.due)
+			r.known++
+		case res.sent:
 			res.room.handleSent(time.Now(), res.token, res.err)
-		} else {
+		default:
 			res.room.handleWritten(time.Now(), res.token, res.err)
 		}
 	}
@@ -247,8 +255,21 @@ func (r *Rooms) settle(rooms []*engine) (next time.Time) {
 			next = at
 		}
 	}
+	r.reckon(rooms)
 	r.show(rooms)
 	return next
+}
+
+// reckon lets keep know what the disk lacks, now that what is written again counts as being
+// written.
+func (r *Rooms) reckon(rooms []*engine) {
+	lacking := int64(0)
+	for _, room := range rooms {
+		lacking += room.due.lacking()
+	}
+	r.lacking.Store(lacking)
+	r.failed.Add(-r.known)
+	r.known = 0
 }
 
 func (r *Rooms) do(room *engine, a action) {
@@ -264,11 +285,15 @@ func (r *Rooms) do(room *engine, a action) {
 	case write:
 		r.writing.Add(1)
 		r.parts.Past.Write(func(err error) {
-			r.writing.Add(-1)
 			if err != nil {
 				log.Warn("a line was not written", "err", err)
 				r.unwritten()
+				if a.due != nil {
+					r.failed.Add(1)
+					r.results.Put(result{room: room, due: a.due})
+				}
 			}
+			r.writing.Add(-1)
 			if a.token != 0 {
 				r.results.Put(result{room: room, token: a.token, err: err})
 			}

@@ -309,6 +309,50 @@ func TestASnapshotIsKeptWhenLinesBeforeItAreOnTheDisk(t *testing.T) {
 	})
 }
 
+// CQ-13: while the disk lacks a line that the MUC may not have no snapshot is kept, even if
+// it takes other lines. What it lacks is written again; then, or when the MUC has the line,
+// snapshots are kept as before.
+func TestNoSnapshotIsKeptWhileALineIsNotOnTheDisk(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig()
+			r.run(t, Config{}, func(ctx context.Context, rooms *Rooms) {
+				enter(ctx, rooms)
+				says := func(number rmulticast.PacketID, text string) {
+					rooms.HandleClique(ctx, clique.Received{Room: "Witchcraft", From: "crone@h1", FromID: 7, Number: number, Stanza: lanSays(text)})
+				}
+				wantKept := func(snapshot, want string) {
+					t.Helper()
+					rooms.HandleClique(ctx, clique.Snapshot{Room: "Witchcraft", Data: []byte(snapshot)})
+					if got := string(r.kept["Witchcraft"]); got != want {
+						t.Errorf("%q is kept, want %q", got, want)
+					}
+				}
+				wantKept("as it was", "as it was")
+				r.locked(func() { r.diskErr = errors.New("disk full") })
+				says(100, "double, double")
+				wantKept("right after it", "as it was")
+				r.locked(func() { r.diskErr = nil })
+				says(101, "toil and trouble")
+				wantKept("with another line", "as it was")
+				synctest.Wait()
+				wantKept("a moment later", "as it was")
+				if ends {
+					sent := r.muc[0]
+					rooms.HandleServer(ctx, xmppc2s.RoomMessage{Room: theMUC, Nick: "meshgate", Own: true, ID: "s1", Stanza: sent, Done: func() {}})
+				} else {
+					time.Sleep(sendRetry)
+				}
+				synctest.Wait()
+				wantKept("as it is", "as it is")
+				if _, ok := r.rows[string(rowKey("Witchcraft", rowDue, 1))]; ok == ends {
+					t.Errorf("it has ended: %t; the rows are %q", ends, r.rows)
+				}
+			})
+		})
+	}
+}
+
 // What a LAN member has said while the MUC was away is sent by the next run, and
 // what was given to the LAN is not given again.
 func TestTheNextRunGoesOn(t *testing.T) {
