@@ -17,7 +17,7 @@ import (
 const streamHelp = `usage: meshgate stream send    WHO [-service JID] [flags] FILE TO...
        meshgate stream receive WHO [flags] [OUT]
        meshgate stream create  WHO [-service JID] [-public N]
-       meshgate stream invite  WHO [-master] STREAM TO...
+       meshgate stream invite  WHO [-master] [-wait TIME] STREAM TO...
        meshgate stream send    WHO -stream STREAM [flags] FILE [TO...]
        meshgate stream join    WHO [flags] PUBLIC [OUT]
        meshgate stream who     WHO [-json] STREAM
@@ -34,7 +34,8 @@ own, and needs no gateway and no configuration here.
   receive  wait for an invitation, accept it, and write what comes
   create   create a stream, and print its STREAM; it waits for its creator to
            send for as long as the service says, mostly a minute
-  invite   invite to a stream of ours
+  invite   invite to a stream of ours, and say who accepts, who declines, and who
+           does not answer
   join     join a public stream at its public address, and write what comes
   who      list who is on a stream of ours, while send sends, too
   stats    list the public streams of a service, or tell of a stream of ours
@@ -69,22 +70,23 @@ own, and needs no gateway and no configuration here.
   -stream STREAM       the stream to send on
   -master              who is invited may send and invite, too
   -public N            so many may join without an invitation
-  -wait TIME           how long to wait for receivers, or an invitation
-                       (default 5m, receive: for ever)
+  -wait TIME           how long to wait for receivers, their answers, or an
+                       invitation (default 5m, receive: for ever)
   -tls                 encrypt the connection to the service; its certificate
                        is not checked
   -http                connect as a browser would, where nothing else gets out
   -max BYTES           the most to accept, as in 500M or 20G (default 64G)
   -force               replace OUT if it exists
-  -q                   say nothing but what is wrong
+  -q                   say nothing but what is wrong, and who does not come
   -json                print JSON
 
 On a terminal it shows how far it is, how fast, and how long it still takes. A
 connection that breaks before the first byte is made again. What is sent while
 one is broken nobody gets any more: its receiver fails, the others go on.
 
-exit codes: 0 it worked, and everybody who came got all of it; 1 it failed or
-was stopped; 2 the command line is wrong
+exit codes: 0 it worked: everybody who came got all of it (send says who did not
+come), and with invite everybody accepts; 1 it failed or was stopped, or somebody
+declines or does not answer invite; 2 the command line is wrong
 `
 
 // streamOptions are the flags of meshgate stream; each action has some of them.
@@ -121,7 +123,7 @@ var streamActions = map[string]streamAction{
 	"send":    {(*streamRun).send, "service stream tls http wait q", 1, unlimited, "what, and to whom? Write a file and addresses"},
 	"receive": {(*streamRun).receive, "service from tls http max force wait q", 0, 1, ""},
 	"create":  {(*streamRun).create, "service public", 0, 0, ""},
-	"invite":  {(*streamRun).invite, "master", 2, unlimited, "to what, and whom? Write the stream and addresses"},
+	"invite":  {(*streamRun).invite, "master wait", 2, unlimited, "to what, and whom? Write the stream and addresses"},
 	"join":    {(*streamRun).join, "tls http max force q", 1, 2, "which one? Write the public address of a stream"},
 	"who":     {(*streamRun).who, "json", 1, 1, "of which? Write a stream, as create has printed it"},
 	"stats":   {(*streamRun).stats, "service json", 0, 1, ""},

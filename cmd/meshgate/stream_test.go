@@ -66,7 +66,9 @@ func TestStreamInSteps(t *testing.T) {
 	stream := strings.TrimSpace(x.start(nil, args("create -account alice@example.org -public 2 -service "+streamService)...).ends(t, exitOK).stdout.String())
 	bob := x.start(nil, args("receive -account bob@example.org -")...)
 	x.await("bob@example.org/stream")
-	x.start(nil, args("invite -account alice@example.org", stream, "bob@example.org")...).ends(t, exitOK)
+	if s := x.start(nil, args("invite -account alice@example.org", stream, "bob@example.org")...).ends(t, exitOK).stdout.String(); s != "bob@example.org/stream accepts\n" {
+		t.Errorf("invite: %s", s)
+	}
 
 	if s := x.start(nil, args("who -account alice@example.org", stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, "bob@example.org/stream") || !strings.Contains(s, "alice@example.org/stream-") {
 		t.Errorf("who: %s", s)

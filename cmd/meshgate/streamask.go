@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,39 +41,6 @@ func (r *streamRun) ours(ctx context.Context) (*streamSession, *client.Stream, e
 		s.close()
 	}
 	return s, stream, err
-}
-
-// invite invites to a stream of ours.
-func (r *streamRun) invite(ctx context.Context) error {
-	s, stream, err := r.ours(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	ask, cancel := s.asking()
-	defer cancel()
-	to, err := r.receivers(ask, s, stream.At)
-	if err != nil {
-		return err
-	}
-	offer := client.Offer{Right: dsps.Slave, Peers: to}
-	if r.o.master {
-		offer.Right = dsps.Master
-	}
-	return inviteAll(ask, stream, offer)
-}
-
-// inviteAll invites. The service says that it may not be, but not for whom.
-func inviteAll(ctx context.Context, stream *client.Stream, o client.Offer) error {
-	err := stream.Invite(ctx, o)
-	if e, ok := errors.AsType[*dsps.Error](err); !ok || e.Code != dsps.Forbidden {
-		return err
-	}
-	var names []string
-	for _, j := range o.Peers {
-		names = append(names, string(j))
-	}
-	return fmt.Errorf("the service knows no such person, or lets you not invite them: %s", strings.Join(names, ", "))
 }
 
 // A member is one of a stream.

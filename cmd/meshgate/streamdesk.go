@@ -68,8 +68,9 @@ type clerk struct {
 
 // A forwarded is what we were asked, with the id of what we ask.
 type forwarded struct {
-	id string
-	iq *stanza.Element
+	id       string
+	iq       *stanza.Element
+	answered bool // and more may come
 }
 
 // handle reports whether a stanza was for the clerk.
@@ -96,7 +97,7 @@ func (c *clerk) forward(iq, q *stanza.Element) bool {
 	if len(c.asked) == maxForwarded {
 		c.asked = slices.Delete(c.asked, 0, 1)
 	}
-	c.asked = append(c.asked, forwarded{id, iq})
+	c.asked = append(c.asked, forwarded{id: id, iq: iq})
 	_ = c.send(stanza.New(stanza.NSClient, "iq", stanza.Attr{Name: "type", Value: iq.Attr("type")}, stanza.Attr{Name: "id", Value: id},
 		stanza.Attr{Name: "to", Value: q.Attr("stream")}, inner)) // if not, we end
 	return true
@@ -108,9 +109,13 @@ func (c *clerk) answered(iq *stanza.Element) bool {
 	if i < 0 || c.asked[i].iq.Child(dsps.NS, "query").Attr("stream") != iq.Attr("from") {
 		return false
 	}
-	asked := c.asked[i].iq
-	c.asked = slices.Delete(c.asked, i, i+1)
-	return c.reply(asked, iq)
+	asked, again := c.asked[i].iq, c.asked[i].answered
+	if asked.Child(dsps.NS, "query").Child(dsps.NS, "query").Attr("type") == "admin" {
+		c.asked[i].answered = true // who declines is told later
+	} else {
+		c.asked = slices.Delete(c.asked, i, i+1)
+	}
+	return c.reply(asked, iq) && !again // that is for us, too
 }
 
 // reply answers a stanza with the content of another; nil: with none.

@@ -105,7 +105,7 @@ func (g *gathering) await(ctx context.Context) error {
 			return client.ErrDropped
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) && len(g.ready) > 0 {
-				g.run.say("%s did not come in time", count(g.awaited, "receiver"))
+				g.run.warn("%s did not come in time", count(g.awaited, "receiver"))
 				return nil
 			}
 			return fmt.Errorf("waiting for receivers: %w", context.Cause(ctx))
@@ -165,7 +165,7 @@ func (g *gathering) gone(e dsps.PeerPresence) {
 			g.cut[e.JID] = true
 		}
 		delete(g.ready, e.JID)
-		g.run.say("%s %s", plain(string(e.JID)), why)
+		g.run.warn("%s %s", plain(string(e.JID)), why)
 	}
 }
 
@@ -210,7 +210,7 @@ func (g *gathering) lose(who dsps.JID) {
 	}
 	delete(g.ready, who)
 	g.lost = append(g.lost, plain(string(who)))
-	g.run.say("%s was cut off, and has not got all", plain(string(who)))
+	g.run.warn("%s was cut off, and has not got all", plain(string(who)))
 	g.drop("you were cut off while more was sent", who)
 }
 

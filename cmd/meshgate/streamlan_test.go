@@ -47,7 +47,10 @@ func TestOneCommandAsksByAnother(t *testing.T) {
 		if s := x.start(nil, args("stats "+who, stream)...).ends(t, exitOK).stdout.String(); !strings.Contains(s, "masters   1\n") {
 			t.Errorf("%s: stats: %s", who, s)
 		}
-		x.start(nil, args("invite "+who, stream, "carol@example.org")...).ends(t, exitOK)
+		invited := x.start(nil, args("invite "+who, stream, "carol@example.org")...).ends(t, exitFailed)
+		if s := invited.stdout.String(); s != "carol@example.org/stream declines, or is not there\n" {
+			t.Errorf("%s: invite: %s", who, s)
+		}
 		c := x.start(strings.NewReader(""), args("send "+who+" -stream "+stream, "-")...).ends(t, exitFailed)
 		if !strings.Contains(c.stderr.String(), "another meshgate stream is on that stream now") {
 			t.Errorf("%s: %s", who, &c.stderr)
@@ -110,6 +113,13 @@ func TestAClerkServesItsOwnOnly(t *testing.T) {
 	sent = nil
 	if !c.handle(answer.WithAttr("from", "s@example.org/x")) || len(sent) != 1 {
 		t.Fatalf("the answer was not passed on: %v", sent)
+	}
+	if ask("alice@example.org/x", "admin"); len(sent) != 2 {
+		t.Fatal("admin was not asked")
+	}
+	answer = answer.WithAttr("id", sent[1].Attr("id")).WithAttr("from", "s@example.org/x")
+	if !c.handle(answer) || c.handle(answer) || len(sent) != 4 {
+		t.Error("what is said later of those invited is not passed on, or not told to us, too")
 	}
 	by := intermediary{"alice@example.org/desk", "s@example.org/x"}
 	got := by.unwrap(sent[0].WithAttr("from", "alice@example.org/desk"))

@@ -45,7 +45,7 @@ func newExchange(t *testing.T) *exchange {
 		Rand: secrets, Addresses: dsps.Resources{Bare: streamService, Rand: secrets},
 		Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port,
 		Limits: dsps.Limits{Queries: 100_000}, // tests ask until they hear what they want
-		Policy: dsps.Policy{MayCreate: func(j dsps.JID) bool { return !strings.HasPrefix(string(j), "mallory@") }, MayJoin: all, MayInvite: func(_, _ dsps.JID) bool { return true }},
+		Policy: dsps.Policy{MayCreate: func(j dsps.JID) bool { return !strings.HasPrefix(string(j), "mallory@") }, MayJoin: all, MayInvite: func(_, whom dsps.JID) bool { return !strings.HasPrefix(string(whom), "mallory@") }},
 	}}
 	x.server = dsps.NewServer(cfg)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -203,6 +203,11 @@ func (r *streamRun) say(format string, args ...any) {
 	}
 }
 
+// warn tells what is wrong, also those who want to hear nothing else.
+func (r *streamRun) warn(format string, args ...any) {
+	fmt.Fprintf(r.stderr, format+"\n", args...)
+}
+
 // leave drops us off a stream, also when we were stopped: others are told.
 func leave(ctx context.Context, s *client.Stream) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingPatience)

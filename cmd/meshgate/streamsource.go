@@ -19,7 +19,7 @@ func (r *streamRun) source(ctx context.Context) (io.ReadCloser, client.Meta, err
 	if name == "-" {
 		return heldBack(ctx, r.stdin), client.Meta{Name: "stream", Size: -1}, nil
 	}
-	f, err := os.Open(name)
+	f, err := within(ctx, func() (*os.File, error) { return os.Open(name) })
 	if err != nil {
 		return nil, client.Meta{}, fmt.Errorf("%s: %s", name, openWords(err, false))
 	}
@@ -68,6 +68,28 @@ func (s stoppable) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return s.r.Read(b)
+}
+
+// within is what f returns, unless ctx ends before: to open a named pipe waits for
+// somebody who writes, which nothing can stop. The goroutine then waits for the
+// rest of the process.
+func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	got := make(chan outcome, 1)
+	go func() {
+		v, err := f()
+		got <- outcome{v, err}
+	}()
+	select {
+	case o := <-got:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // heldBack reads standard input, or what is like it, and can be stopped while nothing comes. Its
