@@ -280,7 +280,7 @@ func (l *roomLoop) leave(now time.Time) {
 
 // stop ends with the service.
 func (l *roomLoop) stop(now time.Time) {
-	if l.s.cfg.Resumable && (l.at == entering || l.at == inside) {
+	if l.s.cfg.Resumable && !l.s.leaves.Load() && (l.at == entering || l.at == inside) {
 		l.fallSilent(now)
 	} else {
 		l.leave(now)

@@ -76,6 +76,20 @@ func TestAResumableEndIsNotNoticed(t *testing.T) {
 	})
 }
 
+// Who is not going to come back says so.
+func TestAnEndForGoodIsSaid(t *testing.T) {
+	onLAN(t, func(lan *fakeLAN) {
+		alice, bob := lan.pair(Config{Resumable: true})
+		alice.LeaveOnStop()
+		alice.stop()
+		pass(3 * time.Second)
+		bob.want("soon", "left Lab: alice@a")
+		if len(alice.resume) != 0 {
+			t.Error("something to go on with is left")
+		}
+	})
+}
+
 // Who stays away for longer than the others wait is somebody new, and is told nothing twice.
 func TestWhoComesBackTooLateIsSomebodyNew(t *testing.T) {
 	onLAN(t, func(lan *fakeLAN) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"meshgate/clique/rmulticast"
@@ -42,6 +43,7 @@ type Service struct {
 	inbox  *mailbox.Latest[string, mdns.Event]
 	joins  *mailbox.Mailbox[*room]
 	dawn   chan struct{} // a token: there may be something to tell of adverts
+	leaves atomic.Bool   // see LeaveOnStop
 
 	mu      sync.Mutex // guards what follows
 	name    string
@@ -79,6 +81,10 @@ func (s *Service) Run(ctx context.Context, h Handler) error {
 	d := &desk{Service: s, handler: h, tell: make(chan Event)}
 	return d.run(ctx)
 }
+
+// LeaveOnStop has the rooms be left when Run ends, whatever Config.Resumable says: nobody
+// will go on in them.
+func (s *Service) LeaveOnStop() { s.leaves.Store(true) }
 
 // SetName changes what we are called, Config.Name: when the LAN knows us by another
 // presence name, because somebody has ours. Two of one name would drive each other

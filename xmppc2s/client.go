@@ -46,6 +46,7 @@ type Client struct {
 	undone              atomic.Int64 // taken from the loop, and neither done nor parked at the archive's desk
 	passed              atomic.Int64 // passed on, and not done
 	full                atomic.Bool  // the disk
+	closing             atomic.Bool  // see CloseOnStop
 	counts              counters
 
 	mu      sync.RWMutex
@@ -71,6 +72,7 @@ func New(cfg Config) *Client {
 		roomOrders: newRoomOrders(), roomDones: mailbox.New[roomLine](cfg.MaxUndone + maxRooms*maxRoomLines + queueReserve),
 	}
 	c.own.Store(&ownPresence{})
+	c.closing.Store(cfg.CloseOnStop)
 	return c
 }
 
@@ -122,6 +124,10 @@ func (c *Client) Send(st *stanza.Element) error {
 	c.counts.sent.Add(1)
 	return nil
 }
+
+// CloseOnStop has the stream be closed when Run ends, whatever Config.CloseOnStop says.
+// It is safe from any goroutine.
+func (c *Client) CloseOnStop() { c.closing.Store(true) }
 
 // stop makes everything be refused from now on.
 func (c *Client) stop() {

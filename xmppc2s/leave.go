@@ -73,7 +73,7 @@ func (l *loop) farewell() {
 	}
 	l.collect(time.Now())
 	l.buf = l.engine.AppendFarewell(nil)
-	if l.cfg.CloseOnStop {
+	if l.c.closing.Load() {
 		l.buf = append(l.buf, "</stream:stream>"...)
 	}
 	if len(l.buf) == 0 || !l.settleJournal(limit.C) {
@@ -82,7 +82,7 @@ func (l *loop) farewell() {
 	l.tr.send(l.buf)
 	select {
 	case err := <-l.tr.wrote:
-		if err != nil || !l.cfg.CloseOnStop {
+		if err != nil || !l.c.closing.Load() {
 			return
 		}
 	case <-limit.C:
@@ -126,7 +126,7 @@ func (l *loop) discardVerdict() {
 // was still to be said. What the journal has is for the next start.
 func (l *loop) reportLeft() {
 	l.collect(time.Now())
-	if l.cfg.CloseOnStop {
+	if l.c.closing.Load() {
 		l.engine.Forget()
 	}
 	limit := time.NewTimer(lastWords)

@@ -365,11 +365,14 @@ func TestWhatIsLeftWhenStoppingIsReported(t *testing.T) {
 }
 
 func TestStoppingLeavesTheSessionResumableOrClosesIt(t *testing.T) {
-	for _, closes := range []bool{false, true} {
+	for how, closes := range map[string]bool{"resumable": false, "as configured": true, "as told": true} {
 		s := newFake(t)
 		cfg := s.config()
-		cfg.CloseOnStop = closes
+		cfg.CloseOnStop = how == "as configured"
 		c := xmppc2s.New(cfg)
+		if how == "as told" {
+			c.CloseOnStop()
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		h := newTail(t)
 		var wg sync.WaitGroup

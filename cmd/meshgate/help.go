@@ -64,6 +64,9 @@ out, as far as the configured grace allows. A second signal ends it at once.
   -config FILE  the configuration (default /etc/meshgate/meshgate.yaml)
   -v            log at level debug, whatever the configuration says
 
+SIGUSR1 ends it for good: it logs out, and leaves its rooms, also where
+account.on_stop says resumable. Else the others there miss it after 5 minutes.
+
 SIGHUP reads the configuration again and logs whether it is good; what has
 changed in it comes into force with the next start.
 

@@ -36,14 +36,14 @@ type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	signals        <-chan os.Signal // SIGINT, SIGTERM: stop, then kill; SIGHUP: check again
+	signals        <-chan os.Signal // SIGINT, SIGTERM, SIGUSR1 (for good): stop, then kill; SIGHUP: check again
 	kill           func(code int)   // os.Exit
 }
 
 func main() {
 	tuneHeap()
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP)
 	os.Exit(realMain(os.Args[1:], process{os.Stdin, os.Stdout, os.Stderr, os.Getenv, signals, os.Exit}))
 }
 

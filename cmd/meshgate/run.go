@@ -42,7 +42,9 @@ func (g *gateway) runUntilSignal(c *config, p process, log *slog.Logger) int {
 	over := make(chan struct{})
 	told := false // by a signal; read once the goroutine is gone
 	var wg sync.WaitGroup
-	wg.Go(func() { told = handleSignals(over, stop, p, log, func() { c.reload(log) }) })
+	wg.Go(func() {
+		told = handleSignals(over, stop, p, log, orders{reload: func() { c.reload(log) }, leave: g.leave})
+	})
 	log.Info("starting", "version", buildVersion(), "config", c.file, "jid", c.Account.JID, "contacts", len(c.Contacts))
 	err := runStages(ctx, c.Grace, g.stages()...)
 	if err == nil {
@@ -62,9 +64,18 @@ func (g *gateway) runUntilSignal(c *config, p process, log *slog.Logger) int {
 	return exitOK
 }
 
+// leave has the gateway end, once it stops, as if for good: it logs out and leaves its rooms.
+func (g *gateway) leave() {
+	g.clique.LeaveOnStop()
+	g.server.CloseOnStop()
+}
+
+// orders are what a signal can say beside "stop".
+type orders struct{ reload, leave func() }
+
 // handleSignals stops the gateway at the first signal and kills it at the
 // second, until the gateway is over. It returns whether there was a first.
-func handleSignals(over <-chan struct{}, stop func(), p process, log *slog.Logger, reload func()) (told bool) {
+func handleSignals(over <-chan struct{}, stop func(), p process, log *slog.Logger, o orders) (told bool) {
 	for {
 		select {
 		case <-over:
@@ -72,11 +83,14 @@ func handleSignals(over <-chan struct{}, stop func(), p process, log *slog.Logge
 		case s := <-p.signals:
 			switch {
 			case s == syscall.SIGHUP:
-				reload()
+				o.reload()
 			case told:
 				log.Error("killed by a second signal", "signal", s.String())
 				p.kill(exitFailed)
 			default:
+				if s == syscall.SIGUSR1 {
+					o.leave()
+				}
 				log.Info("stopping", "signal", s.String())
 				told = true
 				stop()

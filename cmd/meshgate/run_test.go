@@ -175,21 +175,24 @@ func TestServiceManagerIsToldStatusAndStop(t *testing.T) {
 }
 
 func TestSecondSignalKills(t *testing.T) {
-	signals, over, code := make(chan os.Signal), make(chan struct{}), make(chan int, 1)
-	told := make(chan bool)
-	stops := 0
-	p := process{signals: signals, kill: func(c int) { code <- c }}
-	go func() {
-		told <- handleSignals(over, func() { stops++ }, p, slog.New(slog.DiscardHandler), func() {})
-	}()
-	signals <- syscall.SIGTERM
-	signals <- os.Interrupt
-	if c := <-code; c != exitFailed {
-		t.Errorf("killed with exit code %d, want %d", c, exitFailed)
-	}
-	close(over)
-	if !<-told || stops != 1 {
-		t.Errorf("stopped %d times, want once", stops)
+	for first, want := range map[os.Signal]int{syscall.SIGTERM: 0, os.Interrupt: 0, syscall.SIGUSR1: 1} {
+		signals, over, code := make(chan os.Signal), make(chan struct{}), make(chan int, 1)
+		told := make(chan bool)
+		stops, leaves := 0, 0
+		p := process{signals: signals, kill: func(c int) { code <- c }}
+		go func() {
+			o := orders{reload: func() {}, leave: func() { leaves++ }}
+			told <- handleSignals(over, func() { stops++ }, p, slog.New(slog.DiscardHandler), o)
+		}()
+		signals <- first
+		signals <- os.Interrupt
+		if c := <-code; c != exitFailed {
+			t.Errorf("killed with exit code %d, want %d", c, exitFailed)
+		}
+		close(over)
+		if !<-told || stops != 1 || leaves != want {
+			t.Errorf("%v: stopped %d times, want once; %d times for good, want %d", first, stops, leaves, want)
+		}
 	}
 }
 

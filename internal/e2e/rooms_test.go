@@ -194,6 +194,20 @@ func TestNoLineIsLostOrDoubledByPlannedRestarts(t *testing.T) {
 	})
 }
 
+// CQ-13: a gateway that is stopped for good is in neither room a moment later.
+func TestAGatewayThatIsStoppedForGoodLeaves(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, ejabberd bool) {
+		h := openHall(t, OfficeOptions{Ejabberd: ejabberd, Hosts: 2})
+		h.Gateway.Signal(syscall.SIGUSR1)
+		if code := h.Gateway.Wait(); code != 0 {
+			t.Errorf("gateway ended with status %d, want 0", code)
+		}
+		h.witches[0].AwaitMembersNamed(theRoom, nil)
+		h.alice.AwaitGone(h.muc, "meshgate")
+	})
+}
+
 // CQ-13: the gateway is thrown out, and comes back by itself, with what was said
 // meanwhile. The room is destroyed, the LAN is told, and what is said waits until
 // there is a new one.
