@@ -16,11 +16,17 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(p.name+" on "+server, func(t *testing.T) {
 				t.Parallel()
+				var report string
+				// Behind the lab's end, so that nothing comes after it; and the lab does not print
+				// the ends of all logs, which are kept.
+				t.Cleanup(func() {
+					if report != "" {
+						t.Error(report)
+					}
+				})
 				res := carryOut(t.Context(), t, p.small(), ejabberd, uint64(time.Now().UnixNano()))
 				t.Logf("%+v %+v", res.up, res.down)
-				if report := res.report(""); report != "" {
-					t.Error(report)
-				}
+				report = res.report("")
 			})
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"meshgate/internal/e2e"
 )
 
-// keepLogs writes the logs of the gateway's processes and the server, and what
-// each way has seen, into a new directory in dir, which is made if it has to be,
+// keepLogs writes the logs of the gateway's processes, of the server and of members of
+// the room, and what each way has seen, into a new directory in dir, which is made if it has to be,
 // and returns its path.
 func (r *run) keepLogs(dir string) (string, error) {
 	if dir != "" {
@@ -26,6 +26,11 @@ func (r *run) keepLogs(dir string) (string, error) {
 	for i, g := range r.gateways {
 		procs[fmt.Sprintf("gateway-%02d.log", i)] = g
 	}
+	for _, s := range r.lan {
+		if m, ok := s.(*member); ok {
+			procs[m.out.tag+".log"] = m.Proc
+		}
+	}
 	for i, s := range r.servers {
 		procs[fmt.Sprintf("server-%02d.log", i)] = s
 	}
@@ -39,7 +44,11 @@ func (r *run) keepLogs(dir string) (string, error) {
 			return at, err
 		}
 	}
-	return at, os.WriteFile(filepath.Join(at, "harm.txt"), []byte(strings.Join(r.story, "\n")), 0o644)
+	var b strings.Builder
+	for _, m := range r.moments() {
+		fmt.Fprintln(&b, m)
+	}
+	return at, os.WriteFile(filepath.Join(at, "moments.txt"), []byte(b.String()), 0o644)
 }
 
 // story lists what was sent and what came, with the time of day.

@@ -121,26 +121,3 @@ func (c choice) carryOut(ctx context.Context, p plan, server string, out table) 
 }
 
 func listed(list, name string) bool { return slices.Contains(strings.Split(list, ","), name) }
-
-// report says what was not as promised, and keeps the logs in a directory in
-// dir; nothing if all is well.
-func (res result) report(dir string) string {
-	wrong := res.faults()
-	if len(wrong) == 0 {
-		return ""
-	}
-	at, err := res.run.keepLogs(dir)
-	if err != nil {
-		at = err.Error()
-	}
-	return fmt.Sprintf("%s\nlost: %s\ndoubled: %s\nlogs: %s", strings.Join(wrong, "; "), excerpt(res.lost), excerpt(res.doubled), at)
-}
-
-// excerpt shows the first of many.
-func excerpt(list []string) string {
-	const most = 50
-	if len(list) > most {
-		list = append(slices.Clip(list[:most]), "...")
-	}
-	return strings.Join(list, " ")
-}

@@ -26,6 +26,7 @@ type run struct {
 	plan
 	tb       e2e.TB
 	ejabberd bool
+	seed     uint64
 	rng      *rand.Rand
 
 	o        *e2e.Office
@@ -33,7 +34,7 @@ type run struct {
 	control  *control
 	gateways []*e2e.Proc // all processes that there have been
 	servers  []*e2e.Proc
-	story    []string // what harm was done, and when
+	story    []moment // what harm was done
 	lan      []speaker
 	net      []*netEnd
 	began    time.Time
@@ -56,7 +57,7 @@ type result struct {
 	run     *run
 	up      verdict // LAN to network
 	down    verdict
-	lost    []string // the messages, each by the tag of its way and its number
+	lost    []string // the messages, by the tag of their way and their numbers
 	doubled []string
 	took    time.Duration
 	balance balance
@@ -67,13 +68,18 @@ type result struct {
 // carryOut opens an office and has everybody talk while the plan's harm is done.
 func carryOut(ctx context.Context, tb e2e.TB, p plan, ejabberd bool, seed uint64) result {
 	tb.Helper()
-	r := &run{plan: p, tb: tb, ejabberd: ejabberd, rng: rand.New(rand.NewPCG(seed, 0))}
+	r := &run{plan: p, tb: tb, ejabberd: ejabberd, seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
 	if r.nasty && ejabberd {
 		r.window = nastyEjabberdWindow
 	}
 	if r.archive && ejabberd {
 		r.messages = min(r.messages, mnesiaMost)
 	}
+	tb.Cleanup(func() { // behind the lab's
+		if tb.Failed() {
+			tb.Logf("fault: with seed %d:\n%s", seed, r.tale())
+		}
+	})
 	r.open(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var people sync.WaitGroup
@@ -135,7 +141,7 @@ func (r *run) open(ctx context.Context) {
 
 // note adds to the story.
 func (r *run) note(format string, args ...any) {
-	r.story = append(r.story, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
+	r.story = append(r.story, moment{time.Now(), fmt.Sprintf(format, args...)})
 }
 
 // archiveRoom lets Prosody's archive of files hold all of the gateway's messages:
@@ -339,10 +345,5 @@ func (res *result) judge() {
 func (res *result) take(sum *verdict, w *way) {
 	v := judge(w.snapshot())
 	sum.add(v)
-	for _, n := range v.lost {
-		res.lost = append(res.lost, fmt.Sprintf("%s.%d", w.tag, n))
-	}
-	for _, n := range v.doubled {
-		res.doubled = append(res.doubled, fmt.Sprintf("%s.%d", w.tag, n))
-	}
+	res.lost, res.doubled = append(res.lost, w.spans(v.lost)...), append(res.doubled, w.spans(v.doubled)...)
 }
