@@ -38,6 +38,18 @@ func (i Instance) Machine() string {
 	return ""
 }
 
+// SplitAddress takes apart what stands in an attribute: a name, or a name, a slash
+// and a resource. In "user@machine/resource" the slash is behind the "@"; one in
+// front of that is of the name, as in "AC/DC@h2".
+func SplitAddress(addr string) (name Instance, resource string) {
+	at := max(0, strings.IndexByte(addr, '@'))
+	slash := strings.IndexByte(addr[at:], '/')
+	if slash < 0 {
+		return Instance(addr), ""
+	}
+	return Instance(addr[:at+slash]), addr[at+slash+1:]
+}
+
 // owns reports whether an address is the peer's: its name, perhaps with a
 // resource behind it. XEP-0174 has none; those who serve queries have.
 func (i Instance) owns(addr string) bool {

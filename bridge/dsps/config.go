@@ -18,7 +18,10 @@ type Config struct {
 	Host string // where peers connect; "": what the address says
 	// HostFor is where one connects, if that is not the same for all; nil: Host.
 	// It is called in the engine's goroutine, and must not wait.
-	HostFor  func(client JID) string
+	HostFor func(client JID) string
+	// ClientAs is a client's address as it is known here, of what it may say it is on
+	// a connection; nil: that. It is called in the engine's goroutine.
+	ClientAs func(said JID) JID
 	Port     int       // default 5290
 	Features []Feature // what is told; others are supported all the same
 

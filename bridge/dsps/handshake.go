@@ -103,6 +103,9 @@ func (e *Engine) lookUp(line string) *peerState {
 	pairs := hellos(line)
 	for i, p := range pairs {
 		pairs[i].service = e.cfg.Addresses.Canonical(p.service)
+		if e.cfg.ClientAs != nil {
+			pairs[i].client = e.cfg.ClientAs(p.client)
+		}
 		if found := e.pairs[pairs[i].fold()]; found != nil {
 			return found
 		}

@@ -67,6 +67,20 @@ func TestStreamsAreNamedInTheLog(t *testing.T) {
 	}
 }
 
+// DS-04: what a client says it is on a connection may be another way to say it.
+func TestClientIsKnownByWhatItSays(t *testing.T) {
+	_, o := serve(t, func(c *dsps.ServerConfig) {
+		c.Engine.ClientAs = func(said dsps.JID) dsps.JID {
+			return dsps.JID(strings.Replace(string(said), "called rob/", "rob@nauseum.org/", 1))
+		}
+	})
+	rob := o.person("rob@nauseum.org/dspsclient")
+	at := rob.Create("", "")
+	rob.JID = "called rob/dspsclient" // from now on
+	rob.Connect(at, plain, "")
+	rob.Presence("rob@nauseum.org/dspsclient", "connect")
+}
+
 // Streams that a stop of the server ends are named, too.
 func TestAStopEndsStreamsInTheLog(t *testing.T) {
 	log := make(logLines, 100)

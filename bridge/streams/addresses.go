@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"meshgate/bridge/dsps"
+	"meshgate/linklocal"
 )
 
 // The sides.
@@ -35,17 +36,26 @@ func (a *addresses) IsService(addr dsps.JID) bool {
 // Canonical is, for an address on the LAN, the name that we had when it was
 // assigned: its resource says which it is.
 func (a *addresses) Canonical(addr dsps.JID) dsps.JID {
-	at, ok := a.onLAN[addr.Resource()]
-	if ok && strings.EqualFold(string(addr.Bare()), string(a.name())) {
+	name, resource := linklocal.SplitAddress(string(addr))
+	at, ok := a.onLAN[resource]
+	if ok && strings.EqualFold(string(name), string(a.name())) {
 		return at
 	}
 	return addr
 }
 
+func (a *addresses) isOnLAN(addr dsps.JID) bool { return a.onLAN[resourceOf(addr)] == addr }
+
+// resourceOf is that of an address of ours, whose name may have a slash.
+func resourceOf(addr dsps.JID) string {
+	_, resource := linklocal.SplitAddress(string(addr))
+	return resource
+}
+
 // shown is how peers read an address of ours now.
 func (a *addresses) shown(addr dsps.JID) dsps.JID {
-	if a.onLAN[addr.Resource()] == addr {
-		return withResource(a.name(), addr.Resource())
+	if a.isOnLAN(addr) {
+		return withResource(a.name(), resourceOf(addr))
 	}
 	return a.toLAN(addr)
 }
@@ -74,8 +84,8 @@ func (a *addresses) Assign(side int, _ dsps.JID, taken func(dsps.JID) bool) (dsp
 
 // Release gives it back.
 func (a *addresses) Release(_, addr dsps.JID) {
-	if a.onLAN[addr.Resource()] == addr {
-		delete(a.onLAN, addr.Resource())
+	if a.isOnLAN(addr) {
+		delete(a.onLAN, resourceOf(addr))
 		return
 	}
 	a.account.release(addr)
@@ -83,5 +93,5 @@ func (a *addresses) Release(_, addr dsps.JID) {
 
 // Lost is true of what was an address of the account and is none any more.
 func (a *addresses) Lost(addr dsps.JID) bool {
-	return a.onLAN[addr.Resource()] != addr && !a.account.has(addr)
+	return !a.isOnLAN(addr) && !a.account.has(addr)
 }

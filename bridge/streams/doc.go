@@ -7,7 +7,9 @@
 // To the service contacts are their addresses on the network, peers their
 // presence names. No presence name is a contact's address: whoever goes by one is
 // refused, as are names that the service would take for another's, because they
-// differ in the case of letters beyond ASCII only, or have a slash. Peers say
+// differ in the case of letters beyond ASCII only, or look like another's with a
+// resource ("bob@h2/x"). A slash in front of the "@" is of the name: contacts read
+// and say AC\2fDC@h2 (XEP-0106), peers AC/DC@h2. Peers say
 // and read the names of mirrors, where contacts say and read addresses; a peer's
 // name is the same on both sides.
 //

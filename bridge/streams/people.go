@@ -115,16 +115,40 @@ func (p *people) contact(addr dsps.JID) (jid.JID, bool) {
 	return j, ok
 }
 
-// peer is the peer of that name, if it may use the gateway.
+// A presence name may have any character. In an address a slash would begin a
+// resource: there it is as XEP-0106 has it.
+var (
+	escaper   = strings.NewReplacer(`\`, `\5c`, "/", `\2f`)
+	unescaper = strings.NewReplacer(`\5c`, `\`, `\2f`, "/")
+)
+
+// addressOf is that of a peer, and nameOf what it is called.
+func addressOf(name linklocal.Instance) dsps.JID { return dsps.JID(escaper.Replace(string(name))) }
+
+func nameOf(peer dsps.JID) linklocal.Instance {
+	return linklocal.Instance(unescaper.Replace(string(peer)))
+}
+
+// peer is the name of the peer with that address, if it may use the gateway.
 func (p *people) peer(addr dsps.JID) (linklocal.Instance, bool) {
-	name := linklocal.Instance(addr)
-	if strings.ContainsRune(string(addr), '/') || strings.ToLower(string(addr)) != name.Key() {
+	name := nameOf(addr)
+	_, resource := linklocal.SplitAddress(string(name))
+	if resource != "" || addressOf(name) != addr || strings.ToLower(string(name)) != name.Key() {
 		return "", false
 	}
-	if _, taken := p.contact(addr); taken {
+	if _, taken := p.contact(dsps.JID(name)); taken {
 		return "", false
 	}
 	return name, p.policy.Admits(name)
+}
+
+// saidBy is whose address it is that somebody says on a connection: peers say
+// their names.
+func (p *people) saidBy(addr dsps.JID) dsps.JID {
+	if _, ok := p.contact(addr); ok {
+		return addr
+	}
+	return addressOf(linklocal.Instance(addr))
 }
 
 // known reports whether somebody may use the gateway.
@@ -157,7 +181,7 @@ func (p *people) connected(a, b dsps.JID) bool {
 func (p *people) toLAN(addr dsps.JID) dsps.JID {
 	j, ok := p.contact(addr)
 	if !ok {
-		return addr
+		return dsps.JID(nameOf(addr))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,12 +190,17 @@ func (p *people) toLAN(addr dsps.JID) dsps.JID {
 
 // fromLAN is whom a peer means by that.
 func (p *people) fromLAN(addr dsps.JID) dsps.JID {
+	name, resource := linklocal.SplitAddress(string(addr))
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if bare, ok := p.behind[linklocal.Instance(addr.Bare()).Key()]; ok {
-		return withResource(dsps.JID(bare), addr.Resource())
+	bare, ok := p.behind[name.Key()]
+	p.mu.Unlock()
+	if ok {
+		return withResource(dsps.JID(bare), resource)
 	}
-	return addr
+	if _, ok := p.contact(addr); ok {
+		return addr
+	}
+	return withResource(addressOf(name), resource) // a peer has none, and is not known by one
 }
 
 func withResource(bare dsps.JID, resource string) dsps.JID {

@@ -19,6 +19,9 @@ func (p *people) rights(cfg Config) dsps.Policy {
 	}
 	mayCreate := func(client dsps.JID) bool {
 		name := linklocal.Instance(client.Bare()).Key()
+		if peer, ok := p.peer(client); ok {
+			name = peer.Key()
+		}
 		return p.known(client) && (len(create) == 0 ||
 			slices.ContainsFunc(create, func(pattern string) bool { return bounds.Matches(pattern, name) }))
 	}

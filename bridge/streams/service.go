@@ -54,6 +54,7 @@ func New(cfg Config) *Service {
 	crand.Read(seed[:]) // never fails
 	sc.Engine.Rand = rand.New(rand.NewChaCha8(seed))
 	sc.Engine.Addresses, sc.Engine.Sides, sc.Engine.Policy = s.addresses, sides, s.people.rights(cfg)
+	sc.Engine.ClientAs = s.people.saidBy
 	sc.Engine.HostFor = func(client dsps.JID) string {
 		_, onNetwork := s.people.contact(client)
 		switch {
@@ -158,12 +159,13 @@ func (s *Service) handleNetwork(at dsps.JID, iq *stanza.Element) bool {
 // handleLAN does so with one of a peer. Whichever name of ours it knows, we go by
 // the one that we have.
 func (s *Service) handleLAN(_, from linklocal.Instance, iq *stanza.Element) bool {
-	peer, ok := s.people.peer(dsps.JID(from))
+	peer := addressOf(from)
+	_, ok := s.people.peer(peer)
 	if !ok || s.Err() != nil {
 		return false
 	}
-	to := withResource(s.people.name(), dsps.JID(iq.Attr("to")).Resource())
-	return s.server.HandleQuery(dsps.JID(peer), to, rename(iq, s.people.fromLAN))
+	to := withResource(s.people.name(), resourceOf(dsps.JID(iq.Attr("to"))))
+	return s.server.HandleQuery(peer, to, rename(iq, s.people.fromLAN))
 }
 
 // SendIQ sends a stanza of the service's to whichever side its receiver is on.
@@ -175,8 +177,9 @@ func (s *Service) SendIQ(iq *stanza.Element) {
 		s.toNetwork(contact, iq)
 		return
 	}
+	to := nameOf(dsps.JID(iq.Attr("to")))
 	s.parts.LAN.Send(linklocal.Outgoing{
-		From: bridge.ConciergeID, To: linklocal.Instance(iq.Attr("to")), Stanza: rename(iq, s.addresses.shown),
+		From: bridge.ConciergeID, To: to, Stanza: rename(iq, s.addresses.shown).WithAttr("to", string(to)),
 		Done: func(err error) {
 			if err != nil {
 				s.unsent(iq, err)

@@ -195,6 +195,52 @@ func TestAPeerInvitesAContactByItsMirror(t *testing.T) {
 	}
 }
 
+// A presence name may have a slash: the peer is answered by it, reads itself by it
+// and is invited by it, on the network as XEP-0106 writes it; and patterns fit it.
+func TestAPeerMayHaveASlashInItsName(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Create = []string{"ac/dc@*"} })
+	const name, address = "AC/DC@h2", `AC\2fDC@h2`
+	if !w.peer(name, own, "get", "<query type='create'/>") {
+		t.Fatal("not taken")
+	}
+	created := w.next(w.lan)
+	if created.Attr("type") != "result" || created.Attr("to") != name {
+		t.Fatalf("created %s", created)
+	}
+	at := created.Attr("from")
+	w.peer(name, at, "set", "<query type='admin'><peer type='slave'>alice1@gw/high</peer><peer type='slave'>x/y@h2</peer></query>")
+	if p := query(w.next(w.server)).Child(dsps.NS, "peer").Text(); p != address {
+		t.Errorf("alice is invited by %s", p)
+	}
+	if got := w.next(w.lan); got.Attr("to") != "x/y@h2" || query(got).Child(dsps.NS, "peer").Text() != name {
+		t.Errorf("the other is invited by %s", got)
+	}
+	w.next(w.lan) // the empty result
+	w.peer(name, at, "get", "<query type='who'/>")
+	var names []string
+	for p := range query(w.next(w.lan)).Children() {
+		names = append(names, p.Text())
+	}
+	if !slices.Equal(names, []string{name, "alice1@gw/high", "x/y@h2"}) {
+		t.Errorf("it reads of %q", names)
+	}
+	w.HandleLAN(publishedAs("gate/way@gw"))
+	w.peer("ac/dc@h3", "gate/way@gw", "get", "<query type='stats'/>")
+	if got := w.next(w.lan); got.Attr("type") != "result" || got.Attr("from") != "gate/way@gw" {
+		t.Errorf("when the gateway has one, too: %s", got)
+	}
+	again := strings.Replace(at, own, "gate/way@gw", 1)
+	w.peer(name, again, "get", "<query type='who'/>")
+	if got := w.next(w.lan); got.Attr("type") != "result" || w.addresses.shown(dsps.JID(at)) != dsps.JID(again) {
+		t.Errorf("its stream is not found: %s", got)
+	}
+	for said, want := range map[dsps.JID]dsps.JID{name: address, "alice@example.org/a/b": "alice@example.org/a/b", `a\b@h2`: `a\5cb@h2`} {
+		if got := w.people.saidBy(said); got != want {
+			t.Errorf("%s on a connection is %s", said, got)
+		}
+	}
+}
+
 // DS-08: who is not there, or cannot be told, has rejected.
 func TestWhoCannotBeToldHasRejected(t *testing.T) {
 	for name, broken := range map[string]error{"carol": nil, "alice": errors.New("full")} {
@@ -214,7 +260,7 @@ func TestWhoCannotBeToldHasRejected(t *testing.T) {
 // peers by the names of others; nobody invites whom it may not reach.
 func TestStrangersAreRefused(t *testing.T) {
 	w := newWorld(t, nil)
-	for _, name := range []string{"eve@h9", "alice@example.org", "ALICE@example.org", "bob@h2/x@h2", "Élise@h2"} {
+	for _, name := range []string{"eve@h9", "alice@example.org", "ALICE@example.org", "bob@h2/x@h2", "bob@h2/x", "alice1@gw/high", "alice@example.org/x", "Élise@h2"} {
 		if w.peer(name, own, "get", "<query type='create'/>") {
 			t.Errorf("%s may ask", name)
 		}

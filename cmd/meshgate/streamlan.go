@@ -136,7 +136,7 @@ func (m *meshSession) HandleLAN(ctx context.Context, ev linklocal.Event) {
 // take takes a query, or an error.
 func (m *meshSession) take(_, from linklocal.Instance, iq *stanza.Element) bool {
 	said := string(from)
-	if r := dsps.JID(iq.Attr("from")).Resource(); r != "" {
+	if _, r := linklocal.SplitAddress(iq.Attr("from")); r != "" {
 		said += "/" + r
 	}
 	return m.came.Put(iq.WithAttr("from", said))
@@ -147,8 +147,9 @@ func (m *meshSession) Address() string { return string(m.self) }
 
 // Send sends a stanza. To a question that cannot be sent there is an answer.
 func (m *meshSession) Send(iq *stanza.Element) error {
+	to, _ := linklocal.SplitAddress(iq.Attr("to"))
 	m.lan.Send(linklocal.Outgoing{
-		From: meshID, To: linklocal.Instance(dsps.JID(iq.Attr("to")).Bare()), Stanza: iq,
+		From: meshID, To: to, Stanza: iq,
 		Done: func(err error) {
 			if err == nil {
 				return
