@@ -14,8 +14,8 @@ const (
 
 // A pace is how slowly lines go to a MUC that puts them off, with an error of type
 // "wait": one at a time, in order, and with a gap between them that grows with each
-// refusal, and shrinks by a quarter with each line that the MUC takes. Nobody says how
-// long it has to be.
+// refusal, and shrinks by a quarter with each line that the MUC takes. How long it has to
+// be the error does not say.
 //
 // "wait -- retry after waiting (the error is temporary)": RFC 6120 §8.3.2
 //
@@ -24,10 +24,10 @@ const (
 // mod_muc_limits, and rooms with XEP-0500, refuse what comes too soon with
 // policy-violation.
 type pace struct {
-	gap     time.Duration // 0: lines go as they come
-	widened time.Time     // the gap was: a refusal of what was sent before says nothing new
-	since   time.Time     // of all that was sent since then the MUC has put off a line, and taken none; zero: it takes lines
-	told    map[linklocal.Instance]bool
+	gap     time.Duration               // 0: lines go as they come
+	widened time.Time                   // the gap was: a refusal of what was sent before says nothing new
+	since   time.Time                   // of all that was sent since then the MUC has put off a line, and taken none; zero: it takes lines
+	told    map[linklocal.Instance]bool // that lines of theirs wait
 }
 
 // refused notes that the MUC has put off a line that was sent then.
