@@ -15,7 +15,9 @@ var ejabberdConf string
 //
 // It runs the Erlang machine itself, without a node name: no epmd, no cookie
 // and no control program, and as many servers side by side as there are hosts.
-// The accounts are made by the same machine once ejabberd is up.
+// The accounts are made by the same machine once ejabberd is up. Its threads
+// sleep when there is nothing to do (+sbwt): as they come they look for work
+// for a while first, which takes the processors from the rest of the lab.
 func (h *Host) Ejabberd(opt ServerOptions) *Server {
 	h.tb.Helper()
 	s := h.newServer("ejabberd", opt)
@@ -24,7 +26,7 @@ func (h *Host) Ejabberd(opt ServerOptions) *Server {
 	s.spec = Spec{
 		Name: "ejabberd@" + h.Name,
 		Args: []string{
-			"erl", "-noinput", "+K", "true", "-mnesia", "dir", fmt.Sprintf("%q", h.Path("ejabberd/spool")),
+			"erl", "-noinput", "+K", "true", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", fmt.Sprintf("%q", h.Path("ejabberd/spool")),
 			"-s", "ejabberd", "-eval", s.ejabberdAccounts() + ", " + s.ejabberdOrders() + ".",
 		},
 		Env: []string{
