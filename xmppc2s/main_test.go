@@ -4,6 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"meshgate/internal/e2e"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	e2e.WorkInParallel() // real servers, and the pauses of the client
+	goleak.VerifyTestMain(m)
+}

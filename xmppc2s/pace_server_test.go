@@ -14,6 +14,7 @@ import (
 // goes through without the connection being given up, in order and once, and
 // what a person says meanwhile does not wait for it.
 func TestABurstGoesThroughASlowServer(t *testing.T) {
+	t.Parallel()
 	users := map[string]string{"alice": "a", "bob": "b"}
 	for name, begin := range map[string]func(*e2e.Host) *e2e.Server{
 		"prosody": func(h *e2e.Host) *e2e.Server { return h.Prosody(e2e.ServerOptions{Users: users, Rate: "10kb/s"}) },

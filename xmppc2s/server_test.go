@@ -18,8 +18,9 @@ import (
 	"meshgate/xmppc2s"
 )
 
-// servers runs a test against each kind of real server.
+// servers runs a test against each kind of real server, beside other tests.
 func servers(t *testing.T, test func(*testing.T, *e2e.Server)) {
+	t.Parallel()
 	opt := e2e.ServerOptions{Users: map[string]string{"alice": "a", "bob": "b"}}
 	for kind, begin := range map[string]func(*e2e.Host) *e2e.Server{
 		"prosody":  func(h *e2e.Host) *e2e.Server { return h.Prosody(opt) },

@@ -3,13 +3,11 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,19 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	workInParallel()
+	WorkInParallel()
 	goleak.VerifyTestMain(m)
-}
-
-// workInParallel lets more tests run at once than there are processors, unless
-// the command line says how many: labs wait more than they work.
-func workInParallel() {
-	flag.Parse()
-	said := false
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
-	if !said {
-		_ = flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))) // a number
-	}
 }
 
 func TestHostsReachEachOtherAndNobodyElse(t *testing.T) {
