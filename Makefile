@@ -5,9 +5,19 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64
 FUZZTIME ?= 30s
+FUZZREST ?= $(FUZZTIME)
 SOAK     ?= 10m30s
 SEEDS    ?= 5000
 GO       ?= go
+
+# Packages whose tests stand on labs, the longest first: they wait more than
+# they work, and would wait longer beside those that work.
+LABS   := internal/e2e internal/e2e/fault xmppc2s internal/e2e/ends
+# Packages with simulations and models of what one goroutine does. The race
+# detector, under which they take ten times as long, has little to find there:
+# it sees them small (-short), and they run in full size without it.
+MODELS := bridge/rooms bridge/store clique/rmulticast linklocal/mdns
+UNITS   = $(filter-out $(LABS:%=meshgate/%) $(MODELS:%=meshgate/%),$(shell $(GO) list ./...))
 
 # The version comes from VERSION; a checkout that belongs to another user would
 # make Go's own look at git fail.
@@ -24,7 +34,7 @@ help:
 	@echo 'make soak    whether everybody still sees everybody after $(SOAK) (root)'
 	@echo 'make fault   whether anything is lost or doubled by cuts, kills and restarts;'
 	@echo '             FAULT="-run cuts -server ejabberd -messages 1000 -cuts 20 -seed 7" is less, FAULT=-h says what there is (root)'
-	@echo 'make fuzz    every fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'make fuzz    every fuzz target for FUZZREST ($(FUZZREST)), those of DSPS for FUZZTIME ($(FUZZTIME))'
 	@echo 'make sim     $(SEEDS) (SEEDS) simulated Clique rooms on networks that lose, double and cut'
 	@echo 'make ci      what has to pass before a change lands (root)'
 	@echo 'make deps    install the Debian packages that the tests need (root)'
@@ -42,10 +52,13 @@ deps:
 	sh internal/e2e/deps.sh
 
 # MESHGATE_E2E=require: a test that lacks something fails instead of skipping.
+# make lint vets.
+test: export MESHGATE_E2E = require
 test: deps
-	@out=$$(gofmt -l .) && test -z "$$out" || { echo "gofmt: run gofmt -w on: $$out"; exit 1; }
-	$(GO) vet ./...
-	MESHGATE_E2E=require $(GO) test -race -timeout 10m ./...
+	$(GO) test -vet=off -race -timeout 10m $(UNITS)
+	$(GO) test -vet=off -race -short -timeout 10m $(MODELS:%=./%)
+	$(GO) test -vet=off -timeout 10m $(MODELS:%=./%)
+	$(GO) test -vet=off -race -timeout 10m $(LABS:%=./%)
 
 lint:
 	@out=$$(gofmt -l .) && test -z "$$out" || { echo "gofmt: run gofmt -w on: $$out"; exit 1; }
@@ -71,7 +84,7 @@ fault: deps
 	$(GO) run ./internal/e2e/fault $(FAULT)
 
 fuzz:
-	FUZZTIME=$(FUZZTIME) GO='$(GO)' .ci/fuzz
+	FUZZTIME=$(FUZZTIME) FUZZREST=$(FUZZREST) GO='$(GO)' .ci/fuzz
 
 # In virtual time, and on all cores.
 sim:

@@ -266,7 +266,11 @@ func TestThePowerMayFailInAnyWrite(t *testing.T) {
 	}
 	r := &powerRun{T: t, dir: dir, rnd: rand.New(rand.NewPCG(1, 2))}
 	r.begin()
-	for round := range 3 {
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for round := range rounds {
 		r.commits = nil
 		for range 1 + round {
 			r.commit()

@@ -320,7 +320,11 @@ func TestAnyDamageIsSurvived(t *testing.T) {
 		for range rapid.IntRange(0, 5).Draw(rt, "changes") {
 			file[rapid.IntRange(0, len(file)-1).Draw(rt, "at")] = rapid.Byte().Draw(rt, "byte")
 		}
-		path := filepath.Join(t.TempDir(), "x.db")
+		dir, err := memoryTemp(t)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		path := filepath.Join(dir, "x.db")
 		if err := os.WriteFile(path, file, 0o600); err != nil {
 			rt.Fatal(err)
 		}

@@ -15,7 +15,11 @@ import (
 // holder. LL-07: everybody sees every instance of the others once, with its last
 // text (LL-10), and none of his own. LL-11: nobody sees one that left.
 func TestSeededLinks(t *testing.T) {
-	const runs, batch = 1000, 50
+	const batch = 50
+	runs := uint64(1000)
+	if testing.Short() {
+		runs = 100
+	}
 	for first := uint64(0); first < runs; first += batch {
 		t.Run(fmt.Sprintf("seeds from %d", first), func(t *testing.T) {
 			t.Parallel()

@@ -308,7 +308,11 @@ func TestShutdownSaysGoodbyeOnAllLinks(t *testing.T) {
 // TestSeededNets: hosts with several links that come and go, names that
 // collide, loss. LL-05, LL-07, LL-11, LL-18.
 func TestSeededNets(t *testing.T) {
-	for seed := range uint64(100) {
+	seeds := uint64(100)
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			simulateNet(t, seed)
