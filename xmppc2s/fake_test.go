@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"meshgate/internal/e2e"
 	"meshgate/internal/xmlframe"
 	"meshgate/xmppc2s"
 )
@@ -109,7 +110,7 @@ func (s *fakeServer) accept() *fakeConn {
 	case c := <-s.conns:
 		s.t.Cleanup(func() { c.conn.Close() })
 		return c
-	case <-time.After(10 * time.Second):
+	case <-time.After(e2e.Patience):
 		s.t.Fatal("no connection")
 		return nil
 	}
@@ -160,7 +161,7 @@ func (c *fakeConn) send(format string, args ...any) {
 func (c *fakeConn) next() string {
 	c.t.Helper()
 	for len(c.frames) == 0 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(e2e.Patience))
 		buf := make([]byte, 4096)
 		n, err := c.conn.Read(buf)
 		if n > 0 {

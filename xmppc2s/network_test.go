@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"meshgate/internal/e2e"
 	"meshgate/xmppc2s"
 	"meshgate/xmppc2s/sm"
 )
@@ -35,7 +36,7 @@ func TestAnotherNetworkEndsAnAttemptThatHangs(t *testing.T) {
 	begun := time.Now()
 	s.accept().open("") // and nothing more
 	c.NetworkChanged()  // too early to end it
-	for stop := time.After(10 * time.Second); len(h.seen()) == 0; {
+	for stop := time.After(e2e.Patience); len(h.seen()) == 0; {
 		select {
 		case <-stop:
 			t.Fatal("it goes on hanging")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"meshgate/internal/e2e"
 	"meshgate/internal/stanza"
 	"meshgate/xmppc2s"
 	"meshgate/xmppc2s/sm"
@@ -455,7 +456,7 @@ func TestAHandlerThatHangsDoesNotKeepTheClientFromStopping(t *testing.T) {
 	cancel()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(e2e.Patience):
 		t.Fatal("still running")
 	}
 	if n := c.Stats().Undelivered; n != 1000 {
