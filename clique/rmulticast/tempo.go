@@ -14,16 +14,18 @@ type tempo struct {
 	since  time.Time // when we began to count …
 	sent   int       // … what we send
 	missed int       // … and what of it somebody asks for
+	slowed bool      // it was too fast once
 }
 
 const (
-	firstTempo  = 10_000
-	leastTempo  = 1_000
-	tempoTime   = 20 * time.Millisecond // between two changes at least: requests take some of it
-	tempoCount  = 256                   // packets, too
-	tempoFaster = 1.25
-	tempoSlower = 0.6
-	byChance    = 0.1 // share of the packets that each of the others may miss
+	firstTempo   = 10_000
+	leastTempo   = 1_000
+	tempoTime    = 20 * time.Millisecond // between two changes at least: requests take some of it
+	tempoCount   = 256                   // packets, too
+	tempoFaster  = 1.25
+	tempoAtFirst = 2 // faster, until it was too fast once
+	tempoSlower  = 0.6
+	byChance     = 0.1 // share of the packets that each of the others may miss
 )
 
 func newTempo(limit int) tempo {
@@ -38,6 +40,9 @@ func (t *tempo) send(now time.Time, others int) {
 		return
 	case float64(t.missed) > byChanceMissed(others)*float64(t.sent):
 		t.rate = max(t.rate*tempoSlower, min(leastTempo, t.limit))
+		t.slowed = true
+	case !t.slowed:
+		t.rate = min(t.rate*tempoAtFirst, t.limit)
 	default:
 		t.rate = min(t.rate*tempoFaster, t.limit)
 	}

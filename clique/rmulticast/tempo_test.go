@@ -62,6 +62,10 @@ func TestTempo(t *testing.T) {
 			t.Errorf("%s: %.0f a second, want %.0f to %.0f", c.why, got, c.from, c.to)
 		}
 	}
+	first := newTempo(50_000)
+	if got := first.pour(140*time.Millisecond, 1, byChance(0, 1)); got < 50_000 {
+		t.Errorf("after 70 ms in which nothing was lost we send %.0f a second", got)
+	}
 	for _, limit := range []int{1, 300, 12_000} {
 		tempo := newTempo(limit)
 		for _, lost := range []func(float64) int{byChance(0, 1), byChance(1, 1)} {
