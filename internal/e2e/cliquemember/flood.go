@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,16 @@ const (
 	floodWord  = "flood"
 	floodAhead = 2 << 20 // bytes of a flood that wait to be sent at most
 	floodPause = time.Millisecond
+
+	maxFloodHead = 80 // bytes of a message before its filling
 )
 
-// flooding is message n of a flood of count messages.
-func flooding(n int, c command) string {
-	head := fmt.Sprintf("%s %s %d %d ", floodWord, c.ID, n, c.Count)
-	return head + strings.Repeat("x", max(0, c.Size-len(head)))
+// flooding is message n of a flood of count messages: a copy of the filling with a head.
+// It is made with little effort, since plain sockets beside it have none.
+func flooding(n int, c command, filling []byte) []byte {
+	b := bytes.Clone(filling)
+	_ = fmt.Appendf(b[:0], "%s %s %d %d ", floodWord, c.ID, n, c.Count)
+	return b
 }
 
 // flood says many messages as fast as the room takes them, and prints when it
@@ -32,9 +37,10 @@ func (m *member) flood(ctx context.Context, c command) {
 		m.report("flood", err)
 		return
 	}
+	filling := bytes.Repeat([]byte("x"), max(c.Size, maxFloodHead))
 	m.tell(event{Ev: "flooding", Room: c.Room, ID: c.ID})
 	for n := range c.Count {
-		if err := say(ctx, flooding(n, c)); err != nil {
+		if err := say(ctx, flooding(n, c, filling)); err != nil {
 			m.report("flood", err)
 			return
 		}
@@ -43,16 +49,16 @@ func (m *member) flood(ctx context.Context, c command) {
 }
 
 // floodBy is a way to say a message that waits while there is no room for it.
-func (m *member) floodBy(c command) (func(context.Context, string) error, error) {
+func (m *member) floodBy(c command) (func(context.Context, []byte) error, error) {
 	if c.Data {
 		stream, err := m.stream(c.Room)
-		return func(ctx context.Context, text string) error { return m.sayData(ctx, c.Room, stream, text) }, err
+		return func(ctx context.Context, text []byte) error { return m.sayData(ctx, c.Room, stream, text) }, err
 	}
 	free := make(chan error, max(1, floodAhead/max(1, c.Size)))
 	for range cap(free) {
 		free <- nil
 	}
-	return func(ctx context.Context, text string) error {
+	return func(ctx context.Context, text []byte) error {
 		select {
 		case err := <-free:
 			if err != nil {
@@ -61,7 +67,7 @@ func (m *member) floodBy(c command) (func(context.Context, string) error, error)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		m.rooms.Send(c.Room, saying(command{Body: text}), func(err error) { free <- err })
+		m.rooms.Send(c.Room, saying(command{Body: string(text)}), func(err error) { free <- err })
 		return nil
 	}, nil
 }
@@ -80,9 +86,9 @@ func (m *member) stream(room string) (rmulticast.StreamID, error) {
 	return stream, err
 }
 
-func (m *member) sayData(ctx context.Context, room string, stream rmulticast.StreamID, text string) error {
+func (m *member) sayData(ctx context.Context, room string, stream rmulticast.StreamID, text []byte) error {
 	for {
-		err := m.rooms.SendData(room, stream, []byte(text))
+		err := m.rooms.SendData(room, stream, text)
 		if !errors.Is(err, clique.ErrQueueFull) {
 			return err
 		}
@@ -94,6 +100,9 @@ func (m *member) sayData(ctx context.Context, room string, stream rmulticast.Str
 	}
 }
 
+// A speaker is somebody in a room.
+type speaker struct{ room, name string }
+
 // A count is how far a flood has come here.
 type count struct {
 	id             string
@@ -102,8 +111,8 @@ type count struct {
 
 // counts takes a message of a flood and reports whether it is one. Of all of them
 // it prints the last alone, and how many came in another place than theirs.
-func (m *member) counts(room, from, text string) bool {
-	words := strings.SplitN(text[:min(len(text), 80)], " ", 5)
+func (m *member) counts(room, from string, text []byte) bool {
+	words := strings.SplitN(string(text[:min(len(text), maxFloodHead)]), " ", 5)
 	if len(words) < 5 || words[0] != floodWord {
 		return false
 	}
@@ -114,10 +123,10 @@ func (m *member) counts(room, from, text string) bool {
 		return false
 	}
 	m.mu.Lock()
-	c := m.floods[room+"\x00"+from]
+	c := m.floods[speaker{room, from}]
 	if c == nil || c.id != id {
 		c = &count{id: id}
-		m.floods[room+"\x00"+from] = c
+		m.floods[speaker{room, from}] = c
 	}
 	if n != c.next {
 		c.disorder++

@@ -28,11 +28,11 @@ func (m *member) HandleClique(_ context.Context, ev clique.Event) {
 	case clique.Closed:
 		m.tell(event{Ev: "closed", Room: ev.Room, Why: inWords(ev.Err)})
 	case clique.Received:
-		if !m.counts(ev.Room, ev.From, ev.Stanza.Child(stanza.NSClient, "body").Text()) {
+		if !m.counts(ev.Room, ev.From, []byte(ev.Stanza.Child(stanza.NSClient, "body").Text())) {
 			m.said(ev)
 		}
 	case clique.Data:
-		if !m.counts(ev.Room, ev.From, string(ev.Data)) {
+		if !m.counts(ev.Room, ev.From, ev.Data) {
 			m.tell(event{Ev: "data", Room: ev.Room, From: ev.From, Body: string(ev.Data)})
 		}
 	}

@@ -56,7 +56,7 @@ func run(r io.Reader, w io.Writer) error {
 	rooms := clique.New(clique.Config{
 		Name: c.Name, IPv6: c.IPv6, Log: log,
 	}, dns)
-	m := &member{rooms: rooms, out: json.NewEncoder(w), floods: map[string]*count{}, streams: map[string]rmulticast.StreamID{}}
+	m := &member{rooms: rooms, out: json.NewEncoder(w), floods: map[speaker]*count{}, streams: map[string]rmulticast.StreamID{}}
 
 	// Rooms are left before their adverts are taken back.
 	dnsCtx, stopDNS := context.WithCancel(context.Background())
@@ -105,7 +105,7 @@ type member struct {
 
 	mu      sync.Mutex // guards what follows
 	out     *json.Encoder
-	floods  map[string]*count              // those that arrive, by room and sender
+	floods  map[speaker]*count             // those that arrive
 	streams map[string]rmulticast.StreamID // ours, by room
 }
 
