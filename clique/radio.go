@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"meshgate/clique/rmulticast"
+	"meshgate/internal/alarm"
 	"meshgate/internal/multicast"
 	"meshgate/linklocal/mdns"
 )
@@ -18,6 +19,9 @@ const (
 	maxPacket  = 1500    // bytes: longer ones are nobody's, and would be cut
 	readBuffer = 4 << 20 // of a socket, in bytes: Salut sends any burst at once
 	maxReady   = 4       // times that packets were read and not taken yet: some hundred packets each at most
+
+	pause  = time.Millisecond // between two readings, if packets come in quick succession …
+	enough = 12               // … and fewer than so many at once
 )
 
 // A packetConn is a socket on a group. A *multicast.Conn is one.
@@ -139,14 +143,17 @@ func (r *radio) close() {
 	r.wg.Wait()
 }
 
-// read hands packets over until the socket closes or fails.
+// read hands packets over until the socket closes or fails. To wake up for one costs
+// more than to take it: what comes in quick succession gathers in the socket for a moment.
 func (r *radio) read(conn packetConn) {
 	m := newMeter(r.rate)
-	for {
+	var wake alarm.Alarm
+	defer wake.Stop()
+	for last := (time.Time{}); ; {
 		var heard [][]byte
-		now := time.Time{}
+		now, count := time.Time{}, 0
 		err := conn.ReadPackets(func(b []byte, from multicast.Arrival) {
-			if now.IsZero() {
+			if count++; count == 1 {
 				now = time.Now()
 			}
 			if r.mayHear(now, m, b, from) {
@@ -160,14 +167,34 @@ func (r *radio) read(conn packetConn) {
 			}
 			return
 		}
-		if len(heard) == 0 {
-			continue
-		}
-		select {
-		case r.packets <- heard:
-		case <-r.stop:
+		if len(heard) > 0 && !r.handOver(heard) {
 			return
 		}
+		if count < enough && now.Sub(last) < 2*pause && !r.rest(&wake, now.Add(pause)) {
+			return
+		}
+		last = now
+	}
+}
+
+// handOver gives packets to the room. False: it is closed.
+func (r *radio) handOver(packets [][]byte) bool {
+	select {
+	case r.packets <- packets:
+		return true
+	case <-r.stop:
+		return false
+	}
+}
+
+// rest waits until then. False: the room is closed.
+func (r *radio) rest(wake *alarm.Alarm, until time.Time) bool {
+	wake.Set(until)
+	select {
+	case <-wake.C():
+		return true
+	case <-r.stop:
+		return false
 	}
 }
 
