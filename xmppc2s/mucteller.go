@@ -35,11 +35,11 @@ func (o *outer) carryOut(ctx context.Context, out mucOutput) {
 	for _, st := range out.send {
 		o.c.queueOwn(stanza.Append(nil, st, stanza.NSClient))
 	}
+	o.c.counts.addRooms(&out)
 	for _, mark := range out.drop {
 		o.c.undone.Add(-1)
 		o.c.markDone(mark)
 	}
-	o.c.counts.addRooms(&out)
 	for _, t := range out.tell {
 		o.tellRoom(ctx, t)
 	}
