@@ -31,7 +31,9 @@ func (l *link) read(rest []byte) {
 		if b == nil {
 			return
 		}
-		n, err := l.waited(func() (int, error) { return src.Read(b.space()) })
+		began := l.waits()
+		n, err := src.Read(b.space())
+		l.waited(began)
 		if !l.took(b, n) || err != nil {
 			return
 		}
@@ -41,21 +43,28 @@ func (l *link) read(rest []byte) {
 
 // wakes waits until there is something to read, without a block to read it into.
 func (l *link) wakes(ready func() error) bool {
-	_, err := l.waited(func() (int, error) { return 0, ready() })
+	began := l.waits()
+	err := ready()
+	l.waited(began)
 	return err == nil
 }
 
-// waited waits for what the peer sends: of one that has left for so long at a
-// time, and for so long in all.
-func (l *link) waited(read func() (int, error)) (int, error) {
-	if l.hose.modeOf(l) != readOnly {
-		return read()
+// waits sets how long is waited for what a peer that has left still sends: for so
+// long at a time, and for so long in all. It returns when that began, for waited;
+// zero: the peer is there. (A function around the read would cost each reader a larger stack.)
+func (l *link) waits() (began time.Time) {
+	if l.hose.modeOf(l) == readOnly {
+		began = time.Now()
+		_ = l.conn.SetReadDeadline(began.Add(min(l.linger, l.drain)))
 	}
-	began := time.Now()
-	_ = l.conn.SetReadDeadline(began.Add(min(l.linger, l.drain)))
-	n, err := read()
-	l.drain -= time.Since(began)
-	return n, err
+	return began
+}
+
+// waited takes off what was waited since.
+func (l *link) waited(began time.Time) {
+	if !began.IsZero() {
+		l.drain -= time.Since(began)
+	}
 }
 
 // took passes on what was read, at the pace of the stream. It reports whether
