@@ -114,6 +114,7 @@ func TestALeftRoomIsQuiet(t *testing.T) {
 	conn.says("late")
 	conn.send("<presence from='%s/ann'/>", fakeRoom)
 	conn.handled(n + 2)
+	conn.roundTrip() // and what was counted with them is told
 	if st := c.Stats(); st.RoomStrays != 1 || st.PresencesIgnored != 1 {
 		t.Errorf("%d strays, %d presences of strangers", st.RoomStrays, st.PresencesIgnored)
 	}
