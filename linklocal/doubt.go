@@ -25,7 +25,11 @@ import (
 const (
 	doubtFor  = 200 * time.Millisecond // after it was written, a stanza is in doubt if the peer closes
 	resetWait = 50 * time.Millisecond  // for a reset: some round trips of a bad Wi-Fi
-	maxTaken  = 256                    // stanzas of one stream that are kept for that
+	// For the reader, behind a reset: it may be handing over what it has read
+	// to a handler that is busy. What goes over another stream waits as long;
+	// then all that is in doubt comes again.
+	readerWait = 2 * time.Second
+	maxTaken   = 256 // stanzas of one stream that are kept for that
 )
 
 // A taken is a stanza that the kernel has taken.
@@ -47,23 +51,29 @@ func (c *conn) remember(now time.Time, o *outgoing) {
 // readEnded notes how the reading of the connection ended.
 func (m *marker) readEnded(err error) {
 	m.acked = -1
-	if errors.Is(err, io.EOF) && m.raw != nil {
-		_ = m.raw.Control(func(fd uintptr) { // it fails if the socket is closed: unknown, then
-			if n := unacked(fd); n >= 0 {
-				m.acked = m.taken.Load() - int64(n)
-			}
-		})
+	if n := m.ackedSoFar(); errors.Is(err, io.EOF) && m.base >= 0 && n >= 0 {
+		m.acked = n - m.base
 	}
 	close(m.ended)
 }
 
+// ackedSoFar is acked of the socket; -1: unknown.
+func (m *marker) ackedSoFar() (n int64) {
+	n = -1
+	if m.raw != nil {
+		_ = m.raw.Control(func(fd uintptr) { n = acked(fd) }) // it fails if the socket is closed
+	}
+	return n
+}
+
 // awaitRead waits for readEnded behind a reset: it is a matter of a moment,
 // unless the reader is still busy with what it has read.
-func (m *marker) awaitRead() {
-	wait := time.NewTimer(resetWait)
+func (m *marker) awaitRead(quit <-chan struct{}) {
+	wait := time.NewTimer(readerWait)
 	defer wait.Stop()
 	select {
 	case <-m.ended:
+	case <-quit:
 	case <-wait.C:
 	}
 }

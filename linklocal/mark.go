@@ -26,9 +26,9 @@ type marker struct {
 	raw  syscall.RawConn // nil: it is no socket, and is marked behind its writes
 	mark atomic.Pointer[func(written bool)]
 
-	taken atomic.Int64  // bytes that the kernel has taken
+	base  int64         // what the kernel had acknowledged before the first byte of ours; -1: unknown
 	ended chan struct{} // closed when nothing more is read
-	acked int64         // of taken, at the peer's FIN; -1: unknown. For those who know that ended is closed
+	acked int64         // bytes of ours, at the peer's FIN; -1: unknown. For those who know that ended is closed
 }
 
 func newMarker(conn net.Conn) *marker {
@@ -36,6 +36,7 @@ func newMarker(conn net.Conn) *marker {
 	if s, ok := conn.(syscall.Conn); ok {
 		m.raw, _ = s.SyscallConn() // fails if it is closed: then so do writes
 	}
+	m.base = m.ackedSoFar()
 	return m
 }
 
@@ -60,7 +61,6 @@ func (m *marker) writeStanza(w io.Writer, b []byte, mark func(written bool)) (in
 // something of its own to say: then the mark is set a little early.
 func (m *marker) Write(b []byte) (n int, err error) {
 	mark := m.mark.Load()
-	defer func() { m.taken.Add(int64(n)) }()
 	if mark == nil {
 		return m.Conn.Write(b)
 	}

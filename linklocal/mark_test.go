@@ -127,3 +127,35 @@ func TestPiecesOfTheStreamGoTogether(t *testing.T) {
 		t.Errorf("written: %q, want %q", got, want)
 	}
 }
+
+// What a peer has read before it closed is the kernel's count: a stanza that is
+// being written at that moment, of which the kernel knows and we do not yet,
+// makes it no less.
+func TestWhatAPeerHasReadDoesNotDependOnWhoIsWriting(t *testing.T) {
+	for name, called := range map[string]bool{"we called": true, "the peer called": false} {
+		t.Run(name, func(t *testing.T) {
+			near, far := tcpPair(t)
+			if !called {
+				near, far = far, near
+			}
+			m := newMarker(near)
+			if _, err := m.writeStanza(m, []byte("one"), func(bool) {}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(far, make([]byte, 3)); err != nil {
+				t.Fatal(err)
+			}
+			far.Close()
+			if _, err := m.Read(make([]byte, 1)); err != io.EOF {
+				t.Fatalf("read: %v", err)
+			}
+			if _, err := near.Write([]byte("two, which nobody reads")); err != nil {
+				t.Fatal(err)
+			}
+			m.readEnded(io.EOF)
+			if m.acked != 3 {
+				t.Errorf("the peer has read %d bytes, want 3", m.acked)
+			}
+		})
+	}
+}

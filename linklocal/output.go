@@ -71,7 +71,7 @@ func (l *loop) write(c *conn) {
 		// key of the peer's, must not meet a deadline that is long over.
 		c.tcp.SetWriteDeadline(time.Time{})
 		if isReset(err) {
-			c.tcp.awaitRead()
+			c.tcp.awaitRead(l.quit)
 		}
 		if !l.call(func(now time.Time) { l.written(now, c, n, err) }) {
 			return

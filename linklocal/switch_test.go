@@ -1,6 +1,7 @@
 package linklocal
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -278,5 +279,33 @@ func TestWhatAClosingPeerHasReadDoesNotComeAgain(t *testing.T) {
 				t.Errorf("%d stanzas sent again", got)
 			}
 		})
+	}
+}
+
+// So it is while whoever takes the peer's words is busy with them, and its
+// reader learns late that the peer has closed.
+func TestWhatAClosingPeerHasReadDoesNotComeAgainWhileTheHandlerIsBusy(t *testing.T) {
+	n, ln := rawCallee(t, Config{})
+	busy, free := make(chan struct{}), make(chan struct{})
+	n.block = func(_ context.Context, ev Event) {
+		if _, ok := ev.(Received); ok {
+			close(busy)
+			<-free
+		}
+	}
+	n.send("romeo@h3", "one")
+	p := answer(t, ln)
+	p.say("%s", oldHeader)
+	p.until("<body>one</body></message>")
+	p.say("<message><body>a long story</body></message>")
+	<-busy
+	p.Close()
+	n.send("romeo@h3", "two")
+	n.send("romeo@h3", "three") // meets the reset that "two" is answered with
+	time.AfterFunc(3*resetWait, func() { close(free) })
+	second := answer(t, ln)
+	second.say("%s", oldHeader)
+	if got := second.until("<body>three</body></message>"); strings.Contains(got, "one") || !strings.Contains(got, "two") {
+		t.Errorf("read again: %q", got)
 	}
 }
