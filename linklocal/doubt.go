@@ -97,6 +97,7 @@ func (c *conn) doubting(now time.Time) bool {
 	if c.doubtTill.IsZero() {
 		n := len(c.taken)
 		if n == 0 || now.Sub(c.taken[n-1].at) > doubtFor {
+			c.taken = nil // a reset that answers our end tag says nothing of them
 			return false
 		}
 		c.doubtTill = now.Add(resetWait)

@@ -284,10 +284,15 @@ func (l *loop) kill(c *conn) {
 	}
 }
 
-// drop forgets a connection. Nothing of it is being written.
+// drop forgets a connection. Nothing of it is being written. Its pair knows it
+// until then, and so lives as long: what another pair of the same two had to
+// say would be forgotten with it.
 func (l *loop) drop(c *conn) {
 	l.kill(c)
 	delete(l.conns, c)
+	if c.pair != nil {
+		c.pair.conns = slices.DeleteFunc(c.pair.conns, func(o *conn) bool { return o == c })
+	}
 	l.log.Debug("stream closed", "contact", c.contact.ID, "peer", c.stream.cfg.peer, "remote", c.remote, "why", c.stream.why)
 	l.count.streams.Store(int64(len(l.conns)))
 	if c.stream.cfg.role == recipient {

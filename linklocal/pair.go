@@ -32,7 +32,7 @@ type pair struct {
 	key     pairKey
 	contact *contact
 	peer    Instance
-	conns   []*conn      // in the order in which they came
+	conns   []*conn      // in the order in which they came; also those that are over, until they are dropped
 	waiting []*outgoing  // for a stream
 	queued  atomic.Int64 // not done: waiting or on one of conns; from any goroutine
 	dialing bool         // connecting

@@ -3,7 +3,6 @@ package linklocal
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -21,9 +20,6 @@ func (l *loop) retry(now time.Time, c *conn) {
 	c.unsent = nil
 	if p == nil {
 		return
-	}
-	if c.stream.state == closed {
-		p.conns = slices.DeleteFunc(p.conns, func(o *conn) bool { return o == c })
 	}
 	if p.calling == c {
 		p.calling = nil
