@@ -43,7 +43,8 @@ type Config struct {
 	WriteTimeout     time.Duration // for one write to a peer that does not read; default 10 s
 	CloseTimeout     time.Duration // for the other side's end tag, and for Run to end; default 2 s
 	// News is for how long a name that has appeared, a contact's or a peer's,
-	// may not be known to everybody yet; default 10 s.
+	// may not be known to everybody yet; so long a caller waits whom mDNS does
+	// not know. Default 10 s.
 	News time.Duration
 	// Settle is for how long a peer is not called after one of the two has
 	// appeared, unless it calls itself. Default 1.25 s: the announcement goes

@@ -236,7 +236,7 @@ func TestIJ04CallersAreCheckedAgainstMDNS(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			lan := new(fakeLAN)
-			n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+			n := start(t, lan.host("127.0.0.2"), "juliet", Config{News: time.Nanosecond})
 			lan.host("127.0.0.3").peer(t, "romeo@h3", 1)
 			two := lan.host("127.0.0.4")
 			two.peer(t, "a@h4", 1)

@@ -89,33 +89,34 @@ func TestStreamsThatAreOverCountUntilTheirWordsAreTaken(t *testing.T) {
 	}
 }
 
-func TestLookupsBecauseOfCallersAreBounded(t *testing.T) {
-	n := lookups{perAddr: make(map[netip.Addr]int)}
+func TestSearchesBecauseOfCallersAreBounded(t *testing.T) {
+	l := &loop{searches: make(map[searchKey]*search)}
 	a := netip.MustParseAddr("10.0.0.1")
-	for i := range maxLookups + 1 {
-		if i > 0 && i%maxLookupsPerAddr == 0 {
-			if n.start(a) {
-				t.Fatalf("%d at once for one address", n.perAddr[a]+1)
+	for i := range maxSearches + 1 {
+		if i > 0 && i%maxSearchesPerAddr == 0 {
+			if l.maySearch(a) {
+				t.Fatalf("more than %d at once for one address", maxSearchesPerAddr)
 			}
 			a = a.Next()
 		}
-		if n.start(a) != (i < maxLookups) {
+		if l.maySearch(a) != (i < maxSearches) {
 			t.Fatalf("number %d", i)
 		}
+		l.searches[searchKey{fmt.Sprint(i), a}] = &search{}
 	}
 }
 
-// Questions that have been answered do not count any more.
+// Searches that are over do not count any more.
 func TestManyUnknownCallersOneAfterTheOther(t *testing.T) {
 	lan := new(fakeLAN)
-	n := start(t, lan.host("127.0.0.2"), "juliet", Config{})
+	n := start(t, lan.host("127.0.0.2"), "juliet", Config{News: time.Nanosecond})
 	late := lan.host("127.0.0.5")
 	late.silent = true
 	late.peer(t, "late@h5", 1)
-	for range maxLookupsPerAddr + 1 {
-		call(t, "127.0.0.5", n.addr).say("%s", headerFrom("nobody@h9", ""))
+	for i := range maxSearchesPerAddr + 1 {
+		call(t, "127.0.0.5", n.addr).say("%s", headerFrom(fmt.Sprint("nobody", i, "@h9"), ""))
 	}
-	for begin := time.Now(); n.Stats().UnknownCallers != maxLookupsPerAddr+1; runtime.Gosched() {
+	for begin := time.Now(); n.Stats().UnknownCallers != maxSearchesPerAddr+1; runtime.Gosched() {
 		if time.Since(begin) > patience {
 			t.Fatalf("%d unknown callers", n.Stats().UnknownCallers)
 		}

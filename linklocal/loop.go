@@ -27,15 +27,15 @@ type loop struct {
 	late     int                // readers that still deliver what was said on conns that are gone
 	perAddr  map[netip.Addr]int // of them, by address
 	pairs    map[pairKey]*pair
-	icons    *iconBook        // of the peers
-	cache    *iconcache.Cache // of icons; from any goroutine
-	fits     chan struct{}    // one token: one icon is decoded at a time
-	dials    chan struct{}    // one token for each connecting that may go on at once
-	lookups  lookups
-	news     []ContactPublished // not told yet, one per contact
-	openings []opening          // not told yet, each once
-	pinning  map[string][]byte  // keys that are being kept, by Instance.Key
-	warned   time.Time          // about keys
+	icons    *iconBook             // of the peers
+	cache    *iconcache.Cache      // of icons; from any goroutine
+	fits     chan struct{}         // one token: one icon is decoded at a time
+	dials    chan struct{}         // one token for each connecting that may go on at once
+	searches map[searchKey]*search // for callers
+	news     []ContactPublished    // not told yet, one per contact
+	openings []opening             // not told yet, each once
+	pinning  map[string][]byte     // keys that are being kept, by Instance.Key
+	warned   time.Time             // about keys
 
 	calls chan func(now time.Time) // other goroutines come in here
 	tell  chan telling             // to the courier
@@ -69,7 +69,7 @@ func newLoop(s *Service, h Handler) *loop {
 		icons:    newIconBook(s.cfg.MaxPeers),
 		fits:     make(chan struct{}, 1),
 		dials:    make(chan struct{}, maxDials),
-		lookups:  lookups{perAddr: make(map[netip.Addr]int)},
+		searches: make(map[searchKey]*search),
 		calls:    make(chan func(time.Time)),
 		tell:     make(chan telling),
 		quit:     make(chan struct{}),
@@ -239,6 +239,9 @@ func (l *loop) handleTimeout(now time.Time) (over bool) {
 		}
 		l.due(ct.retry)
 	}
+	for _, s := range l.searches {
+		l.endSearch(now, s)
+	}
 	for _, p := range l.pairs {
 		l.flush(now, p)
 	}
@@ -294,6 +297,7 @@ func (l *loop) peerIs(now time.Time, e mdns.Entry) {
 	}
 	l.count.peers.Store(int64(l.roster.size()))
 	l.recheck(now, p.Instance)
+	l.letIn(now)
 	l.wantIcon(now, p)
 }
 

@@ -22,6 +22,7 @@ type monitor struct {
 	perType   map[name]int       // instances of a type
 	perSource map[netip.Addr]int // instances by who named them first
 	hosts     map[name]map[name]*instance
+	overheard overheard
 	touched   map[name]bool // instances to look at again
 	resolves  []*resolve
 	lastQuery uint64
@@ -112,16 +113,19 @@ func (m *monitor) handleInstance(now time.Time, src netip.Addr, r *record) {
 	case dns.TypeSRV, dns.TypeTXT:
 		m.put(now, src, r)
 		m.touched[r.key] = true
-		m.follow(inst)
+		m.follow(now, inst)
 	}
 }
 
 func (m *monitor) handleAddr(now time.Time, src netip.Addr, r *record) {
-	if (r.typ != dns.TypeA && r.typ != dns.TypeAAAA) || m.hosts[r.key] == nil {
-		return
+	switch {
+	case r.typ != dns.TypeA && r.typ != dns.TypeAAAA:
+	case m.hosts[r.key] == nil:
+		m.overheard.add(now, src, r)
+	default:
+		m.put(now, src, r)
+		m.touch(r)
 	}
-	m.put(now, src, r)
-	m.touch(r)
 }
 
 func (m *monitor) put(now time.Time, src netip.Addr, r *record) {
@@ -218,9 +222,18 @@ func uncount[K comparable](counts map[K]int, k K) {
 }
 
 // follow keeps track of the host that an instance's SRV record points to.
-func (m *monitor) follow(inst *instance) {
-	if srv := m.cache.newest(inst.key, dns.TypeSRV); srv != nil {
-		m.setHost(inst, srv.ident.target)
+func (m *monitor) follow(now time.Time, inst *instance) {
+	srv := m.cache.newest(inst.key, dns.TypeSRV)
+	if srv == nil || srv.ident.target == inst.host {
+		return
+	}
+	known := m.hosts[srv.ident.target] != nil
+	m.setHost(inst, srv.ident.target)
+	if known {
+		return
+	}
+	for _, r := range m.overheard.of(now, inst.host) {
+		m.put(r.at, r.src, &r.record)
 	}
 }
 
@@ -275,7 +288,7 @@ func (m *monitor) evaluate(now time.Time) {
 }
 
 func (m *monitor) evaluateOne(now time.Time, inst *instance) {
-	m.follow(inst)
+	m.follow(now, inst)
 	ptr := m.ptr(inst)
 	entry, complete := m.entry(inst, time.Time{})
 	switch {

@@ -11,7 +11,7 @@ import (
 const (
 	resolveWait  = 3 * time.Second
 	resolveFresh = time.Second // records heard within it need no question
-	resolveAsks  = 3           // at 0, 250 and 1000 ms; for NULL, which is large, at 0, 1 and 2 s
+	resolveAsks  = 3           // at 0, 250 and 1000 ms, anew for an address once the host is known; for NULL, which is large, at 0, 1 and 2 s
 )
 
 // A resolve is a one-shot question for the current records of an instance.
@@ -21,7 +21,7 @@ type resolve struct {
 	null            bool
 	start, deadline time.Time
 	asks            int
-	askAt           time.Time
+	askFrom, askAt  time.Time // the first question, the next one
 	askedHost       bool
 }
 
@@ -39,7 +39,7 @@ func (e *Engine) ResolveNull(now time.Time, instance, typ string) (query uint64)
 
 func (m *monitor) resolve(now time.Time, instance, typ string, null bool) uint64 {
 	m.lastQuery++
-	r := &resolve{id: m.lastQuery, null: null, start: now, deadline: now.Add(resolveWait), askAt: now}
+	r := &resolve{id: m.lastQuery, null: null, start: now, deadline: now.Add(resolveWait), askFrom: now, askAt: now}
 	t, err := typeName(typ)
 	if err != nil || m.stopped || instance == "" || len(instance) > maxLabel || len(m.resolves) >= m.e.lim.Resolves {
 		m.finish(r, Entry{}, nil, false)
@@ -97,11 +97,11 @@ func (r *resolve) nextAsk() time.Time {
 	case r.asks >= resolveAsks:
 		return time.Time{}
 	case r.null:
-		return r.start.Add(time.Duration(r.asks) * time.Second)
+		return r.askFrom.Add(time.Duration(r.asks) * time.Second)
 	case r.asks == 1:
-		return r.start.Add(250 * time.Millisecond)
+		return r.askFrom.Add(250 * time.Millisecond)
 	}
-	return r.start.Add(time.Second)
+	return r.askFrom.Add(time.Second)
 }
 
 func (m *monitor) askResolve(r *resolve) {
@@ -120,7 +120,7 @@ func (m *monitor) checkResolves(now time.Time) {
 		entry, ok := m.freshEntry(r)
 		if !ok && r.deadline.After(now) {
 			if !r.null && !r.askedHost && r.inst.host != "" && r.asks > 0 {
-				r.askedHost, r.askAt, r.asks = true, now, max(r.asks-1, 0)
+				r.askedHost, r.askFrom, r.askAt, r.asks = true, now, now, 0
 				m.wake.at(now)
 			}
 			return false
