@@ -27,7 +27,7 @@ type crash struct {
 	killed   int
 	resumed  int
 	lost     int // times that it could not go on …
-	needless int // … though somebody held it for a member, and its snapshot had all
+	needless int // … though all held it for a member, and its snapshot had all
 	was      SenderID
 	much     bool     // it had said more than a snapshot has, and not all others have acknowledged it
 	sent     []string // what it was told that it had sent
@@ -95,7 +95,7 @@ func (n *node) returned(ev Connected) {
 		n.note("resumed")
 	case c.away:
 		c.lost++
-		if len(c.snapshot) > 0 && !c.much && n.lan.anyMember(c.was) {
+		if len(c.snapshot) > 0 && !c.much && n.lan.holds(c.was) {
 			c.needless++
 		}
 		n.life++
@@ -107,9 +107,19 @@ func (n *node) returned(ev Connected) {
 	n.members, n.frozen = map[SenderID]string{}, false
 }
 
-// anyMember reports whether somebody who is there holds the node for a member.
-func (l *lan) anyMember(id SenderID) bool {
-	return slices.ContainsFunc(l.nodes, func(n *node) bool { return !n.dead && n.phase == connected && n.members[id] != "" })
+// holds reports whether all who are there, and have members, hold the node for one.
+func (l *lan) holds(id SenderID) bool {
+	holders := 0
+	for _, n := range l.nodes {
+		if n.dead || n.phase != connected || len(n.members) == 0 {
+			continue
+		}
+		if r := n.table.members[id]; r == nil || r.state != member {
+			return false
+		}
+		holders++
+	}
+	return holders > 0
 }
 
 // remember strikes off what had been sent.
