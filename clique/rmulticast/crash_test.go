@@ -29,7 +29,7 @@ type crash struct {
 	lost     int // times that it could not go on …
 	needless int // … though all held it for a member, and its snapshot had all
 	was      SenderID
-	much     bool     // it had said more than a snapshot has, and not all others have acknowledged it
+	whole    bool     // its snapshot has all that it needs
 	sent     []string // what it was told that it had sent
 }
 
@@ -58,7 +58,7 @@ func (n *node) die() {
 	n.crash.repeats = slices.Concat(n.crash.repeats, n.crash.repeated[n.crash.sure:], n.got[n.crash.told:])
 	n.crash.soon, n.crash.says, n.crash.away = false, false, true
 	n.crash.killed++
-	n.crash.was, n.crash.much = n.Self(), n.crash.much || n.cached > keptOwn-MaxDatagram
+	n.crash.was, n.crash.whole = n.Self(), len(n.crash.snapshot) > 0 && n.cached < keptOwn-MaxDatagram
 	n.crash.back = n.lan.now.Add(n.crash.after)
 	n.note("killed")
 }
@@ -95,7 +95,7 @@ func (n *node) returned(ev Connected) {
 		n.note("resumed")
 	case c.away:
 		c.lost++
-		if len(c.snapshot) > 0 && !c.much && n.lan.holds(c.was) {
+		if c.whole && n.isHeld() {
 			c.needless++
 		}
 		n.life++
@@ -107,14 +107,15 @@ func (n *node) returned(ev Connected) {
 	n.members, n.frozen = map[SenderID]string{}, false
 }
 
-// holds reports whether all who are there, and have members, hold the node for one.
-func (l *lan) holds(id SenderID) bool {
+// isHeld reports whether all others who are there, and have members, hold who the node was
+// before it was killed for one.
+func (n *node) isHeld() bool {
 	holders := 0
-	for _, n := range l.nodes {
-		if n.dead || n.phase != connected || len(n.members) == 0 {
+	for _, o := range n.lan.nodes {
+		if o == n || o.dead || o.phase != connected || len(o.members) == 0 {
 			continue
 		}
-		if r := n.table.members[id]; r == nil || r.state != member {
+		if r := o.table.members[n.crash.was]; r == nil || r.state != member {
 			return false
 		}
 		holders++
