@@ -90,12 +90,12 @@ func (r *run) before(i int) []string {
 }
 
 // cutLAN cuts the gateway off from the LAN for a moment; its interface does not show it.
-// Nothing else happens before Clique has repaired what was lost: who is killed then is
-// not known as the same again, and what it has given to nobody is lost (bridge/rooms).
+// What happens next may come before Clique has repaired what was lost.
 func (r *run) cutLAN(ctx context.Context) {
 	r.note("the gateway is cut off from the LAN")
 	r.o.Host("h1").Isolate(true)
 	pause(ctx, lanCutTime)
 	r.o.Host("h1").Isolate(false)
-	pause(ctx, lanCutTime)
+	r.note("the gateway is back on the LAN")
+	pause(ctx, time.Duration(r.rng.Int64N(int64(lanCutTime))))
 }
