@@ -92,6 +92,7 @@ func (l *loop) searchFor(now time.Time, c *conn, claim Instance) {
 func (l *loop) beginSearch(s *search) {
 	l.searches[s.key] = s
 	l.due(s.till)
+	l.log.Debug("caller is waited for", "claim", s.claim, "remote", s.key.addr)
 	if s.claim != "" {
 		s.asking = true
 		l.spawn(func(ctx context.Context) { l.lookUp(ctx, s) })

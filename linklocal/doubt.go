@@ -126,6 +126,9 @@ func (l *loop) unread(c *conn) (again []*outgoing) {
 			again = append(again, o)
 		}
 		l.count.resent.Add(int64(len(again)))
+		if len(again) > 0 {
+			l.log.Debug("peer closed without reading, sending again", "peer", c.pair.peer, "stanzas", len(again))
+		}
 	}
 	c.taken = nil
 	return again

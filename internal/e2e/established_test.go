@@ -56,7 +56,7 @@ func TestLibpurpleKeepsTheNameItTookMeanwhile(t *testing.T) {
 // openNamesake opens an office with the mirror alice@h2.
 func openNamesake(t *testing.T) (*Office, *Remote) {
 	t.Helper()
-	o := OpenOffice(t, OfficeOptions{Hosts: 3, Config: map[string]any{"lan.machine": "h2"}})
+	o := OpenOffice(t, OfficeOptions{Hosts: 3, Gateway: GatewayOptions{Verbose: true}, Config: map[string]any{"lan.machine": "h2"}})
 	alice := o.Host("h1").Remote(o.Server, "alice", RemoteOptions{Addr: o.Server.LoopbackAddr()})
 	o.Gateway.AwaitLog("contact published", "instance", "alice@h2")
 	return o, alice

@@ -10,8 +10,8 @@ import (
 func TestZeroconfSeesAMirrorComeChangeAndGo(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]OfficeOptions{
-		"IPv4 alone": {},
-		"IPv6 alone": {IPv6Only: true},
+		"IPv4 alone": {Gateway: GatewayOptions{Verbose: true}},
+		"IPv6 alone": {Gateway: GatewayOptions{Verbose: true}, IPv6Only: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

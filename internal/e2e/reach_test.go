@@ -17,6 +17,7 @@ type pair struct {
 // openPair opens an office in which Alice and Bob see each other.
 func openPair(t *testing.T, opt OfficeOptions) *pair {
 	t.Helper()
+	opt.Gateway.Verbose = true
 	p := OpenOffice(t, opt).pair()
 	p.talk()
 	return p

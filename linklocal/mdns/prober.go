@@ -297,6 +297,7 @@ func (e *Engine) insist(now time.Time, c *claim) {
 	e.multicast(now, out.out)
 	e.becomeProbing(c, now.Add(e.conflictDelay(now)+e.jitter(0, probeDelayMax)))
 	c.retreat = true
+	e.log.Debug("name defended", "name", c.label)
 }
 
 func (e *Engine) rename(now time.Time, c *claim) {

@@ -55,4 +55,5 @@ func (e *Engine) yield(now time.Time, c *claim) {
 	e.stats.Conflicts++
 	e.becomeProbing(c, now.Add(yieldWait+e.conflictDelay(now)+e.jitter(0, probeDelayMax)))
 	c.yielding, c.yieldedAt = true, now
+	e.log.Debug("name left to another holder", "name", c.label)
 }
