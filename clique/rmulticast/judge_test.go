@@ -31,7 +31,9 @@ func (s *talk) check() {
 		}
 	}
 	s.checkMeetings(seen)
-	s.checkReturns()
+	if *harsh {
+		s.checkReturns()
+	}
 	s.checkWhole()
 }
 

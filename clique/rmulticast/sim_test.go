@@ -13,6 +13,7 @@ import (
 var (
 	seeds = flag.Int("seeds", 40, "how many seeds TestSim runs")
 	seed1 = flag.Int("seed", 0, "the first of them")
+	harsh = flag.Bool("harsh", false, "TestSim also cuts single nodes off and kills them around that")
 )
 
 // TestSim runs random rooms of 2 to 24 nodes that come, talk, leave, crash, crash
@@ -154,7 +155,11 @@ func (s *talk) disturb(seed uint64) {
 // happen lets something happen.
 func (s *talk) happen() {
 	n := s.someone()
-	switch k := s.rng.IntN(46); {
+	kinds := 43
+	if *harsh {
+		kinds = 46
+	}
+	switch k := s.rng.IntN(kinds); {
 	case n == nil:
 	case k >= 43 && s.lag == 0: // or what only the node has, and its snapshot not yet, is lost
 		s.cutOff(n)
@@ -189,7 +194,7 @@ func (s *talk) crash(n *node) {
 	}
 	n.crash.soon = s.rng.IntN(2) == 0
 	n.crash.after = time.Duration(s.rng.Int64N(int64(15 * time.Second)))
-	if s.rng.IntN(5) == 0 { // others may fail it meanwhile, or be about to
+	if *harsh && s.rng.IntN(5) == 0 { // others may fail it meanwhile, or be about to
 		n.crash.after += time.Duration(s.rng.Int64N(int64(joinLimit + failureLimit)))
 	}
 	if !n.crash.soon {
@@ -310,7 +315,10 @@ func (s *talk) calm() {
 	for _, n := range s.nodes {
 		n.until = time.Time{}
 	}
-	s.run(50*time.Second + joinLimit + failureLimit) // who was killed is back
+	s.run(50 * time.Second)
+	if *harsh {
+		s.run(joinLimit + failureLimit) // who was killed for long is back
+	}
 	s.until(20*time.Minute, "all alive together", func() bool {
 		busy := func(n *node) bool { return n.table.state != normal }
 		return together(s.alive()...) && !slices.ContainsFunc(s.alive(), busy)
