@@ -25,3 +25,19 @@ func TestLostMessagesAreNamedTogether(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What the gateway has counted as delivered has come, or the server has lost it
+// after it had acknowledged it.
+func TestDeliveredIsWhatHasCome(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		delivered uint64
+		gone      int
+		well      bool
+	}{{49, 0, true}, {50, 0, false}, {48, 0, false}, {49, 1, true}, {50, 1, true}, {51, 1, false}, {48, 1, false}} {
+		wrong := miscounted("LAN to network", verdict{sent: 50, received: 49}, account{Ended: map[string]uint64{"delivered": c.delivered}}, c.gone)
+		if (len(wrong) == 0) != c.well {
+			t.Errorf("%d delivered, 49 have come and %d are gone: %v", c.delivered, c.gone, wrong)
+		}
+	}
+}
