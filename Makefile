@@ -58,7 +58,7 @@ test: deps
 	$(GO) test -vet=off -race -timeout 10m $(UNITS)
 	$(GO) test -vet=off -race -short -timeout 10m $(MODELS:%=./%)
 	$(GO) test -vet=off -timeout 10m $(MODELS:%=./%)
-	$(GO) test -vet=off -race -timeout 10m $(LABS:%=./%)
+	$(GO) test -vet=off -race -timeout 15m $(LABS:%=./%)
 
 lint:
 	@out=$$(gofmt -l .) && test -z "$$out" || { echo "gofmt: run gofmt -w on: $$out"; exit 1; }
