@@ -60,9 +60,10 @@
 //
 // In gathering all learn from which packet on they take what each other says, in
 // joining that they see the same. What a node says after its JOIN waits until they
-// agree, and a newcomer is told, and is heard, from the JOINs on. Who says BYE or
-// nothing for 300 s, or breaks the rules, fails: each member says FAILURE, and when
-// all have it is gone. Who hears that itself failed leaves and joins anew.
+// agree, and a newcomer is told, and is heard, from the JOINs on; a message in the
+// middle of which that falls is begun again, unless it is long. Who says BYE or nothing
+// for 300 s, or breaks the rules, fails: each member says FAILURE, and when all have it
+// is gone. Who hears that itself failed leaves and joins anew.
 //
 // # Limits
 //

@@ -120,6 +120,7 @@ func (e *Engine) forget() {
 		e.timers.stop(t)
 	}
 	e.outbox.rewind()
+	e.outbox.askedAt = time.Time{}
 	e.clearTable()
 }
 

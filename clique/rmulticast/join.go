@@ -259,6 +259,7 @@ func (e *Engine) becomeNormal(now time.Time) {
 		s.hold = mark{}
 	}
 	if len(joined) > 0 {
+		e.outbox.beginAgain()
 		e.sendNoData(now) // which shows of what kind we are before there is anything to repair
 	}
 	e.takeLate(now)

@@ -13,7 +13,8 @@ const (
 	brakeTime   = 850 * time.Millisecond // after a request for repair by one of gibber's: if it was in vain there is another by then
 	gibberRate  = 700                    // packets a second while there is one: so many fit its window until it asks for a lost one
 	slowTime    = 2 * time.Second
-	slowRate    = 400 // packets a second for so long after such a request
+	slowRate    = 400       // packets a second for so long after such a request
+	againMost   = 256 << 10 // bytes of a message that are said again for somebody who has joined
 )
 
 // An outbox holds own messages until they are sent.
@@ -41,7 +42,16 @@ func (o *outbox) rewind() {
 		o.bytes += o.list[0].sent
 		o.list[0].sent = 0
 	}
-	o.askedAt = time.Time{}
+}
+
+// beginAgain is rewind for those who have joined in the middle of the message: they are
+// told only of what begins after our JOIN, and all others would be told of it when they
+// are members already. gibber, too, takes a message from its last beginning on. A long
+// one goes on: while somebody comes again and again it would never end.
+func (o *outbox) beginAgain() {
+	if len(o.list) > 0 && o.list[0].sent <= againMost {
+		o.rewind()
+	}
 }
 
 func (o *outbox) clear() { o.list, o.bytes = nil, 0 }
