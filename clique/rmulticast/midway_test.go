@@ -79,6 +79,25 @@ func TestKilledAsOthersJoinInMessage(t *testing.T) {
 	}
 }
 
+// CQ-02, CQ-05: who is killed when a member misses what somebody new has acknowledged, not
+// having had it either, still has that.
+func TestKilledWhenOnlyANewcomerAcknowledged(t *testing.T) {
+	l, room := talkers(t, "a", "b")
+	a, b := room[0], room[1]
+	l.drop = func(from, to *node, p *Packet) bool { return from == a && to == b }
+	c := l.start("c")
+	l.until(8*time.Second, "c has a start of a", func() bool {
+		return c.senders[a.Self()] != nil && a.senders[c.Self()] != nil && a.senders[c.Self()].acks[a.Self()].next == a.next
+	})
+	a.tell(0, "of a, not heard by b")
+	a.killFor(time.Second)
+	l.drop = nil
+	l.until(40*time.Second, "together", func() bool { return together(a, b, c) })
+	l.run(time.Second)
+	want(t, "what b was told", b.texts("a"), "hello from a", "of a, not heard by b")
+	want(t, "what a saw", a.log, "joined b", "killed", "resumed", "joined b", "joined c")
+}
+
 // runUpTo lets time pass until so long before the first of the timers.
 func (l *lan) runUpTo(before time.Duration, timers ...*timer) {
 	first := timers[0].at

@@ -179,12 +179,16 @@ func (e *Engine) still() *still {
 	return st
 }
 
-// ownTail are our last packets that nobody has acknowledged: who has one can repeat
-// it for the others.
+// ownTail are our last packets that no member has acknowledged: who has one can repeat
+// it for the others. Somebody new acknowledges all before his start, and has none of it.
 func (e *Engine) ownTail() (tail [][]byte) {
 	from := e.me.cache.first
-	for _, s := range e.order {
-		if a, ok := s.acks[e.self]; ok && s != e.me && s.state.listed() && from.before(a.next) {
+	for _, r := range e.table.order {
+		s := e.senders[r.id]
+		if r.state != member || s == nil {
+			continue
+		}
+		if a, ok := s.acks[e.self]; ok && from.before(a.next) {
 			from = a.next
 		}
 	}
