@@ -68,9 +68,14 @@ func (e *Engine) runAnnouncements(now time.Time) {
 func (s *splitter) addNonEmpty(g group) bool { return len(g.answers) > 0 && s.add(g) }
 
 // takeAnnouncement returns the records to announce now, if any, and plans the
-// next announcement.
+// next announcement. What has just been multicast as an answer waits: "at least
+// one second", RFC 6762 §6. It may have sent somebody back to probing who has had
+// the name, too (see yield); told again before the first probe, avahi gives it up.
 func (e *Engine) takeAnnouncement(now time.Time, r ref) []record {
 	s := r.sched()
+	if at := s.sent.Add(recordInterval); !s.announce.IsZero() && !s.sent.IsZero() && at.After(s.announce) {
+		s.announce = at
+	}
 	if !due(s.announce, now) {
 		e.announceBy(s.announce)
 		return nil

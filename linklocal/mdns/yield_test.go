@@ -15,10 +15,13 @@ import (
 var otherAddr = netip.MustParseAddrPort("10.0.0.8:5353")
 
 // guest is a rig whose one name has been its own for long, and may be left.
-func guest(t *testing.T) *rig {
+func guest(t *testing.T) *rig { return guestFor(t, time.Minute) }
+
+// guestFor is one that came that long ago.
+func guestFor(t *testing.T, age time.Duration) *rig {
 	r := newRig(t, Config{Browse: []string{testType}, Yield: true})
 	r.e.Register(r.now, service("a"))
-	r.advance(time.Minute)
+	r.advance(age)
 	r.clear()
 	return r
 }
@@ -143,12 +146,17 @@ func (x *resident) meets(r *rig, rng *rand.Rand) {
 }
 
 // LL-05: an established peer that never renames does not lose its name to us
-// when two networks become one, whoever hears the other first.
+// when two networks become one, whoever hears the other first, and however new
+// we are.
 func TestResidentsKeepTheirNames(t *testing.T) {
 	heard := map[string]int{}
-	for seed := range uint64(200) {
-		r := guest(t)
+	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 0))
+		age := time.Minute
+		if seed%2 == 1 { // the last announcement is about to be due
+			age = probeCount*probeInterval + 3*announceGap + time.Duration(rng.IntN(300)-50)*ms
+		}
+		r := guestFor(t, age)
 		x := &resident{rr: foreign("a", "h2", 5298), state: "there"}
 		x.meets(r, rng)
 		if x.state != "there" {
