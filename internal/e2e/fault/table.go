@@ -45,7 +45,7 @@ unread     in a LAN socket, or in no more than the memory, of a gateway that was
            LAN peer is told what the other side has got (XEP-0174), but it sees the connection break
 lost by server
            the server took it, for it is in its sender's archive there, or has acknowledged it, as the gateway's ledger
-           says; and it is not in the archive of whom it was sent to: the server lost it when it was itself ended
+           says; and it is not in the archive of whom it was sent to: the server lost it when it, or a session, ended
 kept       the server has it in the archive of the contact, whose client, a plain one, does not look there
 `
 
