@@ -19,7 +19,7 @@ const askEvery = time.Second
 // inviteAll invites. The service says that it may not be, but not for whom.
 func inviteAll(ctx context.Context, stream *client.Stream, o client.Offer) error {
 	err := stream.Invite(ctx, o)
-	if e, ok := errors.AsType[*dsps.Error](err); !ok || e.Code != dsps.Forbidden {
+	if !isForbidden(err) {
 		return err
 	}
 	var names []string
@@ -27,6 +27,11 @@ func inviteAll(ctx context.Context, stream *client.Stream, o client.Offer) error
 		names = append(names, string(j))
 	}
 	return fmt.Errorf("the service knows no such person, or lets you not invite them: %s", strings.Join(names, ", "))
+}
+
+func isForbidden(err error) bool {
+	e, ok := errors.AsType[*dsps.Error](err)
+	return ok && e.Code == dsps.Forbidden
 }
 
 // invite invites to a stream of ours, and says who accepts and who does not.
@@ -70,7 +75,7 @@ func (v *invitees) invite(ctx context.Context, o client.Offer) error {
 		v.known[p.ID] = true
 	}
 	err = v.stream.Invite(ctx, o)
-	if e, ok := errors.AsType[*dsps.Error](err); ok && e.Code == dsps.Forbidden {
+	if isForbidden(err) {
 		v.refused, err = true, nil // some may be invited all the same
 	}
 	if err == nil {
