@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 )
@@ -144,17 +143,12 @@ func (r *run) restartServer(ctx context.Context, end func() int) {
 func (r *run) sessions() (lost, resumed int) {
 	fresh := 0
 	for _, g := range r.gateways {
-		for _, text := range g.Lines() {
-			var rec struct {
-				Msg     string
-				Resumed bool
-			}
-			if json.Unmarshal([]byte(text), &rec) != nil || rec.Msg != "online" {
-				continue
-			}
-			if rec.Resumed {
+		for _, rec := range logged(g) {
+			switch {
+			case rec.Msg != "online":
+			case rec.Resumed:
 				resumed++
-			} else {
+			default:
 				fresh++
 			}
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"meshgate/internal/e2e"
 )
@@ -72,3 +74,22 @@ func (w *way) story() string {
 
 // clock is how times of day are written.
 const clock = "15:04:05.000000"
+
+// A logRecord is what is read of a record in the gateway's log.
+type logRecord struct {
+	Time      time.Time
+	Msg, Part string
+	Resumed   bool
+}
+
+// logged are the records in the log of one of the gateway's processes; other lines are
+// left out.
+func logged(gateway *e2e.Proc) (list []logRecord) {
+	for _, text := range gateway.Lines() {
+		var rec logRecord
+		if json.Unmarshal([]byte(text), &rec) == nil {
+			list = append(list, rec)
+		}
+	}
+	return list
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,13 +79,8 @@ func (r *run) tale() string {
 func (r *run) moments() []moment {
 	list := slices.Clone(r.story)
 	for i, g := range r.gateways {
-		for _, text := range g.Lines() {
-			var rec struct {
-				Time      time.Time
-				Msg, Part string
-				Resumed   bool
-			}
-			if json.Unmarshal([]byte(text), &rec) == nil && (rec.Msg == "online" || rec.Msg == "in the room" && rec.Part == "clique") {
+		for _, rec := range logged(g) {
+			if rec.Msg == "online" || rec.Msg == "in the room" && rec.Part == "clique" {
 				list = append(list, moment{rec.Time.Local(), fmt.Sprintf("gateway %d, %s: %s, resumed: %t", i, rec.Part, rec.Msg, rec.Resumed)})
 			}
 		}
